@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/layout/layout.h"
+#include "compiler/schedule/schedule.h"
+#include "compiler/task/task.h"
+
+namespace hone {
+
+// Relocatable object code, shared: leaves are cached by key and linked into every candidate and module that uses them.
+using ObjectRef = std::shared_ptr<const std::string>;
+
+// How a task constant is stored for the compiled task: its logical tensor in this layout (padding zero).
+struct PackedConstant {
+  int constant = 0;            // index into Task::Constants()
+  Layout layout;
+  int64_t bytes = 0;           // rounded up to 64
+};
+
+// Compiled code of one task under one trace. The entry point is
+//   int32_t symbol(void* const* buffers, void* scratch, const HoneParallel* parallel)   (0 = ok)
+// buffers: inputs (in their boundary layouts), packed constants (in the order of `constants`), outputs. All buffers and
+// scratch are 64-byte aligned.
+struct CompiledTask {
+  std::string symbol;
+  std::vector<ObjectRef> objects;
+  std::vector<PackedConstant> constants;
+  int64_t scratch_bytes = 0;
+  NestStatistics statistics;
+};
+
+// Everything is thread-safe: one LLVMContext per call, a process-wide leaf cache.
+absl::StatusOr<CompiledTask> CompileNest(const Task& task, const Scheduled& scheduled, const std::string& symbol);
+
+// A function `void symbol(const void* logical, void* packed)` that stores a dense row-major tensor in a layout.
+absl::StatusOr<ObjectRef> CompilePack(const Target& target, DType dtype, const std::vector<int64_t>& dims,
+                                      const Layout& layout, const std::string& symbol);
+
+// The candidate shared object of compiler/runtime/hone_candidate.h. Contains the task, packing and unpacking.
+absl::StatusOr<std::string> LinkCandidate(const Task& task, const CompiledTask& compiled);
+
+// Links relocatable objects into a shared object that exports `exported` alone; no dependencies. In-process lld.
+absl::StatusOr<std::string> LinkShared(const std::vector<ObjectRef>& objects, const std::vector<std::string>& exported);
+
+// "llvm 19.1.7, hone <digest of the code generator's sources>": part of every record.
+std::string CompilerBuild();
+
+}  // namespace hone

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/graph/graph.h"
+#include "compiler/task/task.h"
+
+namespace hone {
+
+// One call of a task in the model: graph tensors bound to the task's inputs, constants (Task::Constants() order) and
+// outputs, in order.
+struct TaskCall {
+  int task = -1;                        // index into CutGraph::tasks
+  std::vector<TensorId> inputs;
+  std::vector<TensorId> constants;
+  std::vector<TensorId> outputs;
+  std::string name;                     // of the source node that anchors it
+};
+
+// `view` has the bytes of `of` (reshape between plain layouts, identity).
+struct ViewAlias {
+  TensorId view, of;
+};
+
+// The model after graph_passes: the graph (tensors with layouts) cut into calls of distinct tasks, in execution order.
+struct CutGraph {
+  Graph graph;
+  std::vector<Task> tasks;              // distinct keys, in order of first call
+  std::vector<TaskCall> calls;
+  std::vector<ViewAlias> views;
+  int WeightOf(int task) const;         // number of calls
+  std::string ToString() const;
+};
+
+}  // namespace hone

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "compiler/schedule/loop_nest.h"
+#include "compiler/schedule/trace.h"
+#include "compiler/task/task.h"
+#include "compiler/tensor_program/tensor_program.h"
+
+namespace hone {
+
+// What the program's costliest stage looks like; search-space rules are chosen by it.
+//   kContract: out[batch, m, n] += a[batch, m, k] * b[batch, k, n] (matmul, dense convolution). Extents below.
+//   kWindow:   out[.., w, c] over a small window, no axis shared between lanes (depthwise, pooling)
+//   kRow:      a reduction of whole rows, with elementwise stages around it (softmax, normalisation, reduce)
+//   kMap:      no reduction
+enum class AnchorKind : uint8_t { kContract, kWindow, kRow, kMap };
+
+struct Anchor {
+  AnchorKind kind = AnchorKind::kMap;
+  int stage = -1;                  // index into the program's stages
+  int64_t batch = 1, m = 1, n = 1, k = 1;   // kContract: extents (m = all output pixels, k = all reduction steps)
+  int64_t row = 1;                 // kContract on images: pixels of one output row (m % row == 0); else 1
+  int64_t k_inner = 1;             // contiguous reduction steps (channel block, or k)
+  bool constant_b = true;          // b is packed ahead; else packed into scratch at each run
+  int64_t lanes = 1;               // extent of the contiguous output axis (kWindow: channels in a block; kMap/kRow: row length)
+  int64_t outer = 1;               // product of the other output extents
+  int64_t window = 1;              // kWindow: taps
+  int64_t tile_extent = 1;         // kWindow: extent of the output axis that a register tile runs along
+};
+
+// Why a trace is not a schedule of this task. Cheap: turned to text only when asked.
+enum class Rejection : uint8_t {
+  kUnknownAlgorithm, kWrongLeaf, kTooManyRegisters, kTooFewAccumulators, kWidthNotOfTarget, kBadTile, kTooManyPatterns,
+  kUnknownAxis, kNotLowered, kTooLarge,
+};
+std::string_view RejectionText(Rejection rejection);
+
+absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program);
+
+// What the cost model needs to know of a schedule. Bytes and multiply-adds are per run.
+struct NestStatistics {
+  double flops = 0;                 // nominal (useful)
+  double executed_flops = 0;        // with tails and padding
+  double input_bytes = 0, constant_bytes = 0, output_bytes = 0, scratch_bytes = 0;   // footprints
+  int accumulators = 0, registers = 0, loads_per_step = 0, fmas_per_step = 0;        // leaf, per reduction step
+  double leaf_calls = 0;            // micro-kernel invocations
+  double steps_per_call = 0;        // reduction steps of one call
+  double a_panel_bytes = 0;         // operand rows re-read by each pass of the inner tile loop
+  double b_panel_bytes = 0;         // packed panel re-read by it
+  double a_reads = 1, b_reads = 1;  // times each whole operand is streamed
+  double copy_bytes = 0;            // padding, packing at run time
+  double parallel_chunks = 1;       // independent pieces of the parallel loop
+  double vector_fraction = 1;       // share of lanes that do useful work
+  double transcendental = 0;        // exp, tanh, erf... per run
+};
+
+struct Scheduled {
+  LoopNest nest;
+  NestStatistics statistics;
+};
+
+// Task + Trace -> LoopNest. Correct by construction: bounds are inferred, tails generated. Thread-safe.
+std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace);
+
+// The oracle's trace: direct, generic fallback, no leaf. Legal for every static task that LowerTask accepts.
+Trace ReferenceTrace();
+// A sound schedule without search: the untuned default.
+Trace DefaultTrace(const Task& task, const TensorProgram& program);
+
+}  // namespace hone
