@@ -1,18 +1,15 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "compiler/codegen/link.h"
 #include "compiler/layout/layout.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/task/task.h"
 
 namespace hone {
-
-// Relocatable object code, shared: leaves are cached by key and linked into every candidate and module that uses them.
-using ObjectRef = std::shared_ptr<const std::string>;
 
 // How a task constant is stored for the compiled task: its logical tensor in this layout (padding zero).
 struct PackedConstant {
@@ -42,9 +39,6 @@ absl::StatusOr<ObjectRef> CompilePack(const Target& target, DType dtype, const s
 
 // The candidate shared object of compiler/runtime/hone_candidate.h. Contains the task, packing and unpacking.
 absl::StatusOr<std::string> LinkCandidate(const Task& task, const CompiledTask& compiled);
-
-// Links relocatable objects into a shared object that exports `exported` alone; no dependencies. In-process lld.
-absl::StatusOr<std::string> LinkShared(const std::vector<ObjectRef>& objects, const std::vector<std::string>& exported);
 
 // "llvm 19.1.7, hone <digest of the code generator's sources>": part of every record.
 std::string CompilerBuild();

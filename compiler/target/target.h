@@ -25,6 +25,7 @@ struct TargetRow {
   int loads_per_cycle;
   int64_t l1d_bytes, l2_bytes, l3_bytes;   // defaults where no device was measured
   double nominal_gflops;             // one core, f32, where no device was measured
+  bool (*runs_here)();               // whether this machine executes such code
 };
 
 std::span<const TargetRow> TargetTable();
