@@ -1,6 +1,7 @@
 /* Values of test tensors from (seed, tensor, element): the same on every machine, any element on its own.
  * Counter-based: Philox-like mixing is not needed, two rounds of the SplitMix64 finaliser (Steele et al., OOPSLA 2014)
- * over a unique counter pass what a tuner needs. */
+ * over a unique counter pass what a tuner needs. Tensors of a task are numbered inputs first, then constants; elements
+ * row-major. proto/values/tensor_values.h writes whole tensors of any dtype. */
 #pragma once
 
 #include <stdint.h>
