@@ -74,6 +74,7 @@ class DimExpr {
   friend bool operator==(const DimExpr& a, const DimExpr& b);   // provable: the canonical forms are equal
 
  private:
+  friend struct DimExprBuilder;
   std::shared_ptr<const std::vector<Term>> terms_;
 };
 

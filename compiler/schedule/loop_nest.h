@@ -1,5 +1,133 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compiler/layout/layout.h"
+#include "compiler/tensor_program/tensor_program.h"
+
 namespace hone {
-struct LoopNest;
-}
+
+// What is left to decide nothing about: where every tensor lies and which loops run in which order around which leaf
+// bodies. Extents are static. Code generation only transcribes it.
+
+// Where a tensor of the program lies during a run.
+struct NestTensor {
+  enum class Place : uint8_t {
+    kNone,       // computed where it is used
+    kArgument,   // buffer number `argument` of the entry point
+    kScratch,    // at byte `offset` of the task's scratch
+    kChunk,      // at byte `offset` of the scratch of one parallel chunk; its first `outer` indices are taken as 0
+  };
+  Place place = Place::kNone;
+  int argument = -1;
+  int64_t offset = 0;
+  int outer = 0;
+  DType dtype = DType::kF32;
+  std::vector<DimExpr> dims;   // constant
+  Layout layout;
+  int64_t bytes = 0;           // rounded up to 64
+
+  // Element offset of logical coordinates.
+  DimExpr Offset(std::vector<DimExpr> index) const;
+};
+
+// tensor[indices] = value, over the axes of the kernel; Parameter(i) is component i of what the kernel reduced.
+struct Store {
+  ProgramTensorId tensor = -1;
+  std::vector<LoadIndex> indices;
+  ScalarRef value;
+};
+
+// Loops over `axes`, and inside over `reduce`, around stores. `lane_axis` (an index into axes, or axes.size() + an index
+// into reduce; -1: none) runs in vectors of `lanes`; `tile` consecutive points of `tile_axis` (an index into axes, or of
+// the lane axis where it reduces) are computed together, each with its own accumulators.
+struct StageLoops {
+  std::string name;
+  std::vector<Axis> axes, reduce;
+  Combine combine = Combine::kNone;
+  std::vector<ScalarRef> body;            // what is reduced, one per component; empty for maps
+  std::optional<TupleCombiner> tuple;
+  DType dtype = DType::kF32;              // of component 0
+  std::vector<Store> stores;
+  int lane_axis = -1, lanes = 1;
+  int tile_axis = -1, tile = 1;
+};
+
+// A parallel loop over `outer`, flattened; every point runs all `stages` in turn.
+struct StageKernel {
+  std::vector<Axis> outer;
+  std::vector<StageLoops> stages;
+  int chunks = 1;                 // parallel pieces
+  int64_t chunk_bytes = 0;        // of private scratch, for kChunk tensors
+  int64_t scratch_offset = 0;     // where the chunks' scratch begins
+};
+
+// out[batch, m, n] = stores(sum over k of a[batch, m, k] * b[batch, k, n]) in register tiles of rows x vectors.
+enum class HeldSide : uint8_t {
+  kB,      // the vectors of b stay in registers for a step, broadcasts of a stream
+  kA,      // the broadcasts stay, vectors stream
+  kNone,   // vectors stream one by one, every broadcast is folded into its multiply-add
+};
+
+// Rows of a register tile as coordinate differences to its first row, per m axis.
+struct RowPattern {
+  std::vector<std::vector<int>> rows;
+  bool operator==(const RowPattern&) const = default;
+};
+
+struct RowTile {
+  int pattern = 0;
+  int64_t first = 0;   // its first row, in the flattened inner m axes
+};
+
+struct ContractKernel {
+  std::vector<Axis> batch, m;
+  Axis n;
+  int segment_axes = 0;             // leading m axes that no tile crosses: each of their points is one segment
+  // Reduction loops, outermost first, and the original reduction axes in terms of them. The packed operand b stores its
+  // panels [batch][panel][loops...][panel_vectors * lanes] contiguously.
+  std::vector<Axis> k;
+  std::vector<std::pair<SymbolRef, DimExpr>> k_axes;
+  ProgramTensorId a = -1, b = -1;
+  std::vector<LoadIndex> a_indices, b_indices;
+  int lanes = 16;
+  int panel_vectors = 2;            // nv; the last panel may use fewer
+  HeldSide hold = HeldSide::kB;
+  int unroll = 1;                   // of the innermost loop
+  bool fence = false;               // keep loads of unrolled steps apart
+  int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass
+  std::vector<RowPattern> patterns;
+  std::vector<RowTile> tiles;       // of one segment, in order
+  int tiles_per_block = 1;          // row tiles that share one sweep over the panels
+  bool panels_outer = false;        // panels outside, all rows inside
+  bool parallel_m = true, parallel_n = false;
+  int chunks = 1;
+  std::vector<Store> stores;        // the first one holds partial sums between passes
+};
+
+using Kernel = std::variant<StageKernel, ContractKernel>;
+
+// A constant of the program as the kernels want it.
+struct NestConstant {
+  int constant = 0;                 // number among the program's constants
+  Layout layout;
+};
+
+struct LoopNest {
+  std::vector<NestTensor> tensors;      // by ProgramTensorId, and temporaries added by scheduling
+  std::vector<Kernel> kernels;          // run in order
+  std::vector<NestConstant> constants;  // in order of argument
+  int arguments = 0;                    // inputs, constants, outputs
+  int64_t scratch_bytes = 0;
+  std::string ToString() const;
+};
+
+// The coefficient of a vector's lane number in an element offset: 0 (a broadcast), 1 (contiguous) or another stride;
+// nullopt if the lanes follow no stride.
+std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane);
+
+}  // namespace hone

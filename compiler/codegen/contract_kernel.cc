@@ -1,0 +1,208 @@
+#include "compiler/codegen/contract_kernel.h"
+
+#include <llvm/IR/Module.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/codegen/contract_leaf.h"
+#include "compiler/schedule/fused_stages.h"
+
+namespace hone {
+namespace {
+
+using Values = Emitter::Values;
+
+int64_t Segments(const ContractKernel& kernel) {
+  return Points({kernel.m.begin(), kernel.m.begin() + kernel.segment_axes});
+}
+int64_t Tiles(const ContractKernel& kernel) { return Segments(kernel) * static_cast<int64_t>(kernel.tiles.size()); }
+int64_t Blocks(const ContractKernel& kernel) {
+  return (Tiles(kernel) + kernel.tiles_per_block - 1) / kernel.tiles_per_block;
+}
+int64_t PanelWidth(const ContractKernel& kernel) { return int64_t{kernel.panel_vectors} * kernel.lanes; }
+int64_t Panels(const ContractKernel& kernel) {
+  return (Extent(kernel.n) + PanelWidth(kernel) - 1) / PanelWidth(kernel);
+}
+
+class ContractEmitter {
+ public:
+  ContractEmitter(const ContractKernel& kernel, const Target& target, const std::string& prefix, Emitter* emitter)
+      : kernel_(kernel), target_(target), prefix_(prefix), e_(*emitter), ir_(emitter->ir()) {}
+
+  void Run(llvm::Value* begin, llvm::Value* end) {
+    e_.Loop(begin, end, 1, {}, [&](llvm::Value* unit, const Values&) {
+      Unit(unit);
+      return Values();
+    });
+  }
+
+ private:
+  // A half-open range of blocks or panels.
+  struct Range {
+    llvm::Value* begin;
+    llvm::Value* end;
+  };
+
+  llvm::Value* Split(llvm::Value** rest, int64_t extent) {
+    llvm::Value* digit = ir_.CreateURem(*rest, e_.I64(extent));
+    *rest = ir_.CreateUDiv(*rest, e_.I64(extent));
+    return digit;
+  }
+
+  void Unit(llvm::Value* unit) {
+    llvm::Value* rest = unit;
+    const auto range = [&](bool shared, int64_t extent) -> Range {
+      if (!shared) return {e_.I64(0), e_.I64(extent)};
+      llvm::Value* digit = Split(&rest, extent);
+      return {digit, ir_.CreateAdd(digit, e_.I64(1))};
+    };
+    const Range panels = range(kernel_.parallel_n, Panels(kernel_));
+    const Range blocks = range(kernel_.parallel_m, Blocks(kernel_));
+    batch_.assign(kernel_.batch.size(), nullptr);
+    for (size_t axis = kernel_.batch.size(); axis-- > 0;) batch_[axis] = Split(&rest, Extent(kernel_.batch[axis]));
+    const int64_t extent = Extent(kernel_.k.front());
+    const int64_t chunk = kernel_.k_chunk > 0 ? kernel_.k_chunk : extent;
+    for (int64_t k = 0; k < extent; k += chunk) {
+      pass_ = {.k_begin = k, .k_count = std::min(chunk, extent - k), .first_pass = k == 0,
+               .last_pass = k + chunk >= extent};
+      Sweep(panels, blocks);
+    }
+  }
+
+  void Each(const Range& range, const std::function<void(llvm::Value*)>& body) {
+    e_.Loop(range.begin, range.end, 1, {}, [&](llvm::Value* i, const Values&) {
+      body(i);
+      return Values();
+    });
+  }
+
+  void Sweep(const Range& panels, const Range& blocks) {
+    if (kernel_.panels_outer) {
+      Each(panels, [&](llvm::Value* panel) { Each(blocks, [&](llvm::Value* block) { TilesOf(block, panel); }); });
+    } else {
+      Each(blocks, [&](llvm::Value* block) { Each(panels, [&](llvm::Value* panel) { TilesOf(block, panel); }); });
+    }
+  }
+
+  void TilesOf(llvm::Value* block, llvm::Value* panel) {
+    llvm::Value* begin = ir_.CreateMul(block, e_.I64(kernel_.tiles_per_block));
+    llvm::Value* end = ir_.CreateAdd(begin, e_.I64(kernel_.tiles_per_block));
+    end = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, e_.I64(Tiles(kernel_)));
+    Each({begin, end}, [&](llvm::Value* tile) { Tile(tile, panel); });
+  }
+
+  // Coordinates of a tile's first row, then the call of its leaf.
+  void Tile(llvm::Value* tile, llvm::Value* panel) {
+    const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
+    llvm::Value* segment = tile;
+    llvm::Value* number = Split(&segment, count);
+    std::vector<llvm::Value*> arguments = {Argument(0), Argument(1)};
+    arguments.insert(arguments.end(), batch_.begin(), batch_.end());
+    std::vector<llvm::Value*> coordinates(kernel_.m.size());
+    for (int axis = kernel_.segment_axes - 1; axis >= 0; --axis) {
+      coordinates[axis] = axis == 0 ? segment : Split(&segment, Extent(kernel_.m[axis]));
+    }
+    llvm::Value* row = FirstRow(number);
+    for (int axis = static_cast<int>(kernel_.m.size()) - 1; axis >= kernel_.segment_axes; --axis) {
+      coordinates[axis] = axis == kernel_.segment_axes ? row : Split(&row, Extent(kernel_.m[axis]));
+    }
+    arguments.insert(arguments.end(), coordinates.begin(), coordinates.end());
+    arguments.push_back(panel);
+    CallPattern(number, panel, arguments);
+  }
+
+  // Near-equal tiles: the first `longer` have one row more.
+  llvm::Value* FirstRow(llvm::Value* number) {
+    const int64_t rows = Points({kernel_.m.begin() + kernel_.segment_axes, kernel_.m.end()});
+    const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
+    const int64_t size = rows / count, longer = rows % count;
+    llvm::Value* row = ir_.CreateMul(number, e_.I64(size));
+    if (longer == 0) return row;
+    return ir_.CreateAdd(row, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, number, e_.I64(longer)));
+  }
+
+  llvm::Value* Argument(unsigned i) { return ir_.GetInsertBlock()->getParent()->getArg(i); }
+
+  void Switch(llvm::Value* value, int64_t cases, const std::function<void(int64_t)>& body) {
+    if (cases == 1) return body(0);
+    llvm::Function* function = ir_.GetInsertBlock()->getParent();
+    llvm::BasicBlock* after = llvm::BasicBlock::Create(ir_.getContext(), "after", function);
+    std::vector<llvm::BasicBlock*> blocks;
+    for (int64_t i = 0; i < cases; ++i) {
+      blocks.push_back(llvm::BasicBlock::Create(ir_.getContext(), "case", function));
+    }
+    llvm::SwitchInst* branch = ir_.CreateSwitch(value, blocks[0], static_cast<unsigned>(cases));
+    for (int64_t i = 0; i < cases; ++i) {
+      if (i > 0) branch->addCase(ir_.getInt64(static_cast<uint64_t>(i)), blocks[i]);
+      ir_.SetInsertPoint(blocks[i]);
+      body(i);
+      ir_.CreateBr(after);
+    }
+    ir_.SetInsertPoint(after);
+  }
+
+  void CallPattern(llvm::Value* number, llvm::Value* panel, const std::vector<llvm::Value*>& arguments) {
+    const int64_t patterns = static_cast<int64_t>(kernel_.patterns.size());
+    llvm::Value* pattern = patterns == 1 ? e_.I64(0) : PatternOf(number);
+    // The last panel may be narrower.
+    const int64_t tail = Extent(kernel_.n) % PanelWidth(kernel_);
+    const int64_t kinds = tail == 0 || Panels(kernel_) == 1 ? 1 : 2;
+    llvm::Value* kind = ir_.CreateZExt(ir_.CreateICmpEQ(panel, e_.I64(Panels(kernel_) - 1)), ir_.getInt64Ty());
+    Switch(pattern, patterns, [&](int64_t p) {
+      Switch(kind, kinds, [&](int64_t k) {
+        const bool narrow = tail != 0 && (k == 1 || kinds == 1);
+        ir_.CreateCall(Leaf(static_cast<int>(p), narrow ? tail : PanelWidth(kernel_)), arguments);
+      });
+    });
+  }
+
+  llvm::Value* PatternOf(llvm::Value* number) {
+    std::vector<uint8_t> table;
+    for (const RowTile& tile : kernel_.tiles) table.push_back(static_cast<uint8_t>(tile.pattern));
+    if (patterns_ == nullptr) {
+      llvm::Module* module = ir_.GetInsertBlock()->getModule();
+      llvm::Constant* data = llvm::ConstantDataArray::get(ir_.getContext(), table);
+      patterns_ = new llvm::GlobalVariable(*module, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data,
+                                           prefix_ + "_patterns");
+    }
+    llvm::Value* address = ir_.CreateInBoundsGEP(ir_.getInt8Ty(), patterns_, number);
+    return ir_.CreateZExt(ir_.CreateLoad(ir_.getInt8Ty(), address), ir_.getInt64Ty());
+  }
+
+  llvm::Function* Leaf(int pattern, int64_t width) {
+    const std::string name = absl::StrCat(prefix_, "_leaf_", pattern, "_", width, "_", pass_.k_begin);
+    llvm::Module* module = ir_.GetInsertBlock()->getModule();
+    if (llvm::Function* known = module->getFunction(name)) return known;
+    ContractLeaf leaf = pass_;
+    leaf.pattern = pattern;
+    leaf.vectors = static_cast<int>((width + kernel_.lanes - 1) / kernel_.lanes);
+    leaf.active = static_cast<int>(width - int64_t{leaf.vectors - 1} * kernel_.lanes);
+    return EmitContractLeaf(kernel_, e_.nest(), target_, leaf, name, module);
+  }
+
+  const ContractKernel& kernel_;
+  const Target& target_;
+  const std::string prefix_;
+  Emitter& e_;
+  llvm::IRBuilder<>& ir_;
+  std::vector<llvm::Value*> batch_;
+  ContractLeaf pass_;
+  llvm::GlobalVariable* patterns_ = nullptr;
+};
+
+}  // namespace
+
+int64_t UnitsOf(const ContractKernel& kernel) {
+  int64_t units = Points(kernel.batch);
+  if (kernel.parallel_m) units *= Blocks(kernel);
+  if (kernel.parallel_n) units *= Panels(kernel);
+  return units;
+}
+
+void EmitContractKernel(const ContractKernel& kernel, const Target& target, const std::string& prefix,
+                        llvm::Value* begin, llvm::Value* end, Emitter* emitter) {
+  ContractEmitter(kernel, target, prefix, emitter).Run(begin, end);
+}
+
+}  // namespace hone

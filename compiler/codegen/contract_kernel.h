@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "compiler/codegen/emitter.h"
+
+namespace hone {
+
+// Emits the units [begin, end) of a contraction's parallel loop. The micro-kernels become functions of their own in the
+// same module, named `prefix`_leaf_...
+void EmitContractKernel(const ContractKernel& kernel, const Target& target, const std::string& prefix,
+                        llvm::Value* begin, llvm::Value* end, Emitter* emitter);
+
+// Number of units of the parallel loop: batches, blocks of row tiles and panels, as far as threads share them.
+int64_t UnitsOf(const ContractKernel& kernel);
+
+}  // namespace hone

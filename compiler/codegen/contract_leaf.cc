@@ -1,0 +1,272 @@
+#include "compiler/codegen/contract_leaf.h"
+
+#include <llvm/IR/InlineAsm.h>
+#include <llvm/IR/Module.h>
+
+#include "compiler/codegen/kernel_function.h"
+#include "compiler/schedule/fused_stages.h"
+
+namespace hone {
+namespace {
+
+using Values = Emitter::Values;
+
+constexpr int64_t kFloatBytes = 4;
+
+class LeafEmitter {
+ public:
+  LeafEmitter(const ContractKernel& kernel, const ContractLeaf& leaf, llvm::Function* function, Emitter* emitter)
+      : kernel_(kernel), leaf_(leaf), rows_(kernel.patterns[leaf.pattern].rows), e_(*emitter) {
+    BindArguments(function);
+  }
+
+  void Run() {
+    FindOffsets();
+    Values state = InitialAccumulators();
+    llvm::Value* a = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.a), e_.Index(a_base_));
+    llvm::Value* b = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.b), e_.Index(BOffset()));
+    a = Step(a, leaf_.k_begin * k_strides_[0]);
+    b = Step(b, leaf_.k_begin * InnerSteps() * panel_width());
+    state.push_back(b);
+    state = Reduce(0, a, state);
+    state.pop_back();
+    EmitStores(state);
+  }
+
+ private:
+  int panel_width() const { return kernel_.panel_vectors * kernel_.lanes; }
+  int64_t InnerSteps() const { return Points({kernel_.k.begin() + 1, kernel_.k.end()}); }
+
+  void BindArguments(llvm::Function* function) {
+    unsigned argument = 2;
+    for (const Axis& axis : kernel_.batch) BindAxis(axis, function->getArg(argument++));
+    for (const Axis& axis : kernel_.m) {
+      BindAxis(axis, function->getArg(argument++));
+      first_row_.push_back(e_.Rewritten(DimExpr(axis.variable)));
+    }
+    const int64_t panels = (Extent(kernel_.n) + panel_width() - 1) / panel_width();
+    panel_ = MakeSymbol("panel", 0, panels - 1);
+    e_.Bind(panel_, function->getArg(argument));
+  }
+
+  void BindAxis(const Axis& axis, llvm::Value* value) {
+    const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, Extent(axis) - 1);
+    e_.Bind(symbol, value);
+    e_.Substitute(axis.variable, DimExpr(symbol));
+  }
+
+  // Operand a: where row 0 starts, how rows differ from it, how each reduction loop moves.
+  void FindOffsets() {
+    std::map<SymbolRef, DimExpr> k(kernel_.k_axes.begin(), kernel_.k_axes.end());
+    std::vector<DimExpr> indices;
+    for (const LoadIndex& index : kernel_.a_indices) indices.push_back(std::get<DimExpr>(index).Substitute(k));
+    const DimExpr offset = e_.nest().tensors[kernel_.a].Offset(std::move(indices));
+    std::map<SymbolRef, DimExpr> start;
+    for (const Axis& axis : kernel_.k) {
+      k_strides_.push_back(LaneStride(offset, axis.variable).value_or(0));
+      start.emplace(axis.variable, DimExpr(0));
+    }
+    a_base_ = offset.Substitute(start);
+    for (const std::vector<int>& delta : rows_) {
+      int64_t difference = 0;
+      for (size_t axis = 0; axis < delta.size(); ++axis) {
+        if (delta[axis] == 0) continue;
+        difference += delta[axis] * LaneStride(a_base_, kernel_.m[axis].variable).value_or(0);
+      }
+      row_offsets_.push_back(difference);
+    }
+  }
+
+  // Where the panel begins: the first element of operand b that it needs.
+  DimExpr BOffset() {
+    std::map<SymbolRef, DimExpr> at;
+    for (const auto& [axis, expr] : kernel_.k_axes) at.emplace(axis, DimExpr(0));
+    for (const Axis& axis : kernel_.k) at.emplace(axis.variable, DimExpr(0));
+    at.emplace(kernel_.n.variable, DimExpr(panel_width()) * DimExpr(panel_));
+    for (const Axis& axis : kernel_.m) at.emplace(axis.variable, DimExpr(0));
+    std::vector<DimExpr> indices;
+    for (const LoadIndex& index : kernel_.b_indices) indices.push_back(std::get<DimExpr>(index).Substitute(at));
+    return e_.nest().tensors[kernel_.b].Offset(std::move(indices));
+  }
+
+  llvm::Value* Step(llvm::Value* pointer, int64_t elements) {
+    if (elements == 0) return pointer;
+    return e_.ir().CreateConstInBoundsGEP1_64(e_.ir().getInt8Ty(), pointer,
+                                              static_cast<uint64_t>(elements * kFloatBytes));
+  }
+
+  // Hides a pointer's origin: loads through it are not merged with others.
+  llvm::Value* Fence(llvm::Value* pointer) {
+    llvm::FunctionType* type = llvm::FunctionType::get(e_.ir().getPtrTy(), {e_.ir().getPtrTy()}, false);
+    return e_.ir().CreateCall(llvm::InlineAsm::get(type, "", "=r,0", false), {pointer});
+  }
+
+  // Sets the lanes and the axes for row r and vector j.
+  void At(size_t row, int vector) {
+    const bool last = vector == leaf_.vectors - 1;
+    const int active = last ? leaf_.active : kernel_.lanes;
+    const SymbolRef lane = MakeSymbol("lane", 0, active - 1);
+    e_.SetLanes({lane, kernel_.lanes, active});
+    e_.Substitute(kernel_.n.variable, DimExpr(panel_width()) * DimExpr(panel_) +
+                                          DimExpr(vector * kernel_.lanes) + DimExpr(lane));
+    for (size_t axis = 0; axis < kernel_.m.size(); ++axis) {
+      e_.Substitute(kernel_.m[axis].variable, first_row_[axis] + DimExpr(rows_[row][axis]));
+    }
+    e_.Forget();
+  }
+
+  Values InitialAccumulators() {
+    Values accumulators;
+    const Store& partial = kernel_.stores.front();
+    for (size_t row = 0; row < rows_.size(); ++row) {
+      for (int vector = 0; vector < leaf_.vectors; ++vector) {
+        At(row, vector);
+        llvm::Value* zero = llvm::Constant::getNullValue(e_.VectorOf(e_.ir().getFloatTy(), kernel_.lanes));
+        accumulators.push_back(
+            leaf_.first_pass ? zero : e_.Evaluate(Load(partial.tensor, DType::kF32, partial.indices)));
+      }
+    }
+    ResetRow();
+    return accumulators;
+  }
+
+  void ResetRow() {
+    e_.SetLanes({});
+    for (size_t axis = 0; axis < kernel_.m.size(); ++axis) {
+      e_.Substitute(kernel_.m[axis].variable, first_row_[axis]);
+    }
+  }
+
+  // state: accumulators (rows x vectors), then the pointer into the panel.
+  Values Reduce(size_t level, llvm::Value* a, const Values& state) {
+    if (level + 1 == kernel_.k.size()) return ReduceInnermost(level, a, state);
+    const int64_t count = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]);
+    Values carried = state;
+    carried.push_back(a);
+    Values result = e_.Loop(count, carried, [&](llvm::Value*, const Values& now) {
+      Values inner(now.begin(), now.end() - 1);
+      Values next = Reduce(level + 1, now.back(), inner);
+      next.push_back(Step(now.back(), k_strides_[level]));
+      return next;
+    });
+    result.pop_back();
+    return result;
+  }
+
+  Values ReduceInnermost(size_t level, llvm::Value* a, const Values& state) {
+    const int64_t extent = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]);
+    const int64_t unroll = std::min<int64_t>(kernel_.unroll, extent), whole = extent / unroll;
+    Values carried = state;
+    carried.push_back(a);
+    carried = e_.Loop(whole, carried, [&](llvm::Value*, const Values& now) { return Steps(unroll, level, now); });
+    carried = Steps(extent - whole * unroll, level, carried);
+    carried.pop_back();
+    return carried;
+  }
+
+  // `count` steps straight; state: accumulators, panel pointer, operand a's pointer.
+  Values Steps(int64_t count, size_t level, Values state) {
+    if (count == 0) return state;
+    llvm::Value* a = state.back();
+    state.pop_back();
+    llvm::Value* b = state.back();
+    state.pop_back();
+    for (int64_t step = 0; step < count; ++step) {
+      llvm::Value* pointer = step > 0 && kernel_.fence ? Fence(a) : a;
+      MultiplyAdd(pointer, step * k_strides_[level], b, step * panel_width(), &state);
+    }
+    state.push_back(Step(b, count * panel_width()));
+    state.push_back(Step(a, count * k_strides_[level]));
+    return state;
+  }
+
+  llvm::Value* Broadcast(llvm::Value* a, size_t row, int64_t offset) {
+    llvm::Value* value = e_.ir().CreateAlignedLoad(e_.ir().getFloatTy(), Step(a, row_offsets_[row] + offset),
+                                                   llvm::Align(kFloatBytes));
+    return e_.ir().CreateVectorSplat(static_cast<unsigned>(kernel_.lanes), value);
+  }
+
+  llvm::Value* Vector(llvm::Value* b, int vector, int64_t offset) {
+    return e_.ir().CreateAlignedLoad(e_.VectorOf(e_.ir().getFloatTy(), kernel_.lanes),
+                                     Step(b, offset + vector * kernel_.lanes),
+                                     llvm::Align(static_cast<uint64_t>(kernel_.lanes * kFloatBytes)));
+  }
+
+  void MultiplyAdd(llvm::Value* a, int64_t a_offset, llvm::Value* b, int64_t b_offset, Values* accumulators) {
+    const int vectors = leaf_.vectors;
+    const auto accumulate = [&](size_t row, int vector, llvm::Value* x, llvm::Value* y) {
+      llvm::Value*& sum = (*accumulators)[row * static_cast<size_t>(vectors) + static_cast<size_t>(vector)];
+      sum = e_.math().MultiplyAdd(x, y, sum);
+    };
+    Values held;
+    switch (kernel_.hold) {
+      case HeldSide::kB:
+        for (int vector = 0; vector < vectors; ++vector) held.push_back(Vector(b, vector, b_offset));
+        for (size_t row = 0; row < rows_.size(); ++row) {
+          llvm::Value* x = Broadcast(a, row, a_offset);
+          for (int vector = 0; vector < vectors; ++vector) accumulate(row, vector, x, held[vector]);
+        }
+        break;
+      case HeldSide::kA:
+        for (size_t row = 0; row < rows_.size(); ++row) held.push_back(Broadcast(a, row, a_offset));
+        for (int vector = 0; vector < vectors; ++vector) {
+          llvm::Value* y = Vector(b, vector, b_offset);
+          for (size_t row = 0; row < rows_.size(); ++row) accumulate(row, vector, held[row], y);
+        }
+        break;
+      case HeldSide::kNone:
+        for (int vector = 0; vector < vectors; ++vector) {
+          llvm::Value* y = Vector(b, vector, b_offset);
+          llvm::Value* pointer = vector == 0 ? a : Fence(a);
+          for (size_t row = 0; row < rows_.size(); ++row) {
+            accumulate(row, vector, Broadcast(pointer, row, a_offset), y);
+          }
+        }
+        break;
+    }
+  }
+
+  void EmitStores(const Values& accumulators) {
+    for (size_t row = 0; row < rows_.size(); ++row) {
+      for (int vector = 0; vector < leaf_.vectors; ++vector) {
+        At(row, vector);
+        llvm::Value* sum = accumulators[row * static_cast<size_t>(leaf_.vectors) + static_cast<size_t>(vector)];
+        e_.SetParameters({sum});
+        if (!leaf_.last_pass) {
+          e_.StoreTo(kernel_.stores.front(), sum);
+          continue;
+        }
+        for (const Store& store : kernel_.stores) {
+          llvm::Value* value = e_.Evaluate(store.value);
+          e_.StoreTo(store, e_.Widen(value));
+        }
+      }
+    }
+    e_.SetLanes({});
+  }
+
+  const ContractKernel& kernel_;
+  const ContractLeaf& leaf_;
+  const std::vector<std::vector<int>>& rows_;
+  Emitter& e_;
+  std::vector<DimExpr> first_row_;
+  SymbolRef panel_;
+  DimExpr a_base_;
+  std::vector<int64_t> row_offsets_, k_strides_;   // elements of operand a
+};
+
+}  // namespace
+
+llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
+                                 const ContractLeaf& leaf, const std::string& name, llvm::Module* module) {
+  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 1;
+  llvm::Function* function = AddKernelFunction(name, coordinates, target, module);
+  function->addFnAttr(llvm::Attribute::NoInline);
+  function->addFnAttr(kLeafAttribute);
+  Emitter emitter(nest, target, function);
+  LeafEmitter(kernel, leaf, function, &emitter).Run();
+  emitter.Finish();
+  return function;
+}
+
+}  // namespace hone

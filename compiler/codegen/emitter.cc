@@ -1,0 +1,539 @@
+#include "compiler/codegen/emitter.h"
+
+#include <algorithm>
+
+namespace hone {
+namespace {
+
+bool IsSigned(DType dtype) {
+  return dtype == DType::kI8 || dtype == DType::kI16 || dtype == DType::kI32 || dtype == DType::kI64;
+}
+
+bool HasLoad(const ScalarRef& scalar) {
+  if (scalar->kind == Scalar::Kind::kLoad) return true;
+  return std::any_of(scalar->operands.begin(), scalar->operands.end(), HasLoad);
+}
+
+bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
+  const std::vector<SymbolRef> symbols = expr.Symbols();
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
+// An index as an expression, where it is one.
+std::optional<DimExpr> AsIndex(const ScalarRef& scalar) {
+  if (scalar->kind == Scalar::Kind::kIndex) return scalar->index;
+  if (scalar->kind == Scalar::Kind::kInteger) return DimExpr(scalar->integer);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Emitter::Emitter(const LoopNest& nest, const Target& target, llvm::Function* function)
+    : nest_(nest), ir_(function->getContext()), math_(ir_, target.row->has_fma), function_(function) {
+  entry_ = llvm::BasicBlock::Create(function->getContext(), "entry", function);
+  llvm::BasicBlock* start = llvm::BasicBlock::Create(function->getContext(), "start", function);
+  ir_.SetInsertPoint(entry_);
+  ir_.CreateBr(start);
+  ir_.SetInsertPoint(start);
+  llvm::FastMathFlags contract;
+  contract.setAllowContract(true);
+  ir_.setFastMathFlags(contract);
+  bases_.assign(nest.tensors.size(), nullptr);
+}
+
+void Emitter::Finish() { ir_.CreateRetVoid(); }
+
+Emitter::Values Emitter::Loop(llvm::Value* begin, llvm::Value* end, int64_t step, const Values& initial,
+                              const std::function<Values(llvm::Value*, const Values&)>& body) {
+  llvm::BasicBlock* before = ir_.GetInsertBlock();
+  llvm::BasicBlock* loop = llvm::BasicBlock::Create(ir_.getContext(), "loop", function_);
+  ir_.CreateBr(loop);
+  ir_.SetInsertPoint(loop);
+  llvm::PHINode* i = ir_.CreatePHI(begin->getType(), 2);
+  i->addIncoming(begin, before);
+  std::vector<llvm::PHINode*> phis;
+  Values carried;
+  for (llvm::Value* value : initial) {
+    phis.push_back(ir_.CreatePHI(value->getType(), 2));
+    phis.back()->addIncoming(value, before);
+    carried.push_back(phis.back());
+  }
+  const Values next = body(i, carried);
+  llvm::Value* following = ir_.CreateNUWAdd(i, llvm::ConstantInt::get(i->getType(), static_cast<uint64_t>(step)));
+  llvm::BasicBlock* latch = ir_.GetInsertBlock();
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(ir_.getContext(), "after", function_);
+  llvm::BranchInst* branch = ir_.CreateCondBr(ir_.CreateICmpSLT(following, end), loop, after);
+  llvm::LLVMContext& context = ir_.getContext();
+  llvm::MDNode* unroll = llvm::MDNode::get(context, llvm::MDString::get(context, "llvm.loop.unroll.disable"));
+  llvm::MDNode* id = llvm::MDNode::getDistinct(context, {nullptr, unroll});
+  id->replaceOperandWith(0, id);
+  branch->setMetadata(llvm::LLVMContext::MD_loop, id);
+  i->addIncoming(following, latch);
+  for (size_t v = 0; v < phis.size(); ++v) phis[v]->addIncoming(next[v], latch);
+  ir_.SetInsertPoint(after);
+  return next;
+}
+
+Emitter::Values Emitter::Loop(int64_t count, const Values& initial,
+                              const std::function<Values(llvm::Value*, const Values&)>& body) {
+  if (count <= 0) return initial;
+  if (count == 1) return body(I64(0), initial);
+  return Loop(I64(0), I64(count), 1, initial, body);
+}
+
+DimExpr Emitter::Rewritten(const DimExpr& expr) const {
+  DimExpr result = substitution_.empty() ? expr : expr.Substitute(substitution_);
+  if (only_lane_) result = result.Substitute({{lanes_.lane, DimExpr(*only_lane_)}});
+  return result;
+}
+
+llvm::Value* Emitter::IndexAtom(const DimExpr::Atom& atom) {
+  if (atom.kind == DimExpr::Atom::Kind::kSymbol) return values_.at(atom.symbol);
+  llvm::Value* a = Index(atom.a);
+  llvm::Value* b = Index(atom.b);
+  switch (atom.kind) {
+    case DimExpr::Atom::Kind::kMin: return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, a, b);
+    case DimExpr::Atom::Kind::kMax: return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, a, b);
+    default: break;
+  }
+  const bool quotient = atom.kind == DimExpr::Atom::Kind::kFloorDiv;
+  if (atom.a.Bounds().lower >= 0) return quotient ? ir_.CreateUDiv(a, b) : ir_.CreateURem(a, b);
+  // The divisor is positive: a negative remainder means truncation went up.
+  llvm::Value* remainder = ir_.CreateSRem(a, b);
+  llvm::Value* negative = ir_.CreateICmpSLT(remainder, I64(0));
+  if (!quotient) return ir_.CreateSelect(negative, ir_.CreateAdd(remainder, b), remainder);
+  return ir_.CreateSub(ir_.CreateSDiv(a, b), ir_.CreateZExt(negative, ir_.getInt64Ty()));
+}
+
+llvm::Value* Emitter::Index(const DimExpr& expr) {
+  const DimExpr rewritten = Rewritten(expr);
+  llvm::Value* sum = nullptr;
+  int64_t constant = 0;
+  for (const DimExpr::Term& term : rewritten.terms()) {
+    if (term.factors.empty()) {
+      constant += term.coefficient;
+      continue;
+    }
+    llvm::Value* product = nullptr;
+    for (const DimExpr::AtomRef& atom : term.factors) {
+      llvm::Value* factor = IndexAtom(*atom);
+      product = product == nullptr ? factor : ir_.CreateMul(product, factor);
+    }
+    if (term.coefficient != 1) product = ir_.CreateMul(product, I64(term.coefficient));
+    sum = sum == nullptr ? product : ir_.CreateAdd(sum, product);
+  }
+  if (sum == nullptr) return I64(constant);
+  return constant == 0 ? sum : ir_.CreateAdd(sum, I64(constant));
+}
+
+llvm::Type* Emitter::TypeOf(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return ir_.getFloatTy();
+    case DType::kF64: return ir_.getDoubleTy();
+    case DType::kF16: return ir_.getHalfTy();
+    case DType::kBF16: return ir_.getBFloatTy();
+    case DType::kBool: return ir_.getInt1Ty();
+    default: return ir_.getIntNTy(static_cast<unsigned>(8 * DTypeBytes(dtype)));
+  }
+}
+
+llvm::Type* Emitter::MemoryType(DType dtype) { return dtype == DType::kBool ? ir_.getInt8Ty() : TypeOf(dtype); }
+
+llvm::Type* Emitter::VectorOf(llvm::Type* element, int lanes) {
+  return lanes == 1 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes));
+}
+
+llvm::Value* Emitter::Widen(llvm::Value* value) {
+  if (lanes_.lanes == 1 || only_lane_ || value->getType()->isVectorTy()) return value;
+  return ir_.CreateVectorSplat(static_cast<unsigned>(lanes_.lanes), value);
+}
+
+llvm::Value* Emitter::Base(ProgramTensorId tensor) {
+  if (bases_[tensor] != nullptr) return bases_[tensor];
+  const NestTensor& placed = nest_.tensors[tensor];
+  llvm::IRBuilder<> entry(entry_->getTerminator());
+  const auto at = [&](llvm::Value* base, int64_t bytes) {
+    return bytes == 0 ? base : entry.CreateConstInBoundsGEP1_64(entry.getInt8Ty(), base, static_cast<uint64_t>(bytes));
+  };
+  switch (placed.place) {
+    case NestTensor::Place::kArgument:
+      bases_[tensor] = entry.CreateLoad(entry.getPtrTy(), at(function_->getArg(0), 8 * placed.argument));
+      break;
+    case NestTensor::Place::kScratch: bases_[tensor] = at(function_->getArg(1), placed.offset); break;
+    case NestTensor::Place::kChunk:
+      return ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), chunk_base_, static_cast<uint64_t>(placed.offset));
+    case NestTensor::Place::kNone: break;
+  }
+  return bases_[tensor];
+}
+
+llvm::Value* Emitter::Address(ProgramTensorId tensor, llvm::Value* element) {
+  return ir_.CreateInBoundsGEP(MemoryType(nest_.tensors[tensor].dtype), Base(tensor), element);
+}
+
+llvm::Constant* Emitter::Mask() {
+  std::vector<llvm::Constant*> bits;
+  for (int lane = 0; lane < lanes_.lanes; ++lane) bits.push_back(ir_.getInt1(lane < lanes_.active));
+  return llvm::ConstantVector::get(bits);
+}
+
+llvm::Value* Emitter::LoadVector(llvm::Value* address, DType dtype) {
+  llvm::Type* type = VectorOf(MemoryType(dtype), lanes_.lanes);
+  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
+  llvm::Value* value = nullptr;
+  if (lanes_.active < lanes_.lanes) {
+    value = ir_.CreateMaskedLoad(type, address, align, Mask(), llvm::Constant::getNullValue(type));
+  } else {
+    value = ir_.CreateAlignedLoad(type, address, align);
+  }
+  if (dtype != DType::kBool) return value;
+  return ir_.CreateICmpNE(value, llvm::Constant::getNullValue(type));
+}
+
+void Emitter::StoreVector(llvm::Value* value, llvm::Value* address, DType dtype) {
+  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
+  if (dtype == DType::kBool) value = ir_.CreateZExt(value, VectorOf(ir_.getInt8Ty(), lanes_.lanes));
+  if (lanes_.active < lanes_.lanes) {
+    ir_.CreateMaskedStore(value, address, align, Mask());
+  } else {
+    ir_.CreateAlignedStore(value, address, align);
+  }
+}
+
+DimExpr Emitter::OffsetOf(ProgramTensorId tensor, const std::vector<LoadIndex>& indices) {
+  std::vector<DimExpr> exprs;
+  for (size_t d = 0; d < indices.size(); ++d) {
+    if (const DimExpr* expr = std::get_if<DimExpr>(&indices[d])) {
+      exprs.push_back(Rewritten(*expr));
+      continue;
+    }
+    // A computed index is clamped into the tensor and becomes a symbol of its own.
+    const int64_t last = std::max<int64_t>(0, nest_.tensors[tensor].dims[d].Constant() - 1);
+    llvm::Value* index = Evaluate(std::get<ScalarRef>(indices[d]));
+    index = ir_.CreateSExtOrTrunc(index, ir_.getInt64Ty());
+    index = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, index, I64(0));
+    index = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, index, I64(last));
+    const SymbolRef symbol = MakeSymbol("index", 0, last);
+    Bind(symbol, index);
+    exprs.push_back(DimExpr(symbol));
+  }
+  return nest_.tensors[tensor].Offset(std::move(exprs));
+}
+
+bool Emitter::DependsOnLane(const ScalarRef& scalar) const {
+  if (lanes_.lanes == 1 || only_lane_) return false;
+  if (scalar->kind == Scalar::Kind::kIndex) return Mentions(Rewritten(scalar->index), lanes_.lane);
+  if (scalar->kind == Scalar::Kind::kParameter) return parameters_[scalar->parameter]->getType()->isVectorTy();
+  for (const LoadIndex& index : scalar->indices) {
+    if (const DimExpr* expr = std::get_if<DimExpr>(&index)) {
+      if (Mentions(Rewritten(*expr), lanes_.lane)) return true;
+    } else if (DependsOnLane(std::get<ScalarRef>(index))) {
+      return true;
+    }
+  }
+  return std::any_of(scalar->operands.begin(), scalar->operands.end(),
+                     [&](const ScalarRef& operand) { return DependsOnLane(operand); });
+}
+
+llvm::Value* Emitter::Evaluate(const ScalarRef& scalar) {
+  const auto found = known_.find(scalar.get());
+  if (found != known_.end()) return found->second;
+  llvm::Value* value = EvaluateNode(scalar);
+  known_[scalar.get()] = value;
+  return value;
+}
+
+llvm::Value* Emitter::EvaluateNode(const ScalarRef& scalar) {
+  switch (scalar->kind) {
+    case Scalar::Kind::kReal: return llvm::ConstantFP::get(TypeOf(scalar->dtype), scalar->real);
+    case Scalar::Kind::kInteger:
+      return llvm::ConstantInt::get(TypeOf(scalar->dtype), static_cast<uint64_t>(scalar->integer));
+    case Scalar::Kind::kIndex: return EvaluateIndexValue(scalar);
+    case Scalar::Kind::kLoad: return EvaluateLoad(*scalar, scalar);
+    case Scalar::Kind::kUnary: return EvaluateUnary(*scalar);
+    case Scalar::Kind::kBinary:
+      if (const std::optional<bool> decided = Decide(scalar)) return ir_.getInt1(*decided);
+      return Binary(scalar->binary, scalar->operands[0]->dtype, Evaluate(scalar->operands[0]),
+                    Evaluate(scalar->operands[1]));
+    case Scalar::Kind::kSelect: return EvaluateSelect(scalar);
+    case Scalar::Kind::kCast: return EvaluateCast(*scalar);
+    case Scalar::Kind::kParameter: return parameters_[scalar->parameter];
+  }
+  return nullptr;
+}
+
+llvm::Value* Emitter::PerLane(const ScalarRef& scalar) {
+  llvm::Value* vector = llvm::PoisonValue::get(VectorOf(TypeOf(scalar->dtype), lanes_.lanes));
+  const std::map<const Scalar*, llvm::Value*> known = std::move(known_);
+  const Values parameters = parameters_;
+  for (int lane = 0; lane < lanes_.active; ++lane) {
+    known_.clear();
+    only_lane_ = lane;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      if (parameters[p]->getType()->isVectorTy()) parameters_[p] = ir_.CreateExtractElement(parameters[p], lane);
+    }
+    llvm::Value* value = Evaluate(scalar);
+    vector = ir_.CreateInsertElement(vector, value, static_cast<uint64_t>(lane));
+  }
+  only_lane_.reset();
+  parameters_ = parameters;
+  known_ = known;
+  return vector;
+}
+
+llvm::Value* Emitter::EvaluateIndexValue(const ScalarRef& scalar) {
+  const DimExpr expr = Rewritten(scalar->index);
+  if (lanes_.lanes == 1 || only_lane_ || !Mentions(expr, lanes_.lane)) return Index(expr);
+  const std::optional<int64_t> stride = LaneStride(expr, lanes_.lane);
+  if (!stride) return PerLane(scalar);
+  DimExpr rest;
+  expr.AffineCoefficient(lanes_.lane, &rest);
+  std::vector<llvm::Constant*> steps;
+  for (int lane = 0; lane < lanes_.lanes; ++lane) {
+    steps.push_back(llvm::ConstantInt::get(ir_.getInt64Ty(), static_cast<uint64_t>(lane * *stride)));
+  }
+  return ir_.CreateAdd(Widen(Index(rest)), llvm::ConstantVector::get(steps));
+}
+
+llvm::Value* Emitter::EvaluateLoad(const Scalar& load, const ScalarRef& scalar) {
+  const bool vector = lanes_.lanes > 1 && !only_lane_;
+  for (const LoadIndex& index : load.indices) {
+    const ScalarRef* computed = std::get_if<ScalarRef>(&index);
+    if (vector && computed != nullptr && DependsOnLane(*computed)) return PerLane(scalar);
+  }
+  const DimExpr offset = OffsetOf(load.tensor, load.indices);
+  const std::optional<int64_t> stride = vector ? LaneStride(offset, lanes_.lane) : 0;
+  if (!stride) return PerLane(scalar);
+  DimExpr rest = offset;
+  if (*stride != 0) offset.AffineCoefficient(lanes_.lane, &rest);
+  llvm::Value* element = Index(rest);
+  if (*stride == 1) return LoadVector(Address(load.tensor, element), load.dtype);
+  const auto scalar_load = [&](llvm::Value* at) -> llvm::Value* {
+    llvm::Value* value = ir_.CreateLoad(MemoryType(load.dtype), Address(load.tensor, at));
+    return load.dtype == DType::kBool ? ir_.CreateICmpNE(value, ir_.getInt8(0)) : value;
+  };
+  if (*stride == 0) return scalar_load(element);
+  llvm::Value* lanes = llvm::PoisonValue::get(VectorOf(TypeOf(load.dtype), lanes_.lanes));
+  for (int lane = 0; lane < lanes_.active; ++lane) {
+    llvm::Value* value = scalar_load(ir_.CreateAdd(element, I64(lane * *stride)));
+    lanes = ir_.CreateInsertElement(lanes, value, static_cast<uint64_t>(lane));
+  }
+  return lanes;
+}
+
+std::optional<bool> Emitter::Decide(const ScalarRef& condition) const {
+  if (condition->kind != Scalar::Kind::kBinary) return std::nullopt;
+  const BinaryOp op = condition->binary;
+  const ScalarRef& a = condition->operands[0];
+  const ScalarRef& b = condition->operands[1];
+  if (condition->dtype == DType::kBool && (op == BinaryOp::kAnd || op == BinaryOp::kOr)) {
+    const std::optional<bool> left = Decide(a), right = Decide(b);
+    const bool decisive = op == BinaryOp::kOr;
+    if (left == decisive || right == decisive) return decisive;
+    if (left && right) return !decisive;
+    return std::nullopt;
+  }
+  if (op != BinaryOp::kLess && op != BinaryOp::kLessEqual) return std::nullopt;
+  const std::optional<DimExpr> left = AsIndex(a), right = AsIndex(b);
+  if (!left || !right) return std::nullopt;
+  const Interval difference = (Rewritten(*right) - Rewritten(*left)).Bounds();
+  const int64_t wanted = op == BinaryOp::kLess ? 1 : 0;
+  if (difference.lower != Interval().lower && difference.lower >= wanted) return true;
+  if (difference.upper != Interval().upper && difference.upper < wanted) return false;
+  return std::nullopt;
+}
+
+// Only the chosen side may be evaluated: its loads may lie outside elsewhere.
+llvm::Value* Emitter::EvaluateSelect(const ScalarRef& scalar) {
+  const ScalarRef& condition = scalar->operands[0];
+  if (const std::optional<bool> decided = Decide(condition)) return Evaluate(scalar->operands[*decided ? 1 : 2]);
+  const bool loads = HasLoad(scalar->operands[1]) || HasLoad(scalar->operands[2]);
+  if (!loads) {
+    llvm::Value* chosen = Evaluate(condition);
+    llvm::Value* a = Evaluate(scalar->operands[1]);
+    llvm::Value* b = Evaluate(scalar->operands[2]);
+    if (chosen->getType()->isVectorTy() || a->getType()->isVectorTy() || b->getType()->isVectorTy()) {
+      return ir_.CreateSelect(Widen(chosen), Widen(a), Widen(b));
+    }
+    return ir_.CreateSelect(chosen, a, b);
+  }
+  if (DependsOnLane(condition)) return PerLane(scalar);
+  llvm::Value* chosen = Evaluate(condition);
+  const std::map<const Scalar*, llvm::Value*> known = known_;
+  llvm::BasicBlock* blocks[2];
+  for (llvm::BasicBlock*& block : blocks) block = llvm::BasicBlock::Create(ir_.getContext(), "side", function_);
+  llvm::BasicBlock* join = llvm::BasicBlock::Create(ir_.getContext(), "join", function_);
+  ir_.CreateCondBr(chosen, blocks[0], blocks[1]);
+  const bool wide = DependsOnLane(scalar->operands[1]) || DependsOnLane(scalar->operands[2]);
+  llvm::Value* sides[2];
+  for (int side = 0; side < 2; ++side) {
+    ir_.SetInsertPoint(blocks[side]);
+    known_ = known;
+    sides[side] = Evaluate(scalar->operands[1 + side]);
+    if (wide) sides[side] = Widen(sides[side]);
+    blocks[side] = ir_.GetInsertBlock();
+    ir_.CreateBr(join);
+  }
+  ir_.SetInsertPoint(join);
+  known_ = known;
+  llvm::PHINode* phi = ir_.CreatePHI(sides[0]->getType(), 2);
+  for (int side = 0; side < 2; ++side) phi->addIncoming(sides[side], blocks[side]);
+  return phi;
+}
+
+llvm::Value* Emitter::EvaluateUnary(const Scalar& scalar) {
+  llvm::Value* x = Evaluate(scalar.operands[0]);
+  const bool real = IsFloat(scalar.operands[0]->dtype);
+  const auto constant = [&](double value) { return llvm::ConstantFP::get(x->getType(), value); };
+  llvm::Value* zero = llvm::Constant::getNullValue(x->getType());
+  switch (scalar.unary) {
+    case UnaryOp::kNeg: return real ? ir_.CreateFNeg(x) : ir_.CreateNeg(x);
+    case UnaryOp::kAbs:
+      if (real) return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
+      return IsSigned(scalar.dtype) ? ir_.CreateSelect(ir_.CreateICmpSLT(x, zero), ir_.CreateNeg(x), x) : x;
+    case UnaryOp::kExp: return math_.Exp(x);
+    case UnaryOp::kLog: return math_.Log(x);
+    case UnaryOp::kSqrt: return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x);
+    case UnaryOp::kRsqrt: return ir_.CreateFDiv(constant(1), ir_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, x));
+    case UnaryOp::kReciprocal: return ir_.CreateFDiv(constant(1), x);
+    case UnaryOp::kTanh: return math_.Tanh(x);
+    case UnaryOp::kErf: return math_.Erf(x);
+    case UnaryOp::kSigmoid: return math_.Sigmoid(x);
+    case UnaryOp::kFloor: return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::floor, x);
+    case UnaryOp::kCeil: return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::ceil, x);
+    case UnaryOp::kRound: return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::rint, x);
+    case UnaryOp::kSign: {
+      if (!real) {
+        llvm::Value* positive = ir_.CreateZExt(ir_.CreateICmpSGT(x, zero), x->getType());
+        return ir_.CreateSelect(ir_.CreateICmpSLT(x, zero), llvm::Constant::getAllOnesValue(x->getType()), positive);
+      }
+      llvm::Value* sign = ir_.CreateSelect(ir_.CreateFCmpOGT(x, zero), constant(1), x);
+      return ir_.CreateSelect(ir_.CreateFCmpOLT(x, zero), constant(-1), sign);
+    }
+    case UnaryOp::kIsNan: return ir_.CreateFCmpUNO(x, x);
+    case UnaryOp::kIsInf:
+      return ir_.CreateFCmpOEQ(ir_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x),
+                               constant(std::numeric_limits<double>::infinity()));
+    case UnaryOp::kNot:
+    case UnaryOp::kBitNot: return ir_.CreateNot(x);
+    default: return llvm::PoisonValue::get(x->getType());   // LoweredUnary() keeps these out
+  }
+}
+
+llvm::Value* Emitter::EvaluateCast(const Scalar& scalar) {
+  const DType from = scalar.operands[0]->dtype, to = scalar.dtype;
+  llvm::Value* x = Evaluate(scalar.operands[0]);
+  if (from == to) return x;
+  llvm::Type* type = TypeOf(to);
+  if (x->getType()->isVectorTy()) type = VectorOf(type, lanes_.lanes);
+  llvm::Value* zero = llvm::Constant::getNullValue(x->getType());
+  if (to == DType::kBool) return IsFloat(from) ? ir_.CreateFCmpUNE(x, zero) : ir_.CreateICmpNE(x, zero);
+  if (IsFloat(from)) {
+    if (IsFloat(to)) return ir_.CreateFPCast(x, type);
+    const auto id = IsSigned(to) ? llvm::Intrinsic::fptosi_sat : llvm::Intrinsic::fptoui_sat;
+    return ir_.CreateIntrinsic(id, {type, x->getType()}, {x});
+  }
+  const bool sign = IsSigned(from);
+  if (IsFloat(to)) return sign ? ir_.CreateSIToFP(x, type) : ir_.CreateUIToFP(x, type);
+  return sign ? ir_.CreateSExtOrTrunc(x, type) : ir_.CreateZExtOrTrunc(x, type);
+}
+
+llvm::Value* Emitter::Binary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b) {
+  if (a->getType()->isVectorTy() != b->getType()->isVectorTy()) {
+    a = Widen(a);
+    b = Widen(b);
+  }
+  return IsFloat(dtype) ? FloatBinary(op, dtype, a, b) : IntegerBinary(op, dtype, a, b);
+}
+
+llvm::Value* Emitter::FloatBinary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b) {
+  switch (op) {
+    case BinaryOp::kAdd: return ir_.CreateFAdd(a, b);
+    case BinaryOp::kSub: return ir_.CreateFSub(a, b);
+    case BinaryOp::kMul: return ir_.CreateFMul(a, b);
+    case BinaryOp::kDiv: return ir_.CreateFDiv(a, b);
+    case BinaryOp::kMin: return math_.Min(a, b);
+    case BinaryOp::kMax: return math_.Max(a, b);
+    case BinaryOp::kPow: return math_.Pow(a, b);
+    case BinaryOp::kLess: return ir_.CreateFCmpOLT(a, b);
+    case BinaryOp::kLessEqual: return ir_.CreateFCmpOLE(a, b);
+    case BinaryOp::kEqual: return ir_.CreateFCmpOEQ(a, b);
+    default: return llvm::PoisonValue::get(a->getType());   // LoweredBinary() keeps these out
+  }
+}
+
+llvm::Value* Emitter::IntegerBinary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b) {
+  const bool sign = IsSigned(dtype);
+  const auto divide = [&](bool remainder) {
+    // Division by zero gives 0, and the smallest value by -1 itself: neither may trap.
+    llvm::Value* zero = llvm::Constant::getNullValue(a->getType());
+    llvm::Value* one = llvm::ConstantInt::get(a->getType(), 1);
+    llvm::Value* by_zero = ir_.CreateICmpEQ(b, zero);
+    llvm::Value* divisor = ir_.CreateSelect(by_zero, one, b);
+    if (!sign) {
+      llvm::Value* result = remainder ? ir_.CreateURem(a, divisor) : ir_.CreateUDiv(a, divisor);
+      return ir_.CreateSelect(by_zero, zero, result);
+    }
+    llvm::Value* by_minus_one = ir_.CreateICmpEQ(b, llvm::Constant::getAllOnesValue(a->getType()));
+    divisor = ir_.CreateSelect(by_minus_one, one, divisor);
+    llvm::Value* result = remainder ? ir_.CreateSRem(a, divisor) : ir_.CreateSDiv(a, divisor);
+    if (!remainder) result = ir_.CreateSelect(by_minus_one, ir_.CreateNeg(a), result);
+    return ir_.CreateSelect(by_zero, zero, result);
+  };
+  switch (op) {
+    case BinaryOp::kAdd: return ir_.CreateAdd(a, b);
+    case BinaryOp::kSub: return ir_.CreateSub(a, b);
+    case BinaryOp::kMul: return ir_.CreateMul(a, b);
+    case BinaryOp::kDiv: return divide(false);
+    case BinaryOp::kFmod: return divide(true);
+    case BinaryOp::kMod: {
+      llvm::Value* zero = llvm::Constant::getNullValue(a->getType());
+      llvm::Value* remainder = divide(true);
+      if (!sign) return remainder;
+      llvm::Value* differs = ir_.CreateICmpSLT(ir_.CreateXor(remainder, b), zero);
+      llvm::Value* adjust = ir_.CreateAnd(differs, ir_.CreateICmpNE(remainder, zero));
+      return ir_.CreateSelect(adjust, ir_.CreateAdd(remainder, b), remainder);
+    }
+    case BinaryOp::kMin:
+      return ir_.CreateBinaryIntrinsic(sign ? llvm::Intrinsic::smin : llvm::Intrinsic::umin, a, b);
+    case BinaryOp::kMax:
+      return ir_.CreateBinaryIntrinsic(sign ? llvm::Intrinsic::smax : llvm::Intrinsic::umax, a, b);
+    case BinaryOp::kLess: return sign ? ir_.CreateICmpSLT(a, b) : ir_.CreateICmpULT(a, b);
+    case BinaryOp::kLessEqual: return sign ? ir_.CreateICmpSLE(a, b) : ir_.CreateICmpULE(a, b);
+    case BinaryOp::kEqual: return ir_.CreateICmpEQ(a, b);
+    case BinaryOp::kAnd:
+    case BinaryOp::kBitAnd: return ir_.CreateAnd(a, b);
+    case BinaryOp::kOr:
+    case BinaryOp::kBitOr: return ir_.CreateOr(a, b);
+    case BinaryOp::kXor:
+    case BinaryOp::kBitXor: return ir_.CreateXor(a, b);
+    case BinaryOp::kShiftLeft: return ir_.CreateShl(a, b);
+    case BinaryOp::kShiftRight: return sign ? ir_.CreateAShr(a, b) : ir_.CreateLShr(a, b);
+    default: return llvm::PoisonValue::get(a->getType());   // LoweredBinary() keeps these out
+  }
+}
+
+void Emitter::StoreTo(const Store& store, llvm::Value* value) {
+  known_.clear();
+  const NestTensor& tensor = nest_.tensors[store.tensor];
+  const DimExpr offset = OffsetOf(store.tensor, store.indices);
+  const bool vector = lanes_.lanes > 1 && !only_lane_ && value->getType()->isVectorTy();
+  const auto scalar_store = [&](llvm::Value* element, llvm::Value* address) {
+    if (tensor.dtype == DType::kBool) element = ir_.CreateZExt(element, ir_.getInt8Ty());
+    ir_.CreateStore(element, address);
+  };
+  if (!vector && !(lanes_.lanes > 1 && Mentions(offset, lanes_.lane))) {
+    return scalar_store(value, Address(store.tensor, Index(offset)));
+  }
+  value = Widen(value);
+  DimExpr rest;
+  const std::optional<int64_t> stride = LaneStride(offset, lanes_.lane);
+  if (stride) offset.AffineCoefficient(lanes_.lane, &rest);
+  if (stride == 1) return StoreVector(value, Address(store.tensor, Index(rest)), tensor.dtype);
+  for (int lane = 0; lane < lanes_.active; ++lane) {
+    const DimExpr at = offset.Substitute({{lanes_.lane, DimExpr(lane)}});
+    scalar_store(ir_.CreateExtractElement(value, static_cast<uint64_t>(lane)), Address(store.tensor, Index(at)));
+  }
+}
+
+}  // namespace hone

@@ -1,0 +1,8 @@
+set(all "")
+foreach(source ${SOURCES})
+  file(SHA256 ${source} digest)
+  string(APPEND all ${digest})
+endforeach()
+string(SHA256 digest "${all}")
+string(SUBSTRING ${digest} 0 12 digest)
+file(WRITE ${OUTPUT} "#pragma once\n\nnamespace hone {\ninline constexpr char kSourceDigest[] = \"${digest}\";\n}\n")

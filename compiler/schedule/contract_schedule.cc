@@ -1,0 +1,429 @@
+#include "compiler/schedule/contract_schedule.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kMaxPatterns = 16;           // each is a body of its own
+constexpr int64_t kChunksPerThread = 4;
+constexpr int kMaxUnroll = 8;
+
+// How an element offset moves along the m axes; nullopt: not by constant strides.
+using RowStrides = std::optional<std::vector<int64_t>>;
+
+class ContractScheduler {
+ public:
+  ContractScheduler(const StageLoops& stage, const ContractView& view, const ContractChoice& choice,
+                    const Target& target, int threads, const std::vector<NestTensor>& tensors)
+      : stage_(stage), view_(view), choice_(choice), target_(target), threads_(threads), tensors_(tensors) {}
+
+  std::variant<ContractPlan, Rejection> Run() {
+    if (const auto rejection = CheckRegisters()) return *rejection;
+    SetAxes();
+    if (!SplitReduction() || !FindStrides()) return Rejection::kNotLowered;
+    CutRows();
+    if (kernel_.patterns.size() > kMaxPatterns) return Rejection::kTooManyPatterns;
+    if (!CutPasses()) return Rejection::kBadTile;
+    SetOrder();
+    std::optional<Layout> b_layout = PackedLayout();
+    if (!b_layout) return Rejection::kNotLowered;
+    return ContractPlan{std::move(kernel_), *std::move(b_layout)};
+  }
+
+ private:
+  // accumulators + held + streamed <= registers (the design's register rule).
+  std::optional<Rejection> CheckRegisters() const {
+    const std::vector<int>& widths = target_.row->vector_widths;
+    if (std::find(widths.begin(), widths.end(), choice_.lanes) == widths.end()) return Rejection::kWidthNotOfTarget;
+    const int64_t rows = RowCount(), vectors = VectorCount();
+    if (choice_.mr < 1 || choice_.nv < 1 || choice_.mr > rows || choice_.nv > vectors) return Rejection::kBadTile;
+    if (choice_.unroll < 1 || choice_.unroll > kMaxUnroll) return Rejection::kBadTile;
+    if (choice_.hold == HeldSide::kNone && !target_.row->folds_broadcast) return Rejection::kWrongLeaf;
+    if (RegistersOf(choice_, target_) > target_.row->vector_registers) return Rejection::kTooManyRegisters;
+    const int wanted = target_.row->fma_latency * target_.row->fma_per_cycle;
+    if (choice_.mr * choice_.nv < wanted / 2 && rows * vectors >= 2 * wanted) return Rejection::kTooFewAccumulators;
+    return std::nullopt;
+  }
+
+  int64_t RowCount() const {
+    int64_t rows = 1;
+    for (const int axis : view_.m) rows *= Extent(stage_.axes[axis]);
+    return rows;
+  }
+  int64_t VectorCount() const {
+    return (Extent(stage_.axes[view_.n]) + choice_.lanes - 1) / choice_.lanes;
+  }
+
+ public:
+  static int RegistersOf(const ContractChoice& choice, const Target& target) {
+    const int accumulators = choice.mr * choice.nv;
+    const bool folds = target.row->folds_broadcast;
+    switch (choice.hold) {
+      case HeldSide::kB: return accumulators + choice.nv + (folds && choice.nv == 1 ? 0 : 1);
+      case HeldSide::kA: return accumulators + choice.mr + (choice.mr == 1 ? 0 : 1);
+      case HeldSide::kNone: return accumulators + 1;
+    }
+    return accumulators;
+  }
+
+ private:
+  void SetAxes() {
+    for (const int axis : view_.batch) kernel_.batch.push_back(stage_.axes[axis]);
+    for (const int axis : view_.m) kernel_.m.push_back(stage_.axes[axis]);
+    kernel_.n = stage_.axes[view_.n];
+    kernel_.a = view_.a;
+    kernel_.b = view_.b;
+    kernel_.a_indices = view_.a_indices;
+    kernel_.b_indices = view_.b_indices;
+    kernel_.lanes = choice_.lanes;
+    kernel_.panel_vectors = choice_.nv;
+    kernel_.hold = choice_.hold;
+    kernel_.unroll = choice_.unroll;
+    kernel_.stores = stage_.stores;
+  }
+
+  // The block in which operand a stores a reduction axis; 1 if it does not split it.
+  int64_t BlockOf(const Axis& axis) const {
+    const NestTensor& a = tensors_[view_.a];
+    for (size_t d = 0; d < view_.a_indices.size(); ++d) {
+      if (std::get<DimExpr>(view_.a_indices[d]) == DimExpr(axis.variable)) {
+        return a.layout.BlockOf(static_cast<int>(d));
+      }
+    }
+    return 1;
+  }
+
+  // Reduction loops: blocks of channels outermost, the window, the channels of a block innermost.
+  bool SplitReduction() {
+    std::vector<Axis> outer, middle, inner;
+    for (const Axis& axis : stage_.reduce) {
+      const int64_t extent = Extent(axis), block = BlockOf(axis);
+      if (extent == 1) {
+        kernel_.k_axes.emplace_back(axis.variable, DimExpr(0));
+      } else if (block > 1) {
+        if (extent % block != 0) return false;
+        const SymbolRef o = MakeSymbol(axis.variable->name + "_block", 0, extent / block - 1);
+        const SymbolRef i = MakeSymbol(axis.variable->name + "_in", 0, block - 1);
+        if (extent > block) outer.push_back({o, DimExpr(extent / block)});
+        inner.push_back({i, DimExpr(block)});
+        const DimExpr blocks = extent > block ? DimExpr(block) * DimExpr(o) : DimExpr(0);
+        kernel_.k_axes.emplace_back(axis.variable, blocks + DimExpr(i));
+        blocks_[axis.variable] = block;
+      } else {
+        middle.push_back(axis);
+      }
+    }
+    for (const std::vector<Axis>* part : {&outer, &middle, &inner}) {
+      kernel_.k.insert(kernel_.k.end(), part->begin(), part->end());
+    }
+    return !kernel_.k.empty();
+  }
+
+  DimExpr AOffset() const {
+    std::vector<DimExpr> indices;
+    const std::map<SymbolRef, DimExpr> k(kernel_.k_axes.begin(), kernel_.k_axes.end());
+    for (const LoadIndex& index : view_.a_indices) indices.push_back(std::get<DimExpr>(index).Substitute(k));
+    return tensors_[view_.a].Offset(std::move(indices));
+  }
+
+  RowStrides StridesOf(const DimExpr& offset) const {
+    std::vector<int64_t> strides;
+    for (const Axis& axis : kernel_.m) {
+      const std::optional<int64_t> stride = Extent(axis) == 1 ? 0 : LaneStride(offset, axis.variable);
+      if (!stride) return std::nullopt;
+      strides.push_back(*stride);
+    }
+    return strides;
+  }
+
+  bool FindStrides() {
+    const DimExpr offset = AOffset();
+    const RowStrides a = StridesOf(offset);
+    if (!a) return false;
+    for (const Axis& axis : kernel_.k) {
+      const std::optional<int64_t> stride = LaneStride(offset, axis.variable);
+      if (!stride) return false;
+      k_strides_.push_back(*stride);
+    }
+    strides_.push_back(a);
+    const auto add = [&](ProgramTensorId tensor, const std::vector<LoadIndex>& indices) {
+      std::vector<DimExpr> exprs;
+      for (const LoadIndex& index : indices) {
+        if (!std::holds_alternative<DimExpr>(index)) return strides_.push_back(std::nullopt);
+        exprs.push_back(std::get<DimExpr>(index));
+      }
+      strides_.push_back(StridesOf(tensors_[tensor].Offset(std::move(exprs))));
+    };
+    for (const Store& store : stage_.stores) {
+      add(store.tensor, store.indices);
+      ForEachLoad(store.value, [&](const Scalar& load) { add(load.tensor, load.indices); });
+    }
+    return true;
+  }
+
+  // Whether stepping over the end of m axis `inner` is the same constant stride in every access.
+  bool Merges(int inner) const {
+    return std::all_of(strides_.begin(), strides_.end(), [&](const RowStrides& strides) {
+      return strides && (*strides)[inner - 1] == Extent(kernel_.m[inner]) * (*strides)[inner];
+    });
+  }
+
+  void CutRows() {
+    const int axes = static_cast<int>(kernel_.m.size());
+    int first = std::max(0, axes - 1);
+    if (choice_.cross_rows) {
+      first = std::max(0, axes - 2);
+    } else {
+      while (first > 0 && (Extent(kernel_.m[first - 1]) == 1 || Extent(kernel_.m[first]) == 1 || Merges(first))) {
+        --first;
+      }
+    }
+    kernel_.segment_axes = first;
+    const int64_t rows = Points({kernel_.m.begin() + first, kernel_.m.end()});
+    const int64_t count = (rows + choice_.mr - 1) / choice_.mr;
+    const int64_t size = rows / count, longer = rows % count;   // near-equal tiles
+    std::map<std::pair<int64_t, int64_t>, int> known;           // (start within an image row, rows) -> pattern
+    const int64_t row_length = axes > 0 ? Extent(kernel_.m.back()) : 1;
+    int64_t start = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t length = size + (i < longer ? 1 : 0);
+      const auto [entry, added] = known.emplace(std::pair(start % row_length, length), 0);
+      if (added) entry->second = PatternNumber(start, length);
+      kernel_.tiles.push_back({entry->second, start});
+      start += length;
+    }
+  }
+
+  std::vector<int64_t> Coordinates(int64_t row) const {
+    std::vector<int64_t> coordinates(kernel_.m.size(), 0);
+    for (int axis = static_cast<int>(kernel_.m.size()) - 1; axis >= kernel_.segment_axes; --axis) {
+      coordinates[axis] = row % Extent(kernel_.m[axis]);
+      row /= Extent(kernel_.m[axis]);
+    }
+    return coordinates;
+  }
+
+  // Patterns that give the same address differences everywhere are one.
+  int PatternNumber(int64_t start, int64_t length) {
+    RowPattern pattern;
+    std::vector<int64_t> key = {length};
+    const std::vector<int64_t> origin = Coordinates(start);
+    for (int64_t row = 0; row < length; ++row) {
+      const std::vector<int64_t> coordinates = Coordinates(start + row);
+      std::vector<int> delta;
+      for (size_t axis = 0; axis < origin.size(); ++axis) {
+        delta.push_back(static_cast<int>(coordinates[axis] - origin[axis]));
+      }
+      for (const RowStrides& strides : strides_) {
+        for (size_t axis = 0; axis < origin.size() && !strides; ++axis) key.push_back(delta[axis]);
+        int64_t difference = 0;
+        for (size_t axis = 0; axis < origin.size() && strides; ++axis) difference += delta[axis] * (*strides)[axis];
+        key.push_back(difference);
+      }
+      pattern.rows.push_back(std::move(delta));
+    }
+    const auto [entry, added] = pattern_keys_.emplace(std::move(key), static_cast<int>(kernel_.patterns.size()));
+    if (added) {
+      NoteOverlap(pattern);
+      kernel_.patterns.push_back(std::move(pattern));
+    }
+    return entry->second;
+  }
+
+  // Unrolled steps whose rows meet each other's elements would be merged into registers (codegen.md, pitfall 3).
+  void NoteOverlap(const RowPattern& pattern) {
+    std::set<int64_t> offsets;
+    for (const std::vector<int>& delta : pattern.rows) {
+      int64_t offset = 0;
+      for (size_t axis = 0; axis < delta.size(); ++axis) offset += delta[axis] * (*strides_[0])[axis];
+      offsets.insert(offset);
+    }
+    for (int step = 1; step < choice_.unroll; ++step) {
+      for (const int64_t offset : offsets) {
+        kernel_.fence = kernel_.fence || offsets.contains(offset + step * k_strides_.back());
+      }
+    }
+  }
+
+  bool CutPasses() {
+    if (choice_.k_steps <= 0) return true;
+    const int64_t inner = Points({kernel_.k.begin() + 1, kernel_.k.end()});
+    const int64_t per_pass = choice_.k_steps / inner;
+    if (per_pass < 1 || per_pass >= Extent(kernel_.k.front())) return false;
+    const ProgramTensorId partial = stage_.stores.front().tensor;
+    if (tensors_[partial].dtype != DType::kF32) return false;
+    bool reads_partial = false;
+    for (const Store& store : stage_.stores) {
+      ForEachLoad(store.value, [&](const Scalar& load) { reads_partial = reads_partial || load.tensor == partial; });
+    }
+    kernel_.k_chunk = per_pass;
+    return !reads_partial;
+  }
+
+  void SetOrder() {
+    const int64_t segments = Points({kernel_.m.begin(), kernel_.m.begin() + kernel_.segment_axes});
+    const int64_t tiles = segments * static_cast<int64_t>(kernel_.tiles.size());
+    const int64_t panels = (VectorCount() + choice_.nv - 1) / choice_.nv;
+    kernel_.panels_outer = choice_.panels_outer;
+    const int64_t wanted = choice_.tiles_per_block > 0 ? choice_.tiles_per_block : choice_.panels_outer ? tiles : 1;
+    int64_t block = std::clamp<int64_t>(wanted, 1, tiles);
+    if (threads_ > 1 && choice_.parallel_m) {
+      block = std::min(block, std::max<int64_t>(1, tiles / (kChunksPerThread * threads_)));
+    }
+    kernel_.tiles_per_block = static_cast<int>(block);
+    kernel_.parallel_m = choice_.parallel_m;
+    kernel_.parallel_n = choice_.parallel_n;
+    int64_t pieces = Points(kernel_.batch);
+    if (choice_.parallel_m) pieces *= (tiles + block - 1) / block;
+    if (choice_.parallel_n) pieces *= panels;
+    kernel_.chunks = threads_ <= 1 ? 1 : static_cast<int>(std::min<int64_t>(pieces, kChunksPerThread * threads_));
+  }
+
+  std::optional<Layout> PackedLayout() const {
+    std::string outer, blocks;
+    std::string batch, loops;
+    char n_dim = 0;
+    std::map<SymbolRef, char> dim_of;
+    for (size_t d = 0; d < view_.b_indices.size(); ++d) {
+      const char letter = static_cast<char>('a' + d);
+      const std::vector<SymbolRef> symbols = std::get<DimExpr>(view_.b_indices[d]).Symbols();
+      if (symbols.empty()) {
+        batch += letter;
+      } else if (symbols[0] == kernel_.n.variable) {
+        n_dim = letter;
+      } else if (std::any_of(stage_.reduce.begin(), stage_.reduce.end(),
+                             [&](const Axis& axis) { return axis.variable == symbols[0]; })) {
+        dim_of[symbols[0]] = letter;
+      } else {
+        batch += letter;
+      }
+    }
+    if (n_dim == 0) return std::nullopt;
+    // The same order as kernel_.k: split axes' blocks, whole axes (in reduction order), insides of blocks.
+    for (const Axis& axis : stage_.reduce) {
+      if (!dim_of.contains(axis.variable)) continue;
+      if (blocks_.contains(axis.variable)) {
+        loops += static_cast<char>(dim_of[axis.variable] - 'a' + 'A');
+        absl::StrAppend(&blocks, blocks_.at(axis.variable), std::string(1, dim_of[axis.variable]));
+      }
+    }
+    for (const Axis& axis : stage_.reduce) {
+      if (!dim_of.contains(axis.variable) || blocks_.contains(axis.variable)) continue;
+      loops += dim_of[axis.variable];
+    }
+    const std::string text = absl::StrCat(batch, std::string(1, static_cast<char>(n_dim - 'a' + 'A')), loops, blocks,
+                                          choice_.nv * choice_.lanes, std::string(1, n_dim));
+    absl::StatusOr<Layout> layout = Layout::Parse(text);
+    if (!layout.ok()) return std::nullopt;
+    return *layout;
+  }
+
+  const StageLoops& stage_;
+  const ContractView& view_;
+  const ContractChoice& choice_;
+  const Target& target_;
+  const int threads_;
+  const std::vector<NestTensor>& tensors_;
+  ContractKernel kernel_;
+  std::vector<RowStrides> strides_;              // of every access; the first is operand a
+  std::vector<int64_t> k_strides_;               // of operand a along kernel_.k
+  std::map<SymbolRef, int64_t> blocks_;           // of split reduction axes
+  std::map<std::vector<int64_t>, int> pattern_keys_;
+};
+
+}  // namespace
+
+std::variant<ContractPlan, Rejection> ScheduleContract(const StageLoops& stage, const ContractView& view,
+                                                       const ContractChoice& choice, const Target& target, int threads,
+                                                       const std::vector<NestTensor>& tensors) {
+  return ContractScheduler(stage, view, choice, target, threads, tensors).Run();
+}
+
+std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
+  const Primitive* leaf = trace.Find("leaf");
+  if (leaf == nullptr || leaf->operands[0] != "contract") return Rejection::kWrongLeaf;
+  ContractChoice choice;
+  choice.mr = static_cast<int>(leaf->IntOption("mr", 0));
+  choice.nv = static_cast<int>(leaf->IntOption("nv", 0));
+  choice.lanes = static_cast<int>(leaf->IntOption("vw", 0));
+  choice.unroll = static_cast<int>(leaf->IntOption("ku", 1));
+  const std::string_view hold = leaf->Option("hold").value_or("b"), rows = leaf->Option("rows").value_or("affine");
+  if (hold != "a" && hold != "b" && hold != "none") return Rejection::kWrongLeaf;
+  if (rows != "affine" && rows != "table") return Rejection::kWrongLeaf;
+  choice.hold = hold == "a" ? HeldSide::kA : hold == "b" ? HeldSide::kB : HeldSide::kNone;
+  choice.cross_rows = rows == "table";
+  const auto number = [](const std::string& text) {
+    return Primitive{"", {}, {{"n", text}}}.IntOption("n", -1);
+  };
+  for (const Primitive& primitive : trace.primitives) {
+    const std::vector<std::string>& operands = primitive.operands;
+    if (primitive.verb == "order") {
+      if (operands[0] != "n,m" && operands[0] != "m,n") return Rejection::kUnknownAxis;
+      choice.panels_outer = operands[0] == "n,m";
+    } else if (primitive.verb == "block") {
+      if (operands[0] != "m") return Rejection::kUnknownAxis;
+      choice.tiles_per_block = number(operands[1]);
+      if (choice.tiles_per_block < 1) return Rejection::kBadTile;
+    } else if (primitive.verb == "split") {
+      if (operands[0] != "k") return Rejection::kUnknownAxis;
+      choice.k_steps = number(operands[1]);
+      if (choice.k_steps < 0) return Rejection::kBadTile;
+    } else if (primitive.verb == "parallel") {
+      if (operands[0] != "m" && operands[0] != "n" && operands[0] != "mn") return Rejection::kUnknownAxis;
+      choice.parallel_m = operands[0] != "n";
+      choice.parallel_n = operands[0] != "m";
+    }
+  }
+  return choice;
+}
+
+Trace ContractTrace(const ContractChoice& choice) {
+  static constexpr const char* kHeld[] = {"b", "a", "none"};
+  std::string text = absl::StrCat(
+      "trace ", Trace::kVersion, "; algorithm direct; leaf contract mr=", choice.mr, " nv=", choice.nv,
+      " vw=", choice.lanes, " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll,
+      " rows=", choice.cross_rows ? "table" : "affine", "; order ", choice.panels_outer ? "n,m" : "m,n");
+  if (choice.tiles_per_block > 0) absl::StrAppend(&text, "; block m ", choice.tiles_per_block);
+  if (choice.k_steps > 0) absl::StrAppend(&text, "; split k ", choice.k_steps);
+  absl::StrAppend(&text, "; parallel ", choice.parallel_m ? "m" : "", choice.parallel_n ? "n" : "");
+  return *Trace::Parse(text);
+}
+
+ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target, int threads) {
+  ContractChoice choice;
+  choice.lanes = target.vector_width();
+  const int64_t vectors = (anchor.n + choice.lanes - 1) / choice.lanes;
+  const int registers = target.row->vector_registers;
+  const auto fits = [&](int mr, int nv) {
+    choice.mr = mr;
+    choice.nv = nv;
+    return ContractScheduler::RegistersOf(choice, target) <= registers;
+  };
+  // Narrow problems take more vectors per row, wide ones two or three.
+  int nv = static_cast<int>(std::min<int64_t>(vectors, anchor.m >= 6 ? 2 : anchor.m >= 3 ? 4 : 6));
+  if (vectors % 2 == 1 && vectors > 1 && vectors % 3 == 0 && anchor.m >= 4) nv = 3;
+  int mr = static_cast<int>(std::min<int64_t>(anchor.m, 28));
+  while (mr > 1 && !fits(mr, nv)) --mr;
+  while (nv > 1 && !fits(mr, nv)) --nv;
+  choice.mr = mr;
+  choice.nv = nv;
+  // Rows of an image are cut evenly: a tile never leaves a small remainder.
+  if (anchor.row > 1) {
+    const int64_t tiles = (anchor.row + mr - 1) / mr;
+    choice.mr = static_cast<int>((anchor.row + tiles - 1) / tiles);
+  }
+  choice.unroll = anchor.k_inner % 4 == 0 ? 4 : anchor.k_inner % 2 == 0 ? 2 : 1;
+  choice.panels_outer = false;
+  choice.tiles_per_block = std::max<int64_t>(1, 64 / choice.mr);
+  choice.parallel_m = true;
+  const int64_t tiles = (anchor.m + choice.mr - 1) / choice.mr;
+  choice.parallel_n = threads > 1 && tiles < 4 * threads;
+  return choice;
+}
+
+}  // namespace hone

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <variant>
+
+#include "compiler/schedule/contract_view.h"
+#include "compiler/schedule/schedule.h"
+
+namespace hone {
+
+// The decisions of a `leaf contract` trace.
+struct ContractChoice {
+  int mr = 0, nv = 0, lanes = 0, unroll = 1;
+  HeldSide hold = HeldSide::kB;
+  bool cross_rows = false;          // rows=table
+  bool panels_outer = false;        // order n,m
+  int64_t tiles_per_block = 0;      // 0: one (order m,n) or all (order n,m)
+  int64_t k_steps = 0;              // per pass; 0: all
+  bool parallel_m = true, parallel_n = false;
+};
+std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace);
+
+// The trace of a choice: the inverse of ReadContractChoice.
+Trace ContractTrace(const ContractChoice& choice);
+
+struct ContractPlan {
+  ContractKernel kernel;
+  Layout b_layout;          // of the packed operand
+};
+
+// Cuts the stage. `tensors` have their layouts, but for the operand b.
+std::variant<ContractPlan, Rejection> ScheduleContract(const StageLoops& stage, const ContractView& view,
+                                                       const ContractChoice& choice, const Target& target, int threads,
+                                                       const std::vector<NestTensor>& tensors);
+
+// A sound choice without search.
+ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target, int threads);
+
+}  // namespace hone

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <variant>
+#include <vector>
+
+#include "compiler/schedule/loop_nest.h"
+#include "compiler/schedule/schedule.h"
+
+namespace hone {
+
+// A program after the decisions every schedule shares: elementwise stages are computed where they are used, or in the
+// stores of the reduction they follow. What is left loads inputs, constants and tensors that earlier stages store.
+struct FusedStages {
+  std::vector<ProgramTensor> tensors;
+  std::vector<StageLoops> stages;
+
+  std::vector<int64_t> Shape(ProgramTensorId tensor) const;
+};
+
+// Rejects what is not lowered yet: symbolic shapes, scans, half-precision types.
+std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program);
+
+void ForEachLoad(const ScalarRef& scalar, const std::function<void(const Scalar& load)>& visit);
+// The loads of a stage: of what it reduces and of what it stores.
+void ForEachLoad(const StageLoops& stage, const std::function<void(const Scalar& load)>& visit);
+// Multiplications by one and additions of nothing aside: operations per evaluation, transcendental ones apart.
+struct ScalarCost {
+  int operations = 0, transcendental = 0;
+};
+ScalarCost CostOf(const ScalarRef& scalar);
+
+int64_t Extent(const Axis& axis);
+int64_t Points(const std::vector<Axis>& axes);   // product of the extents
+
+}  // namespace hone

@@ -1,0 +1,79 @@
+#include "compiler/schedule/loop_nest.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+namespace {
+
+std::string AxesText(const std::vector<Axis>& axes) {
+  std::string text = "[";
+  for (const Axis& axis : axes) {
+    absl::StrAppend(&text, text.size() > 1 ? " " : "", axis.variable->name, ":", axis.extent.ToString());
+  }
+  return text + "]";
+}
+
+std::string TensorText(const NestTensor& tensor) {
+  std::string text = absl::StrCat(std::string(DTypeName(tensor.dtype)), ShapeText(tensor.dims), " ",
+                                  tensor.layout.ToString());
+  switch (tensor.place) {
+    case NestTensor::Place::kNone: return text + " inlined";
+    case NestTensor::Place::kArgument: return absl::StrCat(text, " argument ", tensor.argument);
+    case NestTensor::Place::kScratch: return absl::StrCat(text, " scratch+", tensor.offset);
+    case NestTensor::Place::kChunk: return absl::StrCat(text, " chunk+", tensor.offset);
+  }
+  return text;
+}
+
+std::string StageText(const StageLoops& stage) {
+  std::string text = absl::StrCat("  ", stage.name, " ", AxesText(stage.axes));
+  if (!stage.reduce.empty()) absl::StrAppend(&text, " reduce ", AxesText(stage.reduce));
+  if (stage.lane_axis >= 0) absl::StrAppend(&text, " lanes axis ", stage.lane_axis, " x", stage.lanes);
+  if (stage.tile_axis >= 0) absl::StrAppend(&text, " tile axis ", stage.tile_axis, " x", stage.tile);
+  text += " ->";
+  for (const Store& store : stage.stores) absl::StrAppend(&text, " t", store.tensor);
+  return text + "\n";
+}
+
+std::string KernelText(const StageKernel& kernel) {
+  std::string text = absl::StrCat("stages outer ", AxesText(kernel.outer), " chunks ", kernel.chunks, "\n");
+  for (const StageLoops& stage : kernel.stages) text += StageText(stage);
+  return text;
+}
+
+std::string KernelText(const ContractKernel& kernel) {
+  static constexpr const char* kHeld[] = {"b", "a", "none"};
+  size_t rows = 0;
+  for (const RowPattern& pattern : kernel.patterns) rows = std::max(rows, pattern.rows.size());
+  return absl::StrCat("contract batch ", AxesText(kernel.batch), " m ", AxesText(kernel.m), " n ", AxesText({kernel.n}),
+                      " k ", AxesText(kernel.k), " rows ", rows, " vectors ", kernel.panel_vectors, " x", kernel.lanes,
+                      " hold ", kHeld[static_cast<int>(kernel.hold)], " unroll ", kernel.unroll, " patterns ",
+                      kernel.patterns.size(), " tiles ", kernel.tiles.size(), " block ", kernel.tiles_per_block,
+                      kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk, " chunks ",
+                      kernel.chunks, "\n");
+}
+
+}  // namespace
+
+DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {
+  for (int d = 0; d < outer; ++d) index[d] = DimExpr(0);
+  return layout.Offset(dims, index);
+}
+
+std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane) {
+  const std::vector<SymbolRef> symbols = offset.Symbols();
+  if (std::find(symbols.begin(), symbols.end(), lane) == symbols.end()) return 0;
+  return offset.AffineCoefficient(lane);
+}
+
+std::string LoopNest::ToString() const {
+  std::string text;
+  for (size_t i = 0; i < tensors.size(); ++i) absl::StrAppend(&text, "t", i, " ", TensorText(tensors[i]), "\n");
+  for (const Kernel& kernel : kernels) text += std::visit([](const auto& k) { return KernelText(k); }, kernel);
+  absl::StrAppend(&text, "scratch ", scratch_bytes, "\n");
+  return text;
+}
+
+}  // namespace hone

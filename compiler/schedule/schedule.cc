@@ -1,0 +1,338 @@
+#include "compiler/schedule/schedule.h"
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "compiler/schedule/contract_schedule.h"
+#include "compiler/schedule/fused_stages.h"
+#include "compiler/schedule/nest_statistics.h"
+#include "compiler/schedule/stage_schedule.h"
+
+namespace hone {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+constexpr int64_t kMaxScratchBytes = int64_t{1} << 34;
+
+int64_t BytesOf(const NestTensor& tensor) {
+  const int64_t elements = tensor.layout.Elements(tensor.dims).Constant();
+  return (elements * DTypeBytes(tensor.dtype) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+// The decisions of a trace, read once.
+struct Decisions {
+  enum class Leaf { kGeneric, kContract, kStage } leaf = Leaf::kGeneric;
+  ContractChoice contract;
+  StageChoice anchor;          // of the costliest stage, for stage leaves
+  bool fuse_rows = true;
+};
+
+std::variant<Decisions, Rejection> Read(const Trace& trace, const Target& target) {
+  const Primitive* algorithm = trace.Find("algorithm");
+  if (algorithm == nullptr || algorithm->operands[0] != "direct") return Rejection::kUnknownAlgorithm;
+  for (const char* verb : {"compute_at", "store_at", "roll", "cache", "fuse", "tile", "inner_layout"}) {
+    if (trace.Find(verb) != nullptr) return Rejection::kNotLowered;
+  }
+  const Primitive* leaf = trace.Find("leaf");
+  if (leaf == nullptr) return Rejection::kWrongLeaf;
+  const std::string& kind = leaf->operands[0];
+  Decisions decisions;
+  if (kind == "generic") return decisions;
+  if (kind == "contract") {
+    decisions.leaf = Decisions::Leaf::kContract;
+    std::variant<ContractChoice, Rejection> choice = ReadContractChoice(trace);
+    if (std::holds_alternative<Rejection>(choice)) return std::get<Rejection>(choice);
+    decisions.contract = std::get<ContractChoice>(choice);
+    return decisions;
+  }
+  if (kind != "window" && kind != "row" && kind != "map") return Rejection::kWrongLeaf;
+  decisions.leaf = Decisions::Leaf::kStage;
+  decisions.anchor.lanes = static_cast<int>(leaf->IntOption("vw", target.vector_width()));
+  decisions.anchor.tile = static_cast<int>(leaf->IntOption(kind == "window" ? "tile" : "unroll", 1));
+  const std::vector<int>& widths = target.row->vector_widths;
+  if (std::find(widths.begin(), widths.end(), decisions.anchor.lanes) == widths.end()) {
+    return Rejection::kWidthNotOfTarget;
+  }
+  if (decisions.anchor.tile < 1) return Rejection::kBadTile;
+  if (decisions.anchor.tile + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
+  return decisions;
+}
+
+class NestBuilder {
+ public:
+  NestBuilder(const Task& task, FusedStages fused, const Decisions& decisions)
+      : task_(task), fused_(std::move(fused)), decisions_(decisions) {}
+
+  std::variant<Scheduled, Rejection> Run() {
+    PlaceTensors();
+    const int anchor = CostliestStage(fused_);
+    const bool generic = decisions_.leaf == Decisions::Leaf::kGeneric;
+    for (size_t s = 0; s < fused_.stages.size();) {
+      const bool is_anchor = static_cast<int>(s) == anchor;
+      if (generic) {
+        AddStage(s++, {.lanes = 1}, 1);
+      } else if (is_anchor && decisions_.leaf == Decisions::Leaf::kContract) {
+        if (const auto rejection = AddContract(fused_.stages[s++])) return *rejection;
+      } else if (const size_t end = RowsFrom(s); end > s + 1) {
+        AddRows(s, end);
+        s = end;
+      } else {
+        AddStage(s++, is_anchor ? decisions_.anchor : StageChoice(), task_.threads);
+      }
+    }
+    if (!PlaceScratch()) return Rejection::kTooLarge;
+    NestStatistics statistics = StatisticsOf(nest_, task_.target);
+    return Scheduled{std::move(nest_), statistics};
+  }
+
+ private:
+  void PlaceTensors() {
+    std::vector<Layout> inputs, outputs;
+    for (const TensorId id : task_.graph.inputs()) inputs.push_back(task_.graph.tensor(id).layout);
+    for (const TensorId id : task_.graph.outputs()) outputs.push_back(task_.graph.tensor(id).layout);
+    size_t input = 0, output = 0;
+    for (const ProgramTensor& tensor : fused_.tensors) {
+      NestTensor placed{.dtype = tensor.dtype, .dims = tensor.shape, .layout = Layout::Plain(static_cast<int>(tensor.shape.size()))};
+      if (tensor.role == ProgramTensor::Role::kInput) placed.layout = inputs[input++];
+      if (tensor.role == ProgramTensor::Role::kOutput) placed.layout = outputs[output++];
+      nest_.tensors.push_back(std::move(placed));
+    }
+    using Role = ProgramTensor::Role;
+    for (const Role role : {Role::kInput, Role::kConstant, Role::kOutput}) {
+      for (size_t t = 0; t < fused_.tensors.size(); ++t) {
+        if (fused_.tensors[t].role != role) continue;
+        nest_.tensors[t].place = NestTensor::Place::kArgument;
+        nest_.tensors[t].argument = nest_.arguments++;
+        if (role == Role::kConstant) {
+          nest_.constants.push_back({static_cast<int>(nest_.constants.size()), nest_.tensors[t].layout});
+        }
+      }
+    }
+    for (const StageLoops& stage : fused_.stages) {
+      for (const Store& store : stage.stores) GiveTemporaryLayout(stage, store.tensor);
+    }
+  }
+
+  // A temporary is stored as what it is computed from, so that vectors run along the same axis.
+  void GiveTemporaryLayout(const StageLoops& stage, ProgramTensorId tensor) {
+    NestTensor& placed = nest_.tensors[tensor];
+    if (placed.place != NestTensor::Place::kNone) return;
+    placed.place = NestTensor::Place::kScratch;
+    if (decisions_.leaf == Decisions::Leaf::kGeneric) return;
+    ForEachLoad(stage, [&](const Scalar& load) {
+      const NestTensor& source = nest_.tensors[load.tensor];
+      if (placed.layout.IsPlain() && source.layout.rank() == placed.layout.rank() && !source.layout.IsPlain() &&
+          fused_.tensors[load.tensor].role != ProgramTensor::Role::kConstant) {
+        placed.layout = source.layout.WithoutHalo();
+      }
+    });
+  }
+
+  void AddStage(size_t s, const StageChoice& choice, int threads) {
+    StageLoops stage = fused_.stages[s];
+    ScheduleStage(nest_.tensors, task_.target, choice, &stage);
+    nest_.kernels.push_back(KernelOf(std::move(stage), threads));
+  }
+
+  // The end of the run of stages from s that share rows: those that feed each other row by row.
+  size_t RowsFrom(size_t s) const {
+    size_t end = s + 1;
+    const auto enough = [&](size_t e) {
+      const int outer = SharedAxes(fused_, s, e);
+      const std::vector<Axis>& axes = fused_.stages[s].axes;
+      return outer > 0 && Points({axes.begin(), axes.begin() + outer}) >= task_.threads;
+    };
+    while (end < fused_.stages.size() && !ViewsAsAnchor(end) && enough(end + 1)) ++end;
+    return ViewsAsAnchor(s) ? s + 1 : end;
+  }
+
+  bool ViewsAsAnchor(size_t s) const {
+    return decisions_.leaf == Decisions::Leaf::kContract && static_cast<int>(s) == CostliestStage(fused_);
+  }
+
+  void AddRows(size_t begin, size_t end) {
+    const int outer = SharedAxes(fused_, begin, end);
+    for (size_t s = begin; s < end; ++s) {
+      for (const Store& store : fused_.stages[s].stores) MakePrivate(store.tensor, begin, end, outer);
+    }
+    const StageChoice choice = decisions_.leaf == Decisions::Leaf::kStage ? decisions_.anchor : StageChoice();
+    StageKernel kernel =
+        RowKernelOf(fused_, begin, end, outer, nest_.tensors, task_.target, choice, task_.threads);
+    for (NestTensor& tensor : nest_.tensors) {
+      if (tensor.place != NestTensor::Place::kChunk || tensor.bytes > 0) continue;
+      tensor.bytes = BytesOf(tensor);
+      tensor.offset = kernel.chunk_bytes;
+      kernel.chunk_bytes += tensor.bytes;
+    }
+    nest_.kernels.push_back(std::move(kernel));
+  }
+
+  // A temporary that only these stages load lives for one row.
+  void MakePrivate(ProgramTensorId tensor, size_t begin, size_t end, int outer) {
+    NestTensor& placed = nest_.tensors[tensor];
+    if (placed.place != NestTensor::Place::kScratch || !placed.layout.IsPlain()) return;
+    for (size_t s = 0; s < fused_.stages.size(); ++s) {
+      bool loads = false;
+      ForEachLoad(fused_.stages[s], [&](const Scalar& load) { loads = loads || load.tensor == tensor; });
+      if (loads && (s < begin || s >= end)) return;
+    }
+    placed.place = NestTensor::Place::kChunk;
+    placed.outer = outer;
+    for (int d = 0; d < outer; ++d) placed.dims[d] = DimExpr(1);
+  }
+
+  std::optional<Rejection> AddContract(const StageLoops& stage) {
+    const std::optional<ContractView> view = ViewAsContract(stage);
+    if (!view) return Rejection::kWrongLeaf;
+    std::variant<ContractPlan, Rejection> planned =
+        ScheduleContract(stage, *view, decisions_.contract, task_.target, task_.threads, nest_.tensors);
+    if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
+    ContractPlan& plan = std::get<ContractPlan>(planned);
+    plan.kernel.b = PackedOperand(plan.kernel.b, plan.b_layout);
+    nest_.kernels.push_back(std::move(plan.kernel));
+    return std::nullopt;
+  }
+
+  // Constants are packed ahead, everything else at each run.
+  ProgramTensorId PackedOperand(ProgramTensorId b, const Layout& layout) {
+    const ProgramTensor& tensor = fused_.tensors[b];
+    int loads = 0;
+    for (const StageLoops& stage : fused_.stages) {
+      ForEachLoad(stage, [&](const Scalar& load) { loads += load.tensor == b ? 1 : 0; });
+    }
+    if (tensor.role == ProgramTensor::Role::kConstant && loads == 1) {
+      nest_.tensors[b].layout = layout;
+      const int inputs = static_cast<int>(task_.graph.inputs().size());
+      nest_.constants[nest_.tensors[b].argument - inputs].layout = layout;
+      return b;
+    }
+    NestTensor packed = nest_.tensors[b];
+    packed.place = NestTensor::Place::kScratch;
+    packed.layout = layout;
+    nest_.tensors.push_back(packed);
+    const ProgramTensorId id = static_cast<ProgramTensorId>(nest_.tensors.size()) - 1;
+    StageLoops copy{.name = "pack"};
+    std::vector<LoadIndex> identity;
+    for (size_t d = 0; d < packed.dims.size(); ++d) {
+      const SymbolRef axis = MakeSymbol(absl::StrCat("p", d), 0, packed.dims[d].Constant() - 1);
+      copy.axes.push_back({axis, packed.dims[d]});
+      identity.push_back(DimExpr(axis));
+    }
+    copy.dtype = tensor.dtype;
+    copy.stores.push_back({id, identity, Load(b, tensor.dtype, identity)});
+    ScheduleStage(nest_.tensors, task_.target, {}, &copy);
+    nest_.kernels.push_back(KernelOf(std::move(copy), task_.threads));
+    return id;
+  }
+
+  bool PlaceScratch() {
+    for (NestTensor& tensor : nest_.tensors) {
+      if (tensor.place == NestTensor::Place::kChunk) continue;
+      tensor.bytes = BytesOf(tensor);
+      if (tensor.place != NestTensor::Place::kScratch) continue;
+      tensor.offset = nest_.scratch_bytes;
+      nest_.scratch_bytes += tensor.bytes;
+    }
+    for (Kernel& kernel : nest_.kernels) {
+      if (StageKernel* stages = std::get_if<StageKernel>(&kernel)) {
+        stages->scratch_offset = nest_.scratch_bytes;
+        nest_.scratch_bytes += stages->chunk_bytes * stages->chunks;
+      }
+    }
+    return nest_.scratch_bytes <= kMaxScratchBytes;
+  }
+
+  const Task& task_;
+  FusedStages fused_;
+  const Decisions& decisions_;
+  LoopNest nest_;
+};
+
+}  // namespace
+
+std::string_view RejectionText(Rejection rejection) {
+  switch (rejection) {
+    case Rejection::kUnknownAlgorithm: return "unknown algorithm";
+    case Rejection::kWrongLeaf: return "the leaf does not fit the task or the target";
+    case Rejection::kTooManyRegisters: return "the tile needs more registers than the target has";
+    case Rejection::kTooFewAccumulators: return "too few accumulators to hide the latency";
+    case Rejection::kWidthNotOfTarget: return "the target has no vectors of this width";
+    case Rejection::kBadTile: return "the tile does not fit the extents";
+    case Rejection::kTooManyPatterns: return "the row tiles cross image rows in too many ways";
+    case Rejection::kUnknownAxis: return "unknown axis";
+    case Rejection::kNotLowered: return "not lowered to machine code yet";
+    case Rejection::kTooLarge: return "the scratch memory is too large";
+  }
+  return "rejected";
+}
+
+absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
+  std::variant<FusedStages, Rejection> result = FuseStages(program);
+  if (std::holds_alternative<Rejection>(result)) {
+    return absl::UnimplementedError(std::string(RejectionText(std::get<Rejection>(result))));
+  }
+  const FusedStages& fused = std::get<FusedStages>(result);
+  if (fused.stages.empty()) return absl::InvalidArgumentError("the program computes nothing");
+  Anchor anchor{.stage = CostliestStage(fused)};
+  const StageLoops& stage = fused.stages[anchor.stage];
+  anchor.outer = Points(stage.axes);
+  anchor.lanes = stage.axes.empty() ? 1 : Extent(stage.axes.back());
+  anchor.outer /= std::max<int64_t>(1, anchor.lanes);
+  if (const std::optional<ContractView> view = ViewAsContract(stage)) {
+    anchor.kind = AnchorKind::kContract;
+    anchor.k = Points(stage.reduce);
+    anchor.n = Extent(stage.axes[view->n]);
+    for (const int axis : view->batch) anchor.batch *= Extent(stage.axes[axis]);
+    for (const int axis : view->m) anchor.m *= Extent(stage.axes[axis]);
+    anchor.constant_b = fused.tensors[view->b].role == ProgramTensor::Role::kConstant;
+    const bool image = stage.reduce.size() >= 3 && !view->m.empty();
+    anchor.row = image ? Extent(stage.axes[view->m.back()]) : 1;
+    for (const Axis& axis : stage.reduce) anchor.k_inner = std::max(anchor.k_inner, Extent(axis));
+    return anchor;
+  }
+  if (stage.reduce.empty()) return anchor;
+  const bool window = stage.reduce.size() >= 2 && Points(stage.reduce) <= 256 && stage.axes.size() >= 4 &&
+                      Extent(stage.axes.back()) > 1;
+  anchor.kind = window ? AnchorKind::kWindow : AnchorKind::kRow;
+  anchor.window = Points(stage.reduce);
+  anchor.tile_extent = anchor.lanes;
+  if (window) anchor.lanes = Extent(stage.axes[1]);
+  return anchor;
+}
+
+std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace) {
+  std::variant<Decisions, Rejection> decisions = Read(trace, task.target);
+  if (std::holds_alternative<Rejection>(decisions)) return std::get<Rejection>(decisions);
+  std::variant<FusedStages, Rejection> fused = FuseStages(program);
+  if (std::holds_alternative<Rejection>(fused)) return std::get<Rejection>(fused);
+  return NestBuilder(task, std::get<FusedStages>(std::move(fused)), std::get<Decisions>(decisions)).Run();
+}
+
+Trace ReferenceTrace() { return *Trace::Parse("trace 1; algorithm direct; leaf generic"); }
+
+Trace DefaultTrace(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> candidates;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  const int lanes = task.target.vector_width();
+  const auto stage_trace = [&](const char* leaf, const char* key, int value) {
+    return *Trace::Parse(absl::StrCat("trace 1; algorithm direct; leaf ", leaf, " ", key, "=", value, " vw=", lanes,
+                                      "; parallel outer"));
+  };
+  if (anchor.ok()) {
+    if (anchor->kind == AnchorKind::kContract) {
+      candidates.push_back(ContractTrace(DefaultContractChoice(*anchor, task.target, task.threads)));
+    }
+    if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
+      candidates.push_back(stage_trace("window", "tile", 4));
+    }
+    if (anchor->kind == AnchorKind::kRow) candidates.push_back(stage_trace("row", "unroll", 4));
+    candidates.push_back(stage_trace("map", "unroll", 1));
+  }
+  for (const Trace& trace : candidates) {
+    if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) return trace;
+  }
+  return ReferenceTrace();
+}
+
+}  // namespace hone

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "compiler/schedule/fused_stages.h"
+#include "compiler/target/target.h"
+
+namespace hone {
+
+// How the loops of one stage are cut: what a trace may say of them. Zero means: choose.
+struct StageChoice {
+  int lanes = 0;     // vector width; 1 is scalar code
+  int tile = 1;      // points (or accumulators) computed together
+};
+
+// Picks the axis that runs in vectors (one along which accesses are contiguous or broadcast), the axis that is tiled and
+// the order of the others (that of the stored tensor). `tensors` have their layouts.
+void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+                   StageLoops* stage);
+
+// A kernel of its own for one scheduled stage: as many of its outer axes become the parallel loop as `threads` need.
+StageKernel KernelOf(StageLoops stage, int threads);
+
+// How many leading axes stages [begin, end) share such that one point of them can be computed wholly, all stages in
+// turn, before the next: what later stages load of earlier ones has the same leading indices. 0: they share none.
+int SharedAxes(const FusedStages& fused, size_t begin, size_t end);
+
+// One kernel of stages [begin, end) over their first `outer` axes.
+StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer,
+                        const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+                        int threads);
+
+}  // namespace hone
