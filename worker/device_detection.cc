@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "worker/cpu_probes.h"
 
 namespace hone {
@@ -25,7 +26,7 @@ std::string ReadFile(const std::string& path) {
 }
 
 // "48K", "32M" -> bytes.
-uint64_t ParseCacheSize(std::string_view text) {
+uint64_t ParseCacheSize(absl::string_view text) {
   uint64_t unit = 1;
   if (!text.empty() && text.back() == 'K') unit = 1 << 10;
   if (!text.empty() && text.back() == 'M') unit = 1 << 20;
@@ -48,7 +49,7 @@ void DetectCaches(Device& device) {
 }
 
 // What may decide which code is generated; the rest of the flags is noise.
-constexpr std::string_view kFeatures[] = {
+constexpr absl::string_view kFeatures[] = {
     "amx_bf16",    "amx_int8",   "amx_tile",  "asimd",    "asimddp",  "asimdhp", "avx",          "avx2",
     "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx512bw", "avx512cd", "avx512dq", "avx512f",   "avx512vl",
     "avx_vnni",    "bf16",       "bmi2",      "f16c",     "fma",      "i8mm",    "popcnt",       "sse4_2",
@@ -59,8 +60,8 @@ void DetectCpu(Device& device) {
   const bool x86 = !CpuInfoField(cpuinfo, "vendor_id").empty();
   device.cpu_name = CpuInfoField(cpuinfo, x86 ? "model name" : "CPU part");
   const std::string flags = CpuInfoField(cpuinfo, x86 ? "flags" : "Features");
-  const std::vector<std::string_view> present = absl::StrSplit(flags, ' ');
-  for (std::string_view feature : kFeatures) {
+  const std::vector<absl::string_view> present = absl::StrSplit(flags, ' ');
+  for (absl::string_view feature : kFeatures) {
     if (std::find(present.begin(), present.end(), feature) != present.end()) device.features.emplace_back(feature);
   }
   const std::string cpu_id =
@@ -89,9 +90,9 @@ void DetectSystem(Device& device) {
 
 }  // namespace
 
-std::string CpuInfoField(std::string_view cpuinfo, std::string_view key) {
-  for (std::string_view line : absl::StrSplit(cpuinfo, '\n')) {
-    const std::pair<std::string_view, std::string_view> parts = absl::StrSplit(line, absl::MaxSplits(':', 1));
+std::string CpuInfoField(absl::string_view cpuinfo, absl::string_view key) {
+  for (absl::string_view line : absl::StrSplit(cpuinfo, '\n')) {
+    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(':', 1));
     if (absl::StripAsciiWhitespace(parts.first) == key) return std::string(absl::StripAsciiWhitespace(parts.second));
   }
   return "";
@@ -102,7 +103,7 @@ Device DetectDevice() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) == 0) device.cores = static_cast<uint32_t>(CPU_COUNT(&set));
-  device.target = BestCpuProbe().target;
+  device.target = std::string(BestCpuProbe().target);
   DetectCaches(device);
   DetectCpu(device);
   DetectSystem(device);

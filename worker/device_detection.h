@@ -1,8 +1,8 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 
+#include "absl/strings/string_view.h"
 #include "proto/values/device.h"
 
 namespace hone {
@@ -14,7 +14,7 @@ Device DetectDevice();
 Calibration Calibrate(const Device& device);
 
 // One "key : value" of /proc/cpuinfo's first processor; empty if there is none.
-std::string CpuInfoField(std::string_view cpuinfo, std::string_view key);
+std::string CpuInfoField(absl::string_view cpuinfo, absl::string_view key);
 
 // Text of a JSON object with every field of the device, for people and scripts.
 std::string DeviceToJson(const Device& device);

@@ -32,7 +32,7 @@ std::string InputsKey(const Lease& lease, uint32_t input_sets) {
   for (const auto* specs : {&lease.inputs, &lease.constants, &lease.outputs}) {
     absl::StrAppend(&key, "|");
     for (const TensorSpec& spec : *specs) {
-      absl::StrAppend(&key, DTypeName(spec.dtype), " ", spec.low, " ", spec.high);
+      absl::StrAppend(&key, std::string(DTypeName(spec.dtype)), " ", spec.low, " ", spec.high);
       for (int64_t d : spec.dims) absl::StrAppend(&key, " ", d);
       absl::StrAppend(&key, ";");
     }
@@ -239,7 +239,7 @@ absl::StatusOr<LeaseExecutor::Expected> LeaseExecutor::RunOracle(Batch& batch) {
   }
   if (step.ending) {
     return absl::UnavailableError(
-        absl::StrCat("the oracle failed: ", OutcomeName(step.ending->outcome), ": ", step.ending->message));
+        absl::StrCat("the oracle failed: ", std::string(OutcomeName(step.ending->outcome)), ": ", step.ending->message));
   }
   for (const OracleSample& sample : lease.oracle_samples) {
     if (sample.output >= lease.outputs.size()) return absl::InvalidArgumentError("an oracle sample of no output");

@@ -18,7 +18,7 @@ namespace hone {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kSuffix = ".result";
+constexpr absl::string_view kSuffix = ".result";
 
 // Lease ids come from the server: hex makes any of them a file name.
 std::string FileName(const std::string& lease_id) { return absl::StrCat(absl::BytesToHexString(lease_id), kSuffix); }

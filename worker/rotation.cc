@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kFewestKept = 3;          // below that there is no statistic
 constexpr size_t kFewestToDrop = 5;        // kept windows of both before a ratio interval decides
+constexpr double kDropMargin = 1.02;       // "above" the incumbent's: intervals of a few windows are rough
 constexpr double kHopeless = 1.5;          // all kept windows slower by this factor: out after kFewestKept
 constexpr uint32_t kMostCalls = 1u << 20;
 
@@ -76,7 +77,7 @@ bool HasLost(const Lane& lane, const Lane& incumbent, uint64_t seed) {
   const double worst = *std::max_element(theirs.begin(), theirs.end());
   if (best > kHopeless * worst) return true;
   if (std::min(mine.size(), theirs.size()) < kFewestToDrop) return false;
-  return CompareSeries(lane.windows(), incumbent.windows(), seed).low > 1;
+  return CompareSeries(lane.windows(), incumbent.windows(), seed).low > kDropMargin;
 }
 
 // One round: who still runs gets a window. Returns how many of its windows were kept, or nothing if nobody runs.
@@ -163,8 +164,8 @@ std::vector<Measurement> Rotate(std::span<Contestant* const> contestants, std::s
       m.ratio_high = ratio.high;
     }
     SummariseWindows(m);
-    measurements.push_back(std::move(m));
   }
+  for (Lane& lane : lanes) measurements.push_back(std::move(lane.measurement));
   return measurements;
 }
 
