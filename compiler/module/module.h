@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct ModuleOptions {
   std::vector<std::string> traces;        // per task of the cut, for describe()
   std::string report_json;                // becomes report.json, if not empty
   int64_t sidecar_threshold = int64_t{1} << 30;   // constants above this many bytes go to NAME.bin
+  uint64_t additional_cpu_features = 0;   // required by open() beyond the target's (compiler/runtime/cpu_features.h)
 };
 
 // File name -> bytes: NAME.so, NAME.a, NAME.h, hone.h, dlpack.h, describe.json, sample.c, Makefile, hone_module.py, ...

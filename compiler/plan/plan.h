@@ -5,7 +5,10 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "compiler/dim_expr/dim_expr.h"
+#include "compiler/graph/graph.h"
+#include "compiler/layout/layout.h"
 
 namespace hone {
 
@@ -17,7 +20,14 @@ struct Buffer {
   BufferKind kind = BufferKind::kArena;
   int64_t bytes = 0;          // finite upper bound
   int64_t offset = 0;         // kArena and kConstant: byte offset, 64-byte aligned; kInput/kOutput: position
-  int first_step = -1, last_step = -1;   // lifetime
+  int first_step = -1, last_step = -1;   // lifetime, both included; -1: never used
+};
+
+// What a kConstant buffer holds: a graph constant in a layout, padding zero. Shared by all calls that want the same.
+struct PackedTensor {
+  int buffer = -1;
+  TensorId tensor;
+  Layout layout;
 };
 
 // A step of `run`. Buffers by index. If, loop and select-bucket bodies are nested plans.
@@ -26,7 +36,7 @@ struct CallTask {
   std::vector<int> buffers;   // inputs, packed constants, outputs
 };
 struct CallRuntime {
-  std::string function;       // of compiler/runtime
+  std::string function;       // of compiler/runtime; "copy": all bytes of the first buffer to the second
   std::vector<int> buffers;
 };
 struct EvaluateShape {
@@ -56,10 +66,14 @@ using Step = std::variant<CallTask, CallRuntime, EvaluateShape, Alias, If, Loop,
 struct Plan {
   std::vector<Buffer> buffers;
   std::vector<Step> steps;
-  int64_t arena_bytes = 0;
+  std::vector<PackedTensor> constants;
+  int64_t arena_bytes = 0;    // with scratch
   int64_t constant_bytes = 0;
-  int64_t scratch_bytes = 0;  // shared by all tasks, at the end of the arena
+  int64_t scratch_bytes = 0;  // shared by all tasks: the last bytes of the arena
   std::string ToString() const;
+  // Internal unless every step's buffers exist and live there, views lie inside what they view, and no two buffers that
+  // live at the same time overlap.
+  absl::Status Verify() const;
 };
 
 }  // namespace hone

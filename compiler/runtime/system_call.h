@@ -7,13 +7,17 @@
 #if defined(__x86_64__)
 
 enum {
+  kHoneSysClose = 3,
+  kHoneSysLseek = 8,
   kHoneSysMmap = 9,
   kHoneSysMunmap = 11,
   kHoneSysRtSigprocmask = 14,
   kHoneSysSchedYield = 24,
   kHoneSysMadvise = 28,
+  kHoneSysGetpid = 39,
   kHoneSysFutex = 202,
-  kHoneSysSchedGetaffinity = 204
+  kHoneSysSchedGetaffinity = 204,
+  kHoneSysOpenat = 257
 };
 
 static inline long HoneSystemCall6(long number, long a, long b, long c, long d, long e, long f) {
@@ -45,10 +49,14 @@ static inline void HoneSetFloatControl(uint64_t control) {
 #elif defined(__aarch64__)
 
 enum {
+  kHoneSysOpenat = 56,
+  kHoneSysClose = 57,
+  kHoneSysLseek = 62,
   kHoneSysFutex = 98,
   kHoneSysSchedGetaffinity = 123,
   kHoneSysSchedYield = 124,
   kHoneSysRtSigprocmask = 135,
+  kHoneSysGetpid = 172,
   kHoneSysMunmap = 215,
   kHoneSysMmap = 222,
   kHoneSysMadvise = 233

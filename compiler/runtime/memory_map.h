@@ -1,0 +1,24 @@
+/* Memory from the kernel. Freestanding. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "system_call.h"
+
+/* Zeroed private memory, page-aligned; NULL if there is none. */
+static inline void* HoneMapMemory(uint64_t bytes) {
+  const long at = HoneSystemCall6(kHoneSysMmap, 0, (long)bytes, 3 /* READ | WRITE */, 0x22 /* PRIVATE | ANONYMOUS */,
+                                  -1, 0);
+  return at < 0 && at > -4096 ? NULL : (void*)at;
+}
+
+/* A whole file, read only; NULL if it cannot be mapped. */
+static inline const void* HoneMapFile(long descriptor, uint64_t bytes) {
+  const long at = HoneSystemCall6(kHoneSysMmap, 0, (long)bytes, 1 /* READ */, 2 /* PRIVATE */, descriptor, 0);
+  return at < 0 && at > -4096 ? NULL : (const void*)at;
+}
+
+static inline void HoneUnmapMemory(const void* memory, uint64_t bytes) {
+  HoneSystemCall6(kHoneSysMunmap, (long)memory, (long)bytes, 0, 0, 0, 0);
+}
