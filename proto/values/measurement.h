@@ -47,6 +47,8 @@ struct Measurement {
   bool cold = false;
   double probe_gflops_before = 0;
   double probe_gflops_after = 0;
+  double probe_read_gbps_before = 0;
+  double probe_read_gbps_after = 0;
 };
 
 // Fills p20/median/p95 from the kept windows (all windows if fewer than three were kept).

@@ -32,6 +32,8 @@ v1::Measurement ToMessage(const Measurement& m) {
   out.set_cold(m.cold);
   out.set_probe_gflops_before(m.probe_gflops_before);
   out.set_probe_gflops_after(m.probe_gflops_after);
+  out.set_probe_read_gbps_before(m.probe_read_gbps_before);
+  out.set_probe_read_gbps_after(m.probe_read_gbps_after);
   return out;
 }
 
@@ -52,6 +54,8 @@ Measurement FromMessage(const v1::Measurement& message) {
   m.cold = message.cold();
   m.probe_gflops_before = message.probe_gflops_before();
   m.probe_gflops_after = message.probe_gflops_after();
+  m.probe_read_gbps_before = message.probe_read_gbps_before();
+  m.probe_read_gbps_after = message.probe_read_gbps_after();
   return m;
 }
 

@@ -1,0 +1,39 @@
+#include "worker/device_detection.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "worker/cpu_probes.h"
+
+namespace hone {
+namespace {
+
+TEST(DeviceDetection, ReadsCpuInfo) {
+  const char text[] = "processor\t: 0\nmodel name\t: A CPU: fast\nmodel\t\t: 2\n\nprocessor\t: 1\nmodel\t\t: 3\n";
+  EXPECT_EQ(CpuInfoField(text, "model"), "2");
+  EXPECT_EQ(CpuInfoField(text, "model name"), "A CPU: fast");
+  EXPECT_EQ(CpuInfoField(text, "flags"), "");
+}
+
+TEST(DeviceDetection, KnowsThisMachine) {
+  Device device = DetectDevice();
+  EXPECT_GE(device.cores, 1u);
+  EXPECT_FALSE(device.target.empty());
+  EXPECT_FALSE(device.device_class.empty());
+  device.calibration = Calibrate(device);
+  const Calibration& c = device.calibration;
+  ASSERT_TRUE(c.fma_gflops.contains(device.target));
+  for (const auto& [target, gflops] : c.fma_gflops) {
+    EXPECT_GT(gflops, 0.5) << target;
+    EXPECT_LT(gflops, 2000) << target;
+  }
+  EXPECT_GT(c.l1_read_gbps, 1);
+  EXPECT_GT(c.dram_read_gbps, 0.5);
+  const nlohmann::json json = nlohmann::json::parse(DeviceToJson(device));
+  EXPECT_EQ(json["device_class"], device.device_class);
+  EXPECT_GT(json["calibration"]["fma_gflops"][device.target], 0.5);
+}
+
+}  // namespace
+}  // namespace hone

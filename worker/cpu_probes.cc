@@ -1,0 +1,135 @@
+#include "worker/cpu_probes.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "compiler/runtime/thread_pool.h"
+#include "worker/stopwatch.h"
+
+namespace hone {
+namespace {
+
+#define HONE_PROBE __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
+
+// multiply_add: independent accumulators, more than latency x throughput of any core's multiply-add. read: sums words,
+// 16 vectors in flight. The compiler may neither drop nor reorder the steps: each passes through a register constraint.
+#define HONE_CPU_PROBE(name, attribute, lanes, constraint)                                          \
+  attribute HONE_PROBE double name##MultiplyAdd(int64_t iterations) {                               \
+    typedef float Vector __attribute__((vector_size(4 * lanes)));                                   \
+    constexpr int kChains = 12;                                                                     \
+    Vector sums[kChains], scale = {}, step = {};                                                    \
+    scale += 0.999f;                                                                                \
+    step += 1e-3f;                                                                                  \
+    for (int c = 0; c < kChains; ++c) sums[c] = step * static_cast<float>(c);                       \
+    for (int64_t i = 0; i < iterations; ++i) {                                                      \
+      _Pragma("GCC unroll 12") for (int c = 0; c < kChains; ++c) {                                  \
+        sums[c] = sums[c] * scale + step;                                                           \
+        asm volatile("" : "+" constraint(sums[c]));                                                 \
+      }                                                                                             \
+    }                                                                                               \
+    return static_cast<double>(iterations) * 2 * lanes * kChains;                                   \
+  }                                                                                                 \
+  attribute HONE_PROBE void name##Read(const void* memory, int64_t bytes) {                         \
+    typedef int Vector __attribute__((vector_size(4 * lanes)));                                     \
+    const Vector* vectors = static_cast<const Vector*>(memory);                                     \
+    Vector sums[8] = {};                                                                            \
+    for (int64_t i = 0; i < bytes / static_cast<int64_t>(sizeof(Vector)); i += 16) {                \
+      _Pragma("GCC unroll 16") for (int j = 0; j < 16; ++j) sums[j % 8] += vectors[i + j];          \
+    }                                                                                               \
+    for (Vector& sum : sums) asm volatile("" : : constraint(sum));                                  \
+  }
+
+#if defined(__x86_64__)
+HONE_CPU_PROBE(V2, __attribute__((target("sse4.2"))), 4, "x")
+HONE_CPU_PROBE(V3, __attribute__((target("avx2,fma"))), 8, "x")
+HONE_CPU_PROBE(V4, __attribute__((target("avx512f,avx512vl,prefer-vector-width=512"))), 16, "v")
+
+bool RunsV2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
+bool RunsV3() {
+  return RunsV2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+bool RunsV4() {
+  return RunsV3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+constexpr CpuProbe kProbes[] = {{"x86-64-v2", RunsV2, V2MultiplyAdd, V2Read},
+                                {"x86-64-v3", RunsV3, V3MultiplyAdd, V3Read},
+                                {"x86-64-v4", RunsV4, V4MultiplyAdd, V4Read}};
+#elif defined(__aarch64__)
+HONE_CPU_PROBE(Neon, , 4, "w")
+constexpr CpuProbe kProbes[] = {{"aarch64", [] { return true; }, NeonMultiplyAdd, NeonRead}};
+#else
+#error "worker/cpu_probes.cc has no probe for this architecture"
+#endif
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+
+}  // namespace
+
+std::span<const CpuProbe> CpuProbes() { return kProbes; }
+
+const CpuProbe& BestCpuProbe() {
+  const CpuProbe* best = &kProbes[0];
+  for (const CpuProbe& probe : kProbes) {
+    if (probe.runs_here()) best = &probe;
+  }
+  return *best;
+}
+
+double MeasureGflops(const CpuProbe& probe, double seconds) {
+  constexpr int64_t kIterations = 5000;   // 20-60 us: short enough to fall between two disturbances
+  double best = 0;
+  for (const Stopwatch whole; whole.Seconds() < seconds || best == 0;) {
+    const Stopwatch watch;
+    const double flops = probe.multiply_add(kIterations);
+    best = std::max(best, flops / watch.Seconds() * 1e-9);
+  }
+  return best;
+}
+
+double MeasureReadGbps(uint64_t bytes, double seconds) {
+  bytes = std::max<uint64_t>(bytes / 1024 * 1024, 1024);
+  std::unique_ptr<void, Free> memory(std::aligned_alloc(1024, bytes));
+  if (!memory) return 0;
+  std::memset(memory.get(), 1, bytes);
+  const CpuProbe& probe = BestCpuProbe();
+  // Small sets are read often enough per timing that the clock does not count.
+  const uint64_t passes = std::max<uint64_t>((uint64_t{1} << 20) / bytes, 1);
+  double best = 0;
+  for (const Stopwatch whole; whole.Seconds() < seconds || best == 0;) {
+    const Stopwatch watch;
+    for (uint64_t pass = 0; pass < passes; ++pass) probe.read(memory.get(), static_cast<int64_t>(bytes));
+    best = std::max(best, static_cast<double>(bytes * passes) / watch.Seconds() * 1e-9);
+  }
+  return best;
+}
+
+double MeasureForkJoinUs(int threads, double seconds) {
+  if (threads <= 1) return 0;
+  constexpr int kRegions = 200;
+  const size_t bytes = (HoneThreadPoolBytes(threads) + 63) / 64 * 64;
+  std::unique_ptr<void, Free> memory(std::aligned_alloc(64, bytes));
+  if (!memory) return 0;
+  std::memset(memory.get(), 0, bytes);
+  HoneThreadPool* pool = HoneThreadPoolInit(memory.get(), threads);
+  HoneThreadPoolBegin(pool);
+  double best = std::numeric_limits<double>::infinity();
+  for (const Stopwatch whole; whole.Seconds() < seconds;) {
+    const Stopwatch watch;
+    for (int i = 0; i < kRegions; ++i) {
+      HoneThreadPoolParallelFor(pool, threads, [](void*, int32_t) {}, nullptr);
+    }
+    best = std::min(best, watch.Seconds() / kRegions);
+  }
+  HoneThreadPoolEnd(pool);
+  HoneThreadPoolDestroy(pool);
+  return best * 1e6;
+}
+
+}  // namespace hone

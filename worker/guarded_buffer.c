@@ -1,0 +1,40 @@
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "worker/runner_subject.h"
+
+static const unsigned char kPattern = 0xa5;
+
+int GuardedAllocate(GuardedBuffer* buffer, uint64_t bytes) {
+  const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  if (bytes > (UINT64_C(1) << 46)) return -1;
+  const uint64_t aligned = (bytes + 63) / 64 * 64;
+  buffer->bytes = bytes;
+  buffer->page_bytes = (aligned + page - 1) / page * page;
+  char* area = mmap(NULL, buffer->page_bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (area == MAP_FAILED) return -1;
+  buffer->pages = area + page;
+  buffer->data = buffer->pages + buffer->page_bytes - aligned;
+  if (GuardedProtect(buffer, 1) != 0) return -1;
+  memset(buffer->pages, kPattern, (size_t)(buffer->data - buffer->pages));
+  memset(buffer->data + bytes, kPattern, aligned - bytes);
+  return 0;
+}
+
+int GuardedProtect(const GuardedBuffer* buffer, int writable) {
+  return mprotect(buffer->pages, buffer->page_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ);
+}
+
+static int IsPattern(const char* begin, const char* end) {
+  for (; begin != end; ++begin) {
+    if ((unsigned char)*begin != kPattern) return 0;
+  }
+  return 1;
+}
+
+int GuardedIsIntact(const GuardedBuffer* buffer) {
+  return IsPattern(buffer->pages, buffer->data) &&
+         IsPattern(buffer->data + buffer->bytes, buffer->pages + buffer->page_bytes);
+}

@@ -1,0 +1,346 @@
+#include "worker/lease_executor.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/values/host_lock.h"
+#include "worker/comparison.h"
+#include "worker/cpu_probes.h"
+
+namespace hone {
+namespace {
+
+constexpr uint32_t kModuleInputSets = 2;          // whole modules are compared on at least two inputs
+constexpr double kLoadLimitSeconds = 30;          // loading and packing, beside the run limit
+constexpr size_t kMostEntrants = 24;              // runners alive at once
+constexpr absl::Duration kProbeTime = absl::Milliseconds(1);
+constexpr uint64_t kProbeReadBytes = uint64_t{4} << 20;
+constexpr double kMinKeptFraction = 0.5;          // of a round, or the rotation moves to another core
+
+uint64_t TotalBytes(const std::vector<TensorSpec>& specs) {
+  uint64_t bytes = 0;
+  for (const TensorSpec& spec : specs) bytes += static_cast<uint64_t>(spec.Bytes());
+  return bytes;
+}
+
+// Everything that decides the values of a task's tensors.
+std::string InputsKey(const Lease& lease, uint32_t input_sets) {
+  std::string key = absl::StrCat(lease.seed, "/", input_sets);
+  for (const auto* specs : {&lease.inputs, &lease.constants, &lease.outputs}) {
+    absl::StrAppend(&key, "|");
+    for (const TensorSpec& spec : *specs) {
+      absl::StrAppend(&key, std::string(DTypeName(spec.dtype)), " ", spec.low, " ", spec.high);
+      for (int64_t d : spec.dims) absl::StrAppend(&key, " ", d);
+      absl::StrAppend(&key, ";");
+    }
+  }
+  return key;
+}
+
+// The cores this process may use, one at a time: single-threaded runners share one core, hence one cache, and move
+// together when a neighbour takes it.
+class CoreChoice {
+ public:
+  CoreChoice() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof(set), &set) != 0) return;
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
+      if (CPU_ISSET(cpu, &set)) cores_.push_back(cpu);
+    }
+  }
+  std::optional<int> current() const {
+    return cores_.empty() ? std::nullopt : std::optional<int>(cores_[next_ % cores_.size()]);
+  }
+  void Move() { ++next_; }
+
+ private:
+  std::vector<int> cores_;
+  size_t next_ = 0;
+};
+
+class RunnerContestant : public Contestant {
+ public:
+  RunnerContestant(RunnerProcess* runner, uint32_t threads, double run_limit_seconds)
+      : runner_(runner), threads_(threads), run_limit_(absl::Seconds(run_limit_seconds)) {}
+
+  Report RunWindow(uint32_t calls) override {
+    const StepResult step = runner_->RunWindow(calls, absl::Seconds(kWindowSeconds), run_limit_);
+    if (step.ending) return {.ending = step.ending};
+    const RunnerReply& reply = step.reply;
+    if (reply.calls == 0 || reply.wall_nanoseconds == 0) {
+      return {.ending = Ending{Outcome::kCrash, "broke the runner's protocol"}};
+    }
+    const auto wall = static_cast<double>(reply.wall_nanoseconds), cpu = static_cast<double>(reply.cpu_nanoseconds);
+    Window window{.seconds = wall * 1e-9 / reply.calls, .calls = reply.calls, .cpu_fraction = std::min(cpu / wall, 1.0)};
+    window.kept = reply.involuntary_switches == 0 && window.cpu_fraction > kKeptCpuFraction;
+    return {.window = window};
+  }
+
+ private:
+  RunnerProcess* const runner_;
+  const uint32_t threads_;
+  const absl::Duration run_limit_;
+};
+
+Measurement FromEnding(const Ending& ending) { return {.outcome = ending.outcome, .message = ending.message}; }
+
+}  // namespace
+
+// A trial or the incumbent on its way through a lease.
+struct LeaseExecutor::Entrant {
+  const LeaseTrial* trial = nullptr;
+  bool is_incumbent = false;
+  std::unique_ptr<RunnerProcess> runner;
+  double first_seconds = 0;
+  Measurement measurement;
+
+  void End(const Ending& ending) {
+    measurement = FromEnding(ending);
+    runner.reset();
+  }
+};
+
+struct LeaseExecutor::Batch {
+  const Lease& lease;
+  const Cancellation& cancellation;
+  RunnerSubjectKind subject = kRunnerCandidate;
+  uint32_t input_sets = 1;
+  const TensorFile* inputs = nullptr;
+  const Expected* expected = nullptr;
+  std::vector<Entrant> entrants;
+};
+
+LeaseExecutor::LeaseExecutor(LeaseExecutorOptions options) : options_(std::move(options)) {}
+
+LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cancellation) {
+  LeaseResult result{.lease_id = lease.lease_id};
+  const size_t step = kMostEntrants - 1;
+  for (size_t begin = 0; begin == 0 || begin < lease.trials.size(); begin += step) {
+    Batch batch{.lease = lease, .cancellation = cancellation};
+    if (lease.kind == LeaseKind::kModule) {
+      batch.subject = kRunnerModule;
+      batch.input_sets = kModuleInputSets;
+    }
+    if (lease.incumbent) batch.entrants.push_back({.trial = &*lease.incumbent, .is_incumbent = true});
+    for (size_t i = begin; i < std::min(begin + step, lease.trials.size()); ++i) {
+      batch.entrants.push_back({.trial = &lease.trials[i]});
+    }
+    const absl::Status status = Run(batch);
+    if (!status.ok() || cancellation.cancelled()) {
+      result.outcome = Outcome::kInfrastructure;
+      result.message = cancellation.cancelled() ? "cancelled" : std::string(status.message());
+      result.trials.clear();
+      result.incumbent.reset();
+      return result;
+    }
+    for (Entrant& entrant : batch.entrants) {
+      entrant.measurement.cold = lease.cold_constants;
+      if (entrant.is_incumbent) {
+        result.incumbent = std::move(entrant.measurement);
+      } else {
+        result.trials.push_back({entrant.trial->trial_id, std::move(entrant.measurement)});
+      }
+    }
+  }
+  return result;
+}
+
+absl::Status LeaseExecutor::Run(Batch& batch) {
+  for (const auto step : {&LeaseExecutor::PrepareInputs, &LeaseExecutor::PrepareExpected, &LeaseExecutor::StartEntrants}) {
+    if (absl::Status status = (this->*step)(batch); !status.ok()) return status;
+  }
+  for (Entrant& entrant : batch.entrants) CheckEntrant(batch, entrant);
+  if (absl::Status status = Measure(batch); !status.ok()) return status;
+  // Once more after the timing: a race or a dependence on earlier calls shows in a later output.
+  for (Entrant& entrant : batch.entrants) {
+    if (entrant.measurement.outcome == Outcome::kOk) CheckEntrant(batch, entrant);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LeaseExecutor::PrepareInputs(Batch& batch) {
+  const Lease& lease = batch.lease;
+  const std::string key = InputsKey(lease, batch.input_sets);
+  if (key != inputs_key_) {
+    inputs_ = TensorFile();
+    inputs_key_.clear();
+    absl::StatusOr<TensorFile> inputs =
+        TensorFile::Generate(lease.inputs, lease.constants, lease.seed, batch.input_sets);
+    if (!inputs.ok()) return inputs.status();
+    inputs_ = *std::move(inputs);
+    inputs_key_ = key;
+  }
+  batch.inputs = &inputs_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const Batch& batch, const BlobId& object,
+                                                                          uint32_t threads) const {
+  const Lease& lease = batch.lease;
+  absl::StatusOr<FileDescriptor> file = options_.open_blob(object);
+  if (!file.ok()) return file.status();
+  RunnerJob job{.subject = batch.subject, .threads = threads, .inputs = batch.inputs, .outputs = &lease.outputs};
+  const uint64_t l3 = options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
+  if (lease.cold_constants) job.cold_bytes = l3 + l3 / 2;
+  // Generous: transformed weights (Winograd F(6,3)) are seven times as large as the weights.
+  job.address_space_bytes = 3 * object.size + batch.inputs->bytes() + 12 * TotalBytes(lease.constants) +
+                            8 * (TotalBytes(lease.inputs) + TotalBytes(lease.outputs)) + 2 * job.cold_bytes +
+                            threads * (uint64_t{16} << 20) + (uint64_t{1} << 30);
+  job.cpu_seconds = static_cast<uint64_t>(
+      threads * (kLoadLimitSeconds + options_.oracle_limit_seconds + 8 * lease.run_limit_seconds));
+  return RunnerProcess::Start(options_.runner_path, job, file->get(), &batch.cancellation);
+}
+
+absl::Status LeaseExecutor::PrepareExpected(Batch& batch) {
+  // A module without an oracle of its own is compared with the incumbent.
+  const BlobId& oracle = !batch.lease.oracle.empty() || !batch.lease.incumbent ? batch.lease.oracle
+                                                                               : batch.lease.incumbent->object;
+  if (oracle.empty()) return absl::InvalidArgumentError("the lease has neither an oracle nor an incumbent");
+  const std::string key = absl::StrCat(InputsKey(batch.lease, batch.input_sets), "|", oracle.sha256, "|",
+                                       batch.lease.task_key);
+  auto found = std::find_if(expected_.begin(), expected_.end(), [&key](const auto& e) { return e.first == key; });
+  if (found == expected_.end()) {
+    absl::StatusOr<Expected> expected = RunOracle(batch);
+    if (!expected.ok()) return expected.status();
+    expected_.emplace_front(key, *std::move(expected));
+  } else {
+    expected_.splice(expected_.begin(), expected_, found);
+  }
+  uint64_t total = 0;
+  for (auto entry = expected_.begin(); entry != expected_.end();) {
+    for (const auto& set : entry->second) {
+      for (const std::string& tensor : set) total += tensor.size();
+    }
+    entry = entry != expected_.begin() && total > options_.expected_cache_bytes ? expected_.erase(entry) : std::next(entry);
+  }
+  batch.expected = &expected_.front().second;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LeaseExecutor::Expected> LeaseExecutor::RunOracle(Batch& batch) {
+  const Lease& lease = batch.lease;
+  const BlobId& object = !lease.oracle.empty() ? lease.oracle : lease.incumbent->object;
+  const uint32_t threads = batch.subject == kRunnerModule ? lease.threads : 1;
+  absl::StatusOr<std::unique_ptr<RunnerProcess>> runner = StartRunner(batch, object, threads);
+  if (!runner.ok()) return runner.status();
+  const absl::Duration limit = absl::Seconds(options_.oracle_limit_seconds);
+  StepResult step = (*runner)->AwaitLoaded(limit);
+  Expected expected;
+  for (uint32_t set = 0; set < batch.input_sets && !step.ending; ++set) {
+    step = (*runner)->Check(set, limit);
+    std::vector<std::string>& tensors = expected.emplace_back();
+    for (size_t i = 0; i < lease.outputs.size(); ++i) {
+      tensors.emplace_back((*runner)->outputs().data(i), static_cast<size_t>(lease.outputs[i].Bytes()));
+    }
+  }
+  if (step.ending) {
+    return absl::UnavailableError(
+        absl::StrCat("the oracle failed: ", std::string(OutcomeName(step.ending->outcome)), ": ", step.ending->message));
+  }
+  for (const OracleSample& sample : lease.oracle_samples) {
+    if (sample.output >= lease.outputs.size()) return absl::InvalidArgumentError("an oracle sample of no output");
+    const TensorSpec& spec = lease.outputs[sample.output];
+    const Difference difference = CompareSamples(spec, sample, expected[0][sample.output].data());
+    if (!(difference.max_error <= Bound(spec.dtype, lease.tolerance))) {
+      return absl::UnavailableError(
+          absl::StrCat("the oracle disagrees with the interpreter: ", Describe(sample.output, difference)));
+    }
+  }
+  return expected;
+}
+
+// All runners start together: loading and packing overlap.
+absl::Status LeaseExecutor::StartEntrants(Batch& batch) {
+  for (Entrant& entrant : batch.entrants) {
+    auto runner = StartRunner(batch, entrant.trial->object, batch.lease.threads);
+    if (!runner.ok()) return runner.status();
+    entrant.runner = *std::move(runner);
+  }
+  const absl::Duration limit = absl::Seconds(kLoadLimitSeconds + batch.lease.run_limit_seconds);
+  for (Entrant& entrant : batch.entrants) {
+    const StepResult step = entrant.runner->AwaitLoaded(limit);
+    if (step.ending) entrant.End(*step.ending);
+  }
+  return absl::OkStatus();
+}
+
+void LeaseExecutor::CheckEntrant(Batch& batch, Entrant& entrant) const {
+  const Lease& lease = batch.lease;
+  double max_error = entrant.measurement.max_error;
+  for (uint32_t set = 0; set < batch.input_sets && entrant.runner; ++set) {
+    const StepResult step = entrant.runner->Check(set, absl::Seconds(lease.run_limit_seconds));
+    if (step.ending) return entrant.End(*step.ending);
+    entrant.first_seconds = static_cast<double>(step.reply.wall_nanoseconds) * 1e-9;
+    for (size_t i = 0; i < lease.outputs.size(); ++i) {
+      const Difference difference = CompareTensors(lease.outputs[i], (*batch.expected)[set][i].data(),
+                                                   entrant.runner->outputs().data(i));
+      if (!(difference.max_error <= Bound(lease.outputs[i].dtype, lease.tolerance))) {
+        entrant.End({Outcome::kWrongOutput, Describe(i, difference)});
+        entrant.measurement.max_error = difference.max_error;
+        return;
+      }
+      max_error = std::max(max_error, difference.max_error);
+    }
+  }
+  entrant.measurement.max_error = max_error;
+}
+
+absl::Status LeaseExecutor::Measure(Batch& batch) const {
+  const Lease& lease = batch.lease;
+  std::vector<Entrant*> live;
+  for (Entrant& entrant : batch.entrants) {
+    if (entrant.runner) live.push_back(&entrant);
+  }
+  if (live.empty()) return absl::OkStatus();
+  // A rotation on every core, and a whole module's, shares the host with nobody.
+  const bool alone = lease.threads >= options_.device.cores || batch.subject == kRunnerModule;
+  absl::StatusOr<HostLock> lock =
+      HostLock::Acquire(alone ? HostLock::Mode::kExclusive : HostLock::Mode::kShared,
+                        absl::Now() + absl::Seconds(lease.lease_seconds + 60), options_.host_lock_path);
+  if (!lock.ok()) return lock.status();
+
+  std::vector<RunnerContestant> contestants;
+  std::vector<Contestant*> pointers;
+  std::vector<double> first_seconds;
+  RotationOptions options{.windows = lease.windows, .run_limit_seconds = lease.run_limit_seconds, .seed = lease.seed};
+  contestants.reserve(live.size());
+  for (size_t i = 0; i < live.size(); ++i) {
+    if (live[i]->is_incumbent) options.incumbent = i;
+    contestants.emplace_back(live[i]->runner.get(), lease.threads, lease.run_limit_seconds);
+    pointers.push_back(&contestants.back());
+    first_seconds.push_back(live[i]->first_seconds);
+  }
+  CoreChoice core;
+  const auto pin = [&] {
+    if (lease.threads > 1 || !core.current()) return;
+    for (Entrant* entrant : live) entrant->runner->PinTo(*core.current());
+  };
+  pin();
+  const auto after_round = [&](double kept) {
+    if (kept >= kMinKeptFraction) return;
+    core.Move();
+    pin();
+  };
+  const double probe_seconds = absl::ToDoubleSeconds(kProbeTime);
+  const double gflops_before = MeasureGflops(BestCpuProbe(), probe_seconds);
+  const double gbps_before = MeasureReadGbps(kProbeReadBytes, probe_seconds);
+  std::vector<Measurement> measurements = Rotate(pointers, first_seconds, options, after_round);
+  const double gflops_after = MeasureGflops(BestCpuProbe(), probe_seconds);
+  const double gbps_after = MeasureReadGbps(kProbeReadBytes, probe_seconds);
+  for (size_t i = 0; i < live.size(); ++i) {
+    Measurement& m = measurements[i];
+    m.max_error = live[i]->measurement.max_error;
+    m.probe_gflops_before = gflops_before;
+    m.probe_gflops_after = gflops_after;
+    m.probe_read_gbps_before = gbps_before;
+    m.probe_read_gbps_after = gbps_after;
+    live[i]->measurement = std::move(m);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace hone

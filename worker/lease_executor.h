@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/cancellation.h"
+#include "worker/lease.h"
+#include "worker/rotation.h"
+#include "worker/runner_process.h"
+#include "worker/tensor_file.h"
+
+namespace hone {
+
+struct LeaseExecutorOptions {
+  std::string runner_path;
+  Device device;
+  std::string host_lock_path;
+  std::function<absl::StatusOr<FileDescriptor>(const BlobId&)> open_blob;
+  uint64_t expected_cache_bytes = uint64_t{256} << 20;   // expected outputs kept between leases of one task
+  double oracle_limit_seconds = 120;                     // the oracle is slow code, run once per task
+};
+
+// Carries out leases: oracle, isolation, check, rotation. Whatever a candidate does ends in that trial's outcome; what
+// fails for the machine's reasons ends in the lease's. Always called from one thread.
+class LeaseExecutor {
+ public:
+  explicit LeaseExecutor(LeaseExecutorOptions options);
+  LeaseResult Execute(const Lease& lease, const Cancellation& cancellation);
+  void set_device(const Device& device) { options_.device = device; }
+
+ private:
+  // Expected outputs, per input set, one dense tensor per output.
+  using Expected = std::vector<std::vector<std::string>>;
+  struct Entrant;
+  struct Batch;   // one lease under way
+
+  absl::Status Run(Batch& batch);
+  absl::Status PrepareInputs(Batch& batch);
+  absl::Status PrepareExpected(Batch& batch);
+  absl::StatusOr<Expected> RunOracle(Batch& batch);
+  absl::StatusOr<std::unique_ptr<RunnerProcess>> StartRunner(const Batch& batch, const BlobId& object,
+                                                             uint32_t threads) const;
+  absl::Status StartEntrants(Batch& batch);
+  void CheckEntrant(Batch& batch, Entrant& entrant) const;
+  absl::Status Measure(Batch& batch) const;
+
+  LeaseExecutorOptions options_;
+  // Of the last lease: the next one is mostly of the same task.
+  std::string inputs_key_;
+  TensorFile inputs_;
+  // Newest first.
+  std::list<std::pair<std::string, Expected>> expected_;
+};
+
+}  // namespace hone
