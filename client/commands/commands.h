@@ -1,0 +1,27 @@
+#pragma once
+
+#include "client/command.h"
+
+// The functions of the command table, a file per noun in this folder.
+namespace hone {
+
+absl::StatusOr<int> RunUp(const CommandContext& context);
+absl::StatusOr<int> RunDown(const CommandContext& context);
+absl::StatusOr<int> RunOptimize(const CommandContext& context);
+absl::StatusOr<int> RunInspect(const CommandContext& context);
+absl::StatusOr<int> RunDump(const CommandContext& context);
+absl::StatusOr<int> RunBench(const CommandContext& context);
+absl::StatusOr<int> RunJobList(const CommandContext& context);
+absl::StatusOr<int> RunJobShow(const CommandContext& context);
+absl::StatusOr<int> RunJobWatch(const CommandContext& context);
+absl::StatusOr<int> RunJobCancel(const CommandContext& context);
+absl::StatusOr<int> RunJobLogs(const CommandContext& context);
+absl::StatusOr<int> RunModuleList(const CommandContext& context);
+absl::StatusOr<int> RunModuleDownload(const CommandContext& context);
+absl::StatusOr<int> RunWorkerList(const CommandContext& context);
+absl::StatusOr<int> RunWorkerShow(const CommandContext& context);
+absl::StatusOr<int> RunLogQuery(const CommandContext& context);
+absl::StatusOr<int> RunLogExport(const CommandContext& context);
+absl::StatusOr<int> RunVersion(const CommandContext& context);
+
+}  // namespace hone

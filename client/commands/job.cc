@@ -1,0 +1,118 @@
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/commands/listing.h"
+#include "client/error.h"
+#include "client/job_watcher.h"
+#include "client/progress.h"
+#include "client/record_text.h"
+#include "client/resource_name.h"
+#include "client/table.h"
+#include "client/units.h"
+
+namespace hone {
+namespace {
+
+constexpr int kAllTasks = 1 << 20;
+
+void PrintJob(const CommandContext& context, const v1::Job& job) {
+  if (context.console.json) return context.console.PrintJson(MessageJson(job));
+  std::ostream& out = context.console.out;
+  out << "job      " << ShortName(job.name()) << "\nmodel    " << job.model_display_name() << "\nstate    " << JobStateName(job.state())
+      << "\ntarget   " << job.spec().target() << "\ncreated  " << FormatTime(job.create_time_micros()) << "\nended    "
+      << FormatTime(job.end_time_micros()) << "\n";
+  if (!job.module().empty()) out << "module   " << ShortName(job.module()) << "\n";
+  if (!job.error().empty()) out << "error    " << job.error() << "\n";
+  out << "\n" << ProgressBlock(job, context.console.width, kAllTasks);
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunJobList(const CommandContext& context) {
+  auto page = ReadPage(context);
+  if (!page.ok()) return page.status();
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto jobs = (*client)->ListJobs(page->size, page->token);
+  if (!jobs.ok()) return jobs.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*jobs));
+    return kExitOk;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::Job& job : jobs->jobs()) {
+    const v1::JobProgress& progress = job.progress();
+    rows.push_back({ShortName(job.name()), job.model_display_name(), JobStateName(job.state()), absl::StrCat(progress.trials_done()),
+                    FormatLatency(progress.predicted_seconds()), FormatTime(job.create_time_micros())});
+  }
+  context.console.out << FormatTable({{"job"}, {"model", Align::kLeft, true}, {"state"}, {"trials", Align::kRight},
+                                      {"predicted", Align::kRight}, {"created (UTC)"}},
+                                     rows, context.console.width);
+  PrintNextPage(context, jobs->next_page_token());
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunJobShow(const CommandContext& context) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  PrintJob(context, *job);
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunJobWatch(const CommandContext& context) {
+  auto connected = context.connect();
+  if (!connected.ok()) return connected.status();
+  std::shared_ptr<HoneClient> client = *std::move(connected);
+  auto job = ResolveJob(*client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  auto watched = WatchToEnd(context, client, job->name());
+  if (!watched.ok()) return watched.status();
+  if (watched->detached) {
+    context.console.Note(absl::StrCat("job ", ShortName(job->name()), " goes on"));
+    return kExitDetached;
+  }
+  PrintJob(context, watched->job);
+  return watched->job.state() == v1::JOB_STATE_FAILED ? kExitFailure : kExitOk;
+}
+
+absl::StatusOr<int> RunJobCancel(const CommandContext& context) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  auto cancelled = (*client)->CancelJob(job->name());
+  if (!cancelled.ok()) return cancelled.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*cancelled));
+    return kExitOk;
+  }
+  const std::string id = ShortName(job->name());
+  context.console.out << "job " << id << " is being cancelled; its best so far will be compiled: hone module download " << id << " -o out/\n";
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunJobLogs(const CommandContext& context) {
+  auto page = ReadPage(context);
+  if (!page.ok()) return page.status();
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  v1::ListRecordsRequest request;
+  request.set_filter(absl::StrCat("job=\"", job->name(), "\""));
+  request.set_page_size(page->size);
+  request.set_page_token(page->token);
+  auto records = (*client)->ListRecords(request);
+  if (!records.ok()) return records.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*records));
+    return kExitOk;
+  }
+  context.console.out << RecordTable(records->records(), context.console.width);
+  PrintNextPage(context, records->next_page_token());
+  if (!job->error().empty()) context.console.out << "the job failed: " << job->error() << "\n";
+  return kExitOk;
+}
+
+}  // namespace hone

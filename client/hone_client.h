@@ -1,0 +1,94 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/model_manifest.h"
+#include "hone/v1/jobs.pb.h"
+#include "hone/v1/models.pb.h"
+#include "hone/v1/modules.pb.h"
+#include "hone/v1/records.pb.h"
+#include "hone/v1/server.pb.h"
+#include "hone/v1/workers.pb.h"
+
+namespace hone {
+
+// Where a server is and how to prove both sides: the client pins the server's certificate (its host name does not
+// matter), the server checks the bearer token.
+struct Endpoint {
+  std::string address;   // host:port
+  std::string ca_pem;    // the certificate, as PEM text
+  std::string token;
+};
+
+struct ClientOptions {
+  absl::Duration connect_timeout = absl::Seconds(5);
+  absl::Duration call_timeout = absl::Seconds(30);     // of unary calls that only look something up
+  absl::Duration inspect_timeout = absl::Minutes(2);   // the server imports the whole model for these
+  int transfer_attempts = 5;                           // of one blob, each going on where the last stopped
+};
+
+// Bytes of one file transferred so far, of `total`.
+using TransferProgress = std::function<void(const std::string& name, uint64_t done, uint64_t total)>;
+
+// A connection to a Hone server. Every failure is a canonical status with a cause, and where there is one a remedy
+// (error.h). Thread-safe; InterruptWatch may be called from any thread.
+class HoneClient {
+ public:
+  // Connects and proves both sides with one call. Unavailable: nobody answers, or the certificate is not the pinned one;
+  // Unauthenticated: no token, or one that the server does not know.
+  static absl::StatusOr<std::unique_ptr<HoneClient>> Connect(const Endpoint& endpoint, const ClientOptions& options = {});
+  ~HoneClient();
+
+  absl::StatusOr<v1::ServerInfo> GetServerInfo();
+
+  // Uploads what the server lacks of each file, then makes the model. Uploading again costs one look-up per file.
+  absl::StatusOr<v1::Model> UploadModel(const ModelManifest& manifest, const TransferProgress& progress = {});
+  absl::StatusOr<v1::InspectModelResponse> InspectModel(const v1::InspectModelRequest& request);
+
+  absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec);
+  absl::StatusOr<v1::Job> GetJob(const std::string& name);
+  absl::StatusOr<v1::Job> CancelJob(const std::string& name);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(int page_size, const std::string& page_token);
+  // Waits for a revision above `after_revision`, at most `timeout`; the unchanged job is an answer too.
+  absl::StatusOr<v1::Job> WatchJob(const std::string& name, uint64_t after_revision, absl::Duration timeout);
+  // Ends a WatchJob under way, and any later one, with Cancelled.
+  void InterruptWatch();
+
+  absl::StatusOr<v1::Module> GetModule(const std::string& name);
+  absl::StatusOr<v1::ListModulesResponse> ListModules(const std::string& job, int page_size, const std::string& page_token);
+  // Writes the files of a module into `folder` (made if need be). Each file appears under its name only after its digest
+  // was checked. DataLoss: a digest does not match; InvalidArgument: a file name that leaves the folder.
+  absl::Status DownloadModule(const v1::Module& module, const std::filesystem::path& folder,
+                              const TransferProgress& progress = {});
+
+  absl::StatusOr<v1::ListWorkersResponse> ListWorkers(int page_size, const std::string& page_token);
+  absl::StatusOr<v1::ListRecordsResponse> ListRecords(const v1::ListRecordsRequest& request);
+
+ private:
+  struct Stubs;
+  class Context;
+
+  HoneClient(std::unique_ptr<Stubs> stubs, const ClientOptions& options);
+  absl::Status UploadFile(const ManifestFile& file, const TransferProgress& progress);
+  absl::Status UploadFrom(const ManifestFile& file, uint64_t offset, const TransferProgress& progress);
+  absl::Status DownloadFile(const v1::NamedBlob& file, const std::filesystem::path& folder,
+                            const TransferProgress& progress);
+
+  std::unique_ptr<Stubs> stubs_;
+  ClientOptions options_;
+  std::mutex watch_mutex_;
+  Context* watching_ = nullptr;   // guarded by watch_mutex_
+  bool interrupted_ = false;      // guarded by watch_mutex_
+};
+
+// 128 random bits as hex: the request_id that makes a mutation safe to repeat.
+std::string NewRequestId();
+
+}  // namespace hone

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/json.h"
+#include "compiler/runtime/hone.h"
+#include "hone/v1/common.pb.h"
+#include "proto/values/tensor_spec.h"
+
+namespace hone {
+
+// One argument of a module with its buffer.
+struct ModuleTensor {
+  std::string name;
+  TensorSpec spec;
+  std::vector<char> bytes;
+};
+
+// The library in a module's folder: the one *.so there. NotFound: none; FailedPrecondition: several.
+absl::StatusOr<std::filesystem::path> FindModuleLibrary(const std::filesystem::path& path);
+
+// A module loaded into this process with inputs filled from a seed. Not thread-safe.
+class LoadedModule {
+ public:
+  // `path` is the library or its folder. `shapes` give dimensions that the module leaves open. threads 0 = as tuned for.
+  static absl::StatusOr<std::unique_ptr<LoadedModule>> Open(const std::filesystem::path& path, uint32_t threads,
+                                                            const std::vector<v1::ShapeBinding>& shapes);
+  ~LoadedModule();
+  LoadedModule(const LoadedModule&) = delete;
+  LoadedModule& operator=(const LoadedModule&) = delete;
+
+  // Values by compiler/runtime/input_generator.h: reals in [-1, 1), whole numbers 0 or 1 (valid as mask, index and token).
+  void FillInputs(uint64_t seed);
+  absl::Status Run();
+
+  const std::vector<ModuleTensor>& inputs() const { return inputs_; }
+  const std::vector<ModuleTensor>& outputs() const { return outputs_; }   // of the last run, with the shapes it gave
+  const Json& description() const { return description_; }
+  uint32_t threads() const { return threads_; }
+
+ private:
+  LoadedModule() = default;
+  absl::Status OpenSession(const std::filesystem::path& folder);
+  absl::Status MakeTensors(const std::vector<v1::ShapeBinding>& shapes);
+  absl::Status SizeOutputs();
+  void Bind(std::vector<ModuleTensor>& tensors, std::vector<DLTensor>& bound);
+  absl::Status Failed(int code, const char* what) const;
+
+  void* library_ = nullptr;
+  const HoneModuleV1* table_ = nullptr;
+  HoneSession* session_ = nullptr;
+  Json description_;
+  uint32_t threads_ = 1;
+  std::vector<ModuleTensor> inputs_, outputs_;
+  std::vector<DLTensor> bound_inputs_, bound_outputs_;
+};
+
+}  // namespace hone
