@@ -77,7 +77,8 @@ absl::StatusOr<Arguments> Arguments::Parse(std::span<const std::string> words,
       if (value) return UsageError(absl::StrCat(row->name, " takes no value"));
       value = "";
     } else if (!value) {
-      if (i + 1 == words.size()) return UsageError(absl::StrCat(row->name, " needs a value: ", row->name, " ", row->value));
+      if (i + 1 == words.size())
+        return UsageError(absl::StrCat(row->name, " needs a value: ", row->name, " ", row->value));
       value = words[++i];
     }
     std::vector<std::string>& values = result.values_[row->name];
@@ -105,7 +106,8 @@ const std::vector<std::string>& Arguments::All(absl::string_view name) const {
 
 std::optional<std::string> Nearest(absl::string_view word, const std::vector<std::string>& candidates) {
   std::optional<std::string> best;
-  int least = static_cast<int>(word.size()) / 3 + 1;
+  const size_t dashes = std::min(word.size(), word.find_first_not_of('-'));
+  int least = std::max(1, static_cast<int>(word.size() - dashes) / 3);
   for (const std::string& candidate : candidates) {
     const int distance = EditDistance(word, candidate);
     if (distance <= least) {

@@ -24,25 +24,38 @@ namespace fs = std::filesystem;
 
 constexpr double kRelative = 1e-3;
 constexpr double kAbsolute = 1e-4;
-constexpr absl::Duration kLoadTimeout = absl::Minutes(5);    // ONNX Runtime optimises the graph first
+constexpr absl::Duration kLoadTimeout = absl::Minutes(5);  // ONNX Runtime optimises the graph first
 constexpr absl::Duration kWindowTimeout = absl::Minutes(2);
-constexpr absl::Duration kSettle = absl::Milliseconds(20);   // ONNX Runtime's idle threads spin for a while
+constexpr absl::Duration kSettle = absl::Milliseconds(20);  // ONNX Runtime's idle threads spin for a while
 
 const char* NumpyType(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "float32";
-    case DType::kF64: return "float64";
-    case DType::kF16: return "float16";
-    case DType::kBF16: return "uint16";
-    case DType::kI8: return "int8";
-    case DType::kI16: return "int16";
-    case DType::kI32: return "int32";
-    case DType::kI64: return "int64";
-    case DType::kU8: return "uint8";
-    case DType::kU16: return "uint16";
-    case DType::kU32: return "uint32";
-    case DType::kU64: return "uint64";
-    case DType::kBool: return "bool";
+    case DType::kF32:
+      return "float32";
+    case DType::kF64:
+      return "float64";
+    case DType::kF16:
+      return "float16";
+    case DType::kBF16:
+      return "uint16";
+    case DType::kI8:
+      return "int8";
+    case DType::kI16:
+      return "int16";
+    case DType::kI32:
+      return "int32";
+    case DType::kI64:
+      return "int64";
+    case DType::kU8:
+      return "uint8";
+    case DType::kU16:
+      return "uint16";
+    case DType::kU32:
+      return "uint32";
+    case DType::kU64:
+      return "uint64";
+    case DType::kBool:
+      return "bool";
   }
   return "";
 }
@@ -54,22 +67,33 @@ double Read(const char* from) {
   return static_cast<double>(value);
 }
 
-// An element as a number; 16-bit floats do not occur as outputs that are compared (they would need rounding of their own).
+// An element as a number; 16-bit floats do not occur as outputs that are compared (they would need rounding
+// of their own).
 double Element(DType dtype, const char* from) {
   switch (dtype) {
-    case DType::kF32: return Read<float>(from);
-    case DType::kF64: return Read<double>(from);
-    case DType::kI8: return Read<int8_t>(from);
-    case DType::kI16: return Read<int16_t>(from);
-    case DType::kI32: return Read<int32_t>(from);
-    case DType::kI64: return static_cast<double>(Read<int64_t>(from));
+    case DType::kF32:
+      return Read<float>(from);
+    case DType::kF64:
+      return Read<double>(from);
+    case DType::kI8:
+      return Read<int8_t>(from);
+    case DType::kI16:
+      return Read<int16_t>(from);
+    case DType::kI32:
+      return Read<int32_t>(from);
+    case DType::kI64:
+      return static_cast<double>(Read<int64_t>(from));
     case DType::kU8:
-    case DType::kBool: return Read<uint8_t>(from);
+    case DType::kBool:
+      return Read<uint8_t>(from);
     case DType::kF16:
     case DType::kBF16:
-    case DType::kU16: return Read<uint16_t>(from);
-    case DType::kU32: return Read<uint32_t>(from);
-    case DType::kU64: return static_cast<double>(Read<uint64_t>(from));
+    case DType::kU16:
+      return Read<uint16_t>(from);
+    case DType::kU32:
+      return Read<uint32_t>(from);
+    case DType::kU64:
+      return static_cast<double>(Read<uint64_t>(from));
   }
   return 0;
 }
@@ -80,7 +104,10 @@ absl::Status WriteInputs(const LoadedModule& module, const fs::path& folder) {
     const ModuleTensor& tensor = module.inputs()[i];
     const std::string file = absl::StrCat("input_", i, ".bin");
     std::ofstream(folder / file, std::ios::binary).write(tensor.bytes.data(), tensor.bytes.size());
-    listing.push_back({{"name", tensor.name}, {"dtype", NumpyType(tensor.spec.dtype)}, {"shape", tensor.spec.dims}, {"file", file}});
+    listing.push_back({{"name", tensor.name},
+                       {"dtype", NumpyType(tensor.spec.dtype)},
+                       {"shape", tensor.spec.dims},
+                       {"file", file}});
   }
   std::ofstream out(folder / "inputs.json");
   out << listing.dump();
@@ -89,7 +116,8 @@ absl::Status WriteInputs(const LoadedModule& module, const fs::path& folder) {
   return absl::OkStatus();
 }
 
-// Compares one output, element by element; a difference that is not finite counts as infinite unless both are alike.
+// Compares one output, element by element; a difference that is not finite counts as infinite unless both are
+// alike.
 void CompareOutput(const ModuleTensor& output, const std::string& reference, BenchComparison& bench) {
   const int64_t size = DTypeBytes(output.spec.dtype);
   for (int64_t i = 0; i < output.spec.Elements(); ++i) {
@@ -103,9 +131,11 @@ void CompareOutput(const ModuleTensor& output, const std::string& reference, Ben
   }
 }
 
-absl::Status CompareOutputs(const LoadedModule& module, const Json& listing, const fs::path& folder, BenchComparison& bench) {
+absl::Status CompareOutputs(const LoadedModule& module, const Json& listing, const fs::path& folder,
+                            BenchComparison& bench) {
   if (listing.size() != module.outputs().size()) {
-    return absl::InternalError(absl::StrCat("the module has ", module.outputs().size(), " outputs, the model ", listing.size()));
+    return absl::InternalError(
+        absl::StrCat("the module has ", module.outputs().size(), " outputs, the model ", listing.size()));
   }
   for (size_t i = 0; i < module.outputs().size(); ++i) {
     const ModuleTensor& output = module.outputs()[i];
@@ -116,7 +146,8 @@ absl::Status CompareOutputs(const LoadedModule& module, const Json& listing, con
     if (!bytes.ok()) return bytes.status();
     if (dims != output.spec.dims || dtype != NumpyType(output.spec.dtype) ||
         bytes->size() != static_cast<size_t>(output.spec.Bytes())) {
-      return absl::InternalError(absl::StrCat("output '", output.name, "' has another shape or dtype than ONNX Runtime's"));
+      return absl::InternalError(
+          absl::StrCat("output '", output.name, "' has another shape or dtype than ONNX Runtime's"));
     }
     CompareOutput(output, *bytes, bench);
   }
@@ -150,7 +181,8 @@ absl::StatusOr<double> ReferenceWindow(PipedProcess& reference, double seconds) 
   return per_call;
 }
 
-absl::Status RunRounds(LoadedModule& module, PipedProcess& reference, const BenchOptions& options, BenchComparison& bench) {
+absl::Status RunRounds(LoadedModule& module, PipedProcess& reference, const BenchOptions& options,
+                       BenchComparison& bench) {
   std::vector<double> ours, theirs, ratios;
   for (uint32_t round = 0; round < options.rounds; ++round) {
     auto a = ModuleWindow(module, options.window_seconds);
@@ -204,13 +236,15 @@ absl::StatusOr<std::string> FindOnnxRuntimePython(const ClientConfig& config) {
                     "pip install onnxruntime numpy, and set HONE_PYTHON to that python");
 }
 
-absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& python, const fs::path& module_path,
-                                                        const fs::path& model, const BenchOptions& options) {
+absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& python,
+                                                        const fs::path& module_path, const fs::path& model,
+                                                        const BenchOptions& options) {
   auto module = LoadedModule::Open(module_path, options.threads, options.shapes);
   if (!module.ok()) return module.status();
   (*module)->FillInputs(options.seed);
   std::string folder = (fs::temp_directory_path() / "hone-bench-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return absl::ResourceExhaustedError("cannot make a temporary folder");
+  if (mkdtemp(folder.data()) == nullptr)
+    return absl::ResourceExhaustedError("cannot make a temporary folder");
   absl::Cleanup remove_folder = [&] {
     std::error_code error;
     fs::remove_all(folder, error);
@@ -219,7 +253,8 @@ absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& pytho
   if (!status.ok()) return status;
   BenchComparison bench;
   bench.threads = (*module)->threads();
-  auto reference = PipedProcess::Start({python, "-c", kOnnxRuntimeRunner, model.string(), folder, absl::StrCat(bench.threads)}, true);
+  auto reference = PipedProcess::Start(
+      {python, "-c", kOnnxRuntimeRunner, model.string(), folder, absl::StrCat(bench.threads)}, true);
   if (!reference.ok()) return reference.status();
   auto line = (*reference)->ReadLine(kLoadTimeout);
   if (!line.ok()) return WithContext(line.status(), "ONNX Runtime");

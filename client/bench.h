@@ -11,20 +11,23 @@
 namespace hone {
 
 struct BenchOptions {
-  uint32_t threads = 0;          // 0 = as the module was tuned for; ONNX Runtime gets the same
-  uint32_t rounds = 15;          // each: a window of the module, then one of ONNX Runtime
-  double window_seconds = 0.1;   // at least one call; the first call after a switch is not timed
-  uint64_t seed = 1;             // of the inputs
-  std::vector<v1::ShapeBinding> shapes;   // of dimensions the module leaves open
+  uint32_t threads = 0;                  // 0 = as the module was tuned for; ONNX Runtime gets the same
+  uint32_t rounds = 15;                  // each: a window of the module, then one of ONNX Runtime
+  double window_seconds = 0.1;           // at least one call; the first call after a switch is not timed
+  uint64_t seed = 1;                     // of the inputs
+  std::vector<v1::ShapeBinding> shapes;  // of dimensions the module leaves open
 };
 
-// A Python that can import onnxruntime: HONE_PYTHON, the environment of deploy/install, python3. NotFound if none can.
+// A Python that can import onnxruntime: HONE_PYTHON, the environment of deploy/install, python3. NotFound if
+// none can.
 absl::StatusOr<std::string> FindOnnxRuntimePython(const ClientConfig& config);
 
-// Runs module and ONNX Runtime in turns on the same inputs, ONNX Runtime in its own process, and compares the outputs with
-// rtol 1e-3, atol 1e-4.
-absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& python, const std::filesystem::path& module,
-                                                        const std::filesystem::path& model, const BenchOptions& options);
+// Runs module and ONNX Runtime in turns on the same inputs, ONNX Runtime in its own process, and compares the
+// outputs with rtol 1e-3, atol 1e-4.
+absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& python,
+                                                        const std::filesystem::path& module,
+                                                        const std::filesystem::path& model,
+                                                        const BenchOptions& options);
 
 // Median of the ratios and its 95 % interval by order statistics (binomial; conservative for few samples).
 struct RatioInterval {

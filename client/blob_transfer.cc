@@ -1,4 +1,5 @@
-// The transfer half of HoneClient: uploads that resume by offset, downloads that are checked against their digest.
+// The transfer half of HoneClient: uploads that resume by offset, downloads that are checked against their
+// digest.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -18,14 +19,15 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kChunkBytes = 1 << 20;
-constexpr absl::Duration kChunkTimeout = absl::Seconds(60);       // without any progress
-constexpr absl::Duration kFirstBackoff = absl::Milliseconds(200);   // doubles with each attempt
+constexpr absl::Duration kChunkTimeout = absl::Seconds(60);        // without any progress
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(200);  // doubles with each attempt
 
 bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsDeadlineExceeded(status);
 }
 
-// Longest time a transfer of so many bytes may take: at least 100 kB/s, and never less than a chunk's timeout.
+// Longest time a transfer of so many bytes may take: at least 100 kB/s, and never less than a chunk's
+// timeout.
 absl::Duration TransferTimeout(uint64_t bytes) { return kChunkTimeout + absl::Seconds(bytes / 100'000); }
 
 bool IsPlainName(const std::string& name) {
@@ -61,7 +63,8 @@ absl::Status Receive(v1::BlobService::Stub& stub, const v1::NamedBlob& blob, con
     if (received.bytes > total) {
       context.TryCancel();
       reader->Finish();
-      return absl::DataLossError(absl::StrCat(blob.name(), ": the server sent more than the ", total, " bytes announced"));
+      return absl::DataLossError(
+          absl::StrCat(blob.name(), ": the server sent more than the ", total, " bytes announced"));
     }
     Report(progress, blob.name(), received.bytes, total);
   }
@@ -94,7 +97,8 @@ absl::Status HoneClient::UploadFile(const ManifestFile& file, const TransferProg
   return status;
 }
 
-absl::Status HoneClient::UploadFrom(const ManifestFile& file, uint64_t offset, const TransferProgress& progress) {
+absl::Status HoneClient::UploadFrom(const ManifestFile& file, uint64_t offset,
+                                    const TransferProgress& progress) {
   std::ifstream in(file.path, std::ios::binary);
   in.seekg(static_cast<std::streamoff>(offset));
   if (!in) return absl::NotFoundError(absl::StrCat("cannot read ", file.path.string(), " any more"));
@@ -124,21 +128,25 @@ absl::Status HoneClient::UploadFrom(const ManifestFile& file, uint64_t offset, c
   absl::Status status = FromGrpc(writer->Finish(), stubs_->address);
   if (!status.ok()) return status;
   if (!result.complete()) {
-    return absl::UnavailableError(absl::StrCat("the server holds ", result.committed_size(), " of ", file.size, " bytes"));
+    return absl::UnavailableError(
+        absl::StrCat("the server holds ", result.committed_size(), " of ", file.size, " bytes"));
   }
   return absl::OkStatus();
 }
 
-absl::Status HoneClient::DownloadModule(const v1::Module& module, const fs::path& folder, const TransferProgress& progress) {
+absl::Status HoneClient::DownloadModule(const v1::Module& module, const fs::path& folder,
+                                        const TransferProgress& progress) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) {
-    return WithRemedy(absl::PermissionDeniedError(absl::StrCat("cannot make ", folder.string(), ": ", error.message())),
-                      "choose another folder with -o");
+    return WithRemedy(
+        absl::PermissionDeniedError(absl::StrCat("cannot make ", folder.string(), ": ", error.message())),
+        "choose another folder with -o");
   }
   for (const v1::NamedBlob& file : module.files()) {
     if (!IsPlainName(file.name())) {
-      return absl::InvalidArgumentError(absl::StrCat("the server names a module file '", file.name(), "', which is not a plain name"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("the server names a module file '", file.name(), "', which is not a plain name"));
     }
     absl::Status status = DownloadFile(file, folder, progress);
     if (!status.ok()) return WithContext(status, "downloading " + file.name());
@@ -146,7 +154,8 @@ absl::Status HoneClient::DownloadModule(const v1::Module& module, const fs::path
   return absl::OkStatus();
 }
 
-absl::Status HoneClient::DownloadFile(const v1::NamedBlob& file, const fs::path& folder, const TransferProgress& progress) {
+absl::Status HoneClient::DownloadFile(const v1::NamedBlob& file, const fs::path& folder,
+                                      const TransferProgress& progress) {
   const fs::path part = folder / (file.name() + ".part");
   Received received{std::ofstream(part, std::ios::binary | std::ios::trunc), {}, 0};
   absl::Status status;
@@ -161,7 +170,8 @@ absl::Status HoneClient::DownloadFile(const v1::NamedBlob& file, const fs::path&
   if (status.ok() && !received.file) {
     status = WithRemedy(absl::ResourceExhaustedError("cannot write " + part.string()), "is the disk full?");
   }
-  if (status.ok() && (received.bytes != file.blob().size() || received.sha.FinishHex() != file.blob().sha256())) {
+  if (status.ok() &&
+      (received.bytes != file.blob().size() || received.sha.FinishHex() != file.blob().sha256())) {
     status = WithRemedy(absl::DataLossError("the bytes do not match the digest that the server announced"),
                         "download again; if it stays so, the server's blob store is damaged");
   }

@@ -12,7 +12,7 @@ namespace {
 
 struct Match {
   const Command* command = nullptr;
-  size_t words = 0;   // of the command's name
+  size_t words = 0;  // of the command's name
 };
 
 // The row whose name are the first one or two words.
@@ -40,8 +40,9 @@ absl::Status UnknownCommand(const std::vector<std::string>& words) {
     return WithRemedy(UsageError(absl::StrCat("hone ", words[0], " needs to know what to do")), list);
   }
   auto nearest = Nearest(words[0], names);
-  return WithRemedy(UsageError(absl::StrCat("there is no command '", words[0], "'")),
-                    nearest ? absl::StrCat("did you mean hone ", *nearest, "?") : "hone --help lists the commands");
+  return WithRemedy(
+      UsageError(absl::StrCat("there is no command '", words[0], "'")),
+      nearest ? absl::StrCat("did you mean hone ", *nearest, "?") : "hone --help lists the commands");
 }
 
 absl::Status CheckPositionals(const Command& command, const Arguments& arguments) {
@@ -51,7 +52,8 @@ absl::Status CheckPositionals(const Command& command, const Arguments& arguments
   if (given < command.min_positionals) {
     return WithRemedy(UsageError(absl::StrCat("hone ", command.name, " needs ", command.positionals)), usage);
   }
-  return WithRemedy(UsageError(absl::StrCat("what is '", arguments.positional(command.max_positionals), "' for?")), usage);
+  return WithRemedy(
+      UsageError(absl::StrCat("what is '", arguments.positional(command.max_positionals), "' for?")), usage);
 }
 
 absl::StatusOr<std::unique_ptr<HoneClient>> ConnectTo(const ClientConfig& config, const Console& console) {
@@ -66,7 +68,8 @@ absl::StatusOr<std::unique_ptr<HoneClient>> ConnectTo(const ClientConfig& config
 }
 
 bool WantsHelp(std::span<const std::string> words) {
-  return std::any_of(words.begin(), words.end(), [](const std::string& word) { return word == "--help" || word == "-h"; });
+  return std::any_of(words.begin(), words.end(),
+                     [](const std::string& word) { return word == "--help" || word == "-h"; });
 }
 
 absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& console,
@@ -82,7 +85,8 @@ absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& con
     }
     (words.empty() ? console.err : console.out) << OverviewHelp(console.width);
     if (words.empty()) return kExitUsage;
-    if (words[0] != "help" && !WantsHelp(words)) return UsageError(absl::StrCat("there is no option ", words[0]));
+    if (words[0] != "help" && !WantsHelp(words))
+      return UsageError(absl::StrCat("there is no option ", words[0]));
     return kExitOk;
   }
   const Match match = FindCommand(words);

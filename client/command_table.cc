@@ -6,19 +6,24 @@ namespace {
 
 constexpr OptionRow kCommon[] = {
     {"--json", nullptr, nullptr, "Print JSON only; errors become one JSON object on stderr."},
-    {"--server", nullptr, "HOST:PORT", "Use this server (HONE_SERVER). Without it, this user's own is found or started."},
-    {"--token-file", nullptr, "FILE", "File with the bearer token for --server (the token itself: HONE_TOKEN)."},
+    {"--server", nullptr, "HOST:PORT",
+     "Use this server (HONE_SERVER). Without it, this user's own is found or started."},
+    {"--token-file", nullptr, "FILE",
+     "File with the bearer token for --server (the token itself: HONE_TOKEN)."},
     {"--ca", nullptr, "FILE", "The certificate of --server, PEM (HONE_CA): a copy of its tls/cert.pem."},
     {"--help", "-h", nullptr, "Show this text."},
 };
 
 constexpr OptionRow kShape = {"--shape", nullptr, "NAME=DIMS",
                               "Fix the shape of an input, e.g. x=1,3,48,320.", true};
-constexpr OptionRow kTarget = {"--target", nullptr, "T",
-                               "What to compile for: x86-64-v2, x86-64-v3, x86-64-v4 or host (default: the device's best)."};
-constexpr OptionRow kThreads = {"--threads", nullptr, "N", "Threads of the module (default: all cores of the device)."};
+constexpr OptionRow kTarget = {
+    "--target", nullptr, "T",
+    "What to compile for: x86-64-v2, x86-64-v3, x86-64-v4 or host (default: the device's best)."};
+constexpr OptionRow kThreads = {"--threads", nullptr, "N",
+                                "Threads of the module (default: all cores of the device)."};
 constexpr OptionRow kLimit = {"--limit", nullptr, "N", "Rows of one page (default 50, at most 1000)."};
-constexpr OptionRow kPage = {"--page", nullptr, "TOKEN", "Go on after an earlier page: the token that it printed."};
+constexpr OptionRow kPage = {"--page", nullptr, "TOKEN",
+                             "Go on after an earlier page: the token that it printed."};
 constexpr OptionRow kOut = {"--out", "-o", "DIR", "Folder for the module's files (default: out)."};
 
 constexpr OptionRow kUp[] = {
@@ -26,13 +31,15 @@ constexpr OptionRow kUp[] = {
 
 constexpr OptionRow kOptimize[] = {
     kOut,
-    {"--budget", nullptr, "BUDGET", "How long to search: 5m, 100trials, 5m,100trials, 0trials (measure nothing), none (until "
-                                    "no gain is expected). Default 5m."},
+    {"--budget", nullptr, "BUDGET",
+     "How long to search: 5m, 100trials, 5m,100trials, 0trials (measure nothing), none (until "
+     "no gain is expected). Default 5m."},
     {"--trials", nullptr, "N", "Same as --budget Ntrials."},
     kThreads,
     kTarget,
     kShape,
-    {"--algorithms", nullptr, "WHICH", "fast (default), or exact: only algorithms that keep the order of rounding."},
+    {"--algorithms", nullptr, "WHICH",
+     "fast (default), or exact: only algorithms that keep the order of rounding."},
     {"--strategy", nullptr, "WHICH", "evolutionary (default) or random."},
     {"--seed", nullptr, "N", "Seed of the search (default 0)."},
     {"--detach", nullptr, nullptr, "Queue the job and return at once."},
@@ -41,10 +48,14 @@ constexpr OptionRow kOptimize[] = {
 
 constexpr OptionRow kInspect[] = {kShape, kTarget, kThreads};
 constexpr OptionRow kDump[] = {
-    {"--after", nullptr, "PHASE", "Which phase: import, the name of a pass, cut, program:TASK, plan (default cut)."},
-    kShape, kTarget, kThreads};
+    {"--after", nullptr, "PHASE",
+     "Which phase: import, the name of a pass, cut, program:TASK, plan (default cut)."},
+    kShape,
+    kTarget,
+    kThreads};
 constexpr OptionRow kBench[] = {
-    {"--model", nullptr, "FILE", "The ONNX model to compare with (default: the one the module was made from)."},
+    {"--model", nullptr, "FILE",
+     "The ONNX model to compare with (default: the one the module was made from)."},
     kThreads,
     kShape,
     {"--rounds", nullptr, "N", "Rounds, each a window of both in turn (default 15)."},
@@ -60,53 +71,102 @@ constexpr OptionRow kExport[] = {
 };
 
 constexpr char kFilterDetails[] =
-    "FILTER compares fields with values: model, task, task_label, worker, target, status, latency, trace, job, create_time; "
-    "operators = != < <= > >= and : (contains), joined by AND, OR, NOT and parentheses. status is ok, rejected, "
-    "compile_error, crash, timeout, wrong_output, device_lost or infrastructure; latency takes units (1.5ms, 20us).";
+    "FILTER compares fields with values: model, task, task_label, worker, target, status, latency, trace, "
+    "job, create_time; "
+    "operators = != < <= > >= and : (contains), joined by AND, OR, NOT and parentheses. status is ok, "
+    "rejected, "
+    "compile_error, crash, timeout, wrong_output, device_lost or infrastructure; latency takes units (1.5ms, "
+    "20us).";
 
 const Command kCommands[] = {
     {"up", "Start a server and a worker of your own, or find them running.", "", 0, 0, kUp,
-     "Both run in the background and keep their data under HONE_HOME (default ~/.local/share/hone). Safe to repeat.",
+     "Both run in the background and keep their data under HONE_HOME (default ~/.local/share/hone). Safe to "
+     "repeat.",
      "hone up\nhone up --json", RunUp},
-    {"down", "Stop the server and the worker that 'hone up' started.", "", 0, 0, {},
-     "Jobs under way stop too and go on with the next 'hone up'. Data stays.", "hone down", RunDown},
+    {"down",
+     "Stop the server and the worker that 'hone up' started.",
+     "",
+     0,
+     0,
+     {},
+     "Jobs under way stop too and go on with the next 'hone up'. Data stays.",
+     "hone down",
+     RunDown},
     {"optimize", "Tune a model for a device and compile it to a module.", "MODEL.onnx", 1, 1, kOptimize,
-     "Checks the model first; nothing is queued if a node is unsupported or a dimension open. Shows progress as it goes; "
-     "Ctrl-C leaves, the job goes on. The module's files, report.json among them, come into the output folder.",
-     "hone optimize resnet50.onnx --budget 5m -o out/\nhone optimize rec.onnx --shape x=1,3,48,320 --threads 1\n"
+     "Checks the model first; nothing is queued if a node is unsupported or a dimension open. Shows progress "
+     "as it goes; "
+     "Ctrl-C leaves, the job goes on. The module's files, report.json among them, come into the output "
+     "folder.",
+     "hone optimize resnet50.onnx --budget 5m -o out/\nhone optimize rec.onnx --shape x=1,3,48,320 --threads "
+     "1\n"
      "hone optimize bert.onnx --budget none --detach",
      RunOptimize},
     {"inspect", "See what a model needs before anything is queued.", "MODEL.onnx", 1, 1, kInspect,
-     "Inputs, outputs, operators, tasks, work and estimated tuning time; unsupported nodes by name with their remedy. Exits "
+     "Inputs, outputs, operators, tasks, work and estimated tuning time; unsupported nodes by name with "
+     "their remedy. Exits "
      "with 3 if the model cannot be compiled as it is.",
      "hone inspect resnet50.onnx\nhone inspect rec.onnx --shape x=1,3,48,320 --json", RunInspect},
     {"bench", "Compare a module with ONNX Runtime: speed and outputs.", "OUT_DIR", 1, 1, kBench,
-     "Runs both in turns on the same inputs with the same threads, ONNX Runtime in a process of its own. Exits with 1 if "
+     "Runs both in turns on the same inputs with the same threads, ONNX Runtime in a process of its own. "
+     "Exits with 1 if "
      "the outputs differ (rtol 1e-3, atol 1e-4).",
      "hone bench out/\nhone bench out/ --model resnet50.onnx --threads 1 --rounds 31", RunBench},
-    {"job list", "List jobs, the newest first.", "", 0, 0, kList, "", "hone job list\nhone job list --json", RunJobList},
+    {"job list", "List jobs, the newest first.", "", 0, 0, kList, "", "hone job list\nhone job list --json",
+     RunJobList},
     {"job show", "Show one job with its tasks.", "JOB", 1, 1, {}, "", "hone job show 7f3a", RunJobShow},
-    {"job watch", "Follow a job until it ends.", "JOB", 1, 1, {}, "Ctrl-C leaves; the job goes on.", "hone job watch 7f3a",
+    {"job watch",
+     "Follow a job until it ends.",
+     "JOB",
+     1,
+     1,
+     {},
+     "Ctrl-C leaves; the job goes on.",
+     "hone job watch 7f3a",
      RunJobWatch},
-    {"job cancel", "Stop a job; the best so far is still compiled.", "JOB", 1, 1, {}, "",
-     "hone job cancel 7f3a && hone module download 7f3a -o out/", RunJobCancel},
-    {"job logs", "List a job's trials in order.", "JOB", 1, 1, kList, "", "hone job logs 7f3a --limit 200", RunJobLogs},
-    {"module list", "List compiled modules.", "", 0, 0, kModuleList, "", "hone module list\nhone module list --job 7f3a",
-     RunModuleList},
+    {"job cancel",
+     "Stop a job; the best so far is still compiled.",
+     "JOB",
+     1,
+     1,
+     {},
+     "",
+     "hone job cancel 7f3a && hone module download 7f3a -o out/",
+     RunJobCancel},
+    {"job logs", "List a job's trials in order.", "JOB", 1, 1, kList, "", "hone job logs 7f3a --limit 200",
+     RunJobLogs},
+    {"module list", "List compiled modules.", "", 0, 0, kModuleList, "",
+     "hone module list\nhone module list --job 7f3a", RunModuleList},
     {"module download", "Download a module's files.", "JOB_OR_MODULE", 1, 1, kDownload,
      "Of a job that is ending it waits for the module. Each file is checked against its digest.",
      "hone module download 7f3a -o out/", RunModuleDownload},
     {"worker list", "List the devices that measure.", "", 0, 0, kList, "", "hone worker list", RunWorkerList},
-    {"worker show", "Show a device with its calibration.", "WORKER", 1, 1, {}, "", "hone worker show 3c9e", RunWorkerShow},
+    {"worker show",
+     "Show a device with its calibration.",
+     "WORKER",
+     1,
+     1,
+     {},
+     "",
+     "hone worker show 3c9e",
+     RunWorkerShow},
     {"log query", "Search the log of all trials.", "[FILTER]", 0, 1, kList, kFilterDetails,
-     "hone log query 'model=\"resnet50\" AND status!=\"ok\"'\nhone log query 'latency<1ms AND trace:\"winograd\"' --limit 20",
+     "hone log query 'model=\"resnet50\" AND status!=\"ok\"'\nhone log query 'latency<1ms AND "
+     "trace:\"winograd\"' --limit 20",
      RunLogQuery},
     {"log export", "Write matching trials as JSON lines or CSV.", "[FILTER]", 0, 1, kExport, kFilterDetails,
-     "hone log export --format csv -o trials.csv\nhone log export 'job=\"7f3a\"' --format jsonl", RunLogExport},
+     "hone log export --format csv -o trials.csv\nhone log export 'job=\"7f3a\"' --format jsonl",
+     RunLogExport},
     {"dump", "Print the compiler's text after one of its phases.", "MODEL.onnx", 1, 1, kDump, "",
      "hone dump model.onnx --after=cut\nhone dump model.onnx --after=import", RunDump},
-    {"version", "Print the versions of client and server.", "", 0, 0, {}, "Starts nothing: the server is asked only if it runs.",
-     "hone version", RunVersion},
+    {"version",
+     "Print the versions of client and server.",
+     "",
+     0,
+     0,
+     {},
+     "Starts nothing: the server is asked only if it runs.",
+     "hone version",
+     RunVersion},
 };
 
 }  // namespace

@@ -22,7 +22,8 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   return text.str();
 }
 
-absl::StatusOr<ClientConfig> ReadConfig(const Arguments& arguments, const std::function<const char*(const char*)>& getenv) {
+absl::StatusOr<ClientConfig> ReadConfig(const Arguments& arguments,
+                                        const std::function<const char*(const char*)>& getenv) {
   auto variable = [&](const char* name, std::string otherwise = "") {
     const char* value = getenv(name);
     return value != nullptr && *value != '\0' ? std::string(value) : otherwise;
@@ -48,8 +49,9 @@ absl::StatusOr<ClientConfig> ReadConfig(const Arguments& arguments, const std::f
 absl::StatusOr<Endpoint> RemoteEndpoint(const ClientConfig& config) {
   Endpoint endpoint{config.server, "", config.token};
   if (config.ca_file.empty()) {
-    return WithRemedy(absl::FailedPreconditionError(absl::StrCat("no certificate is pinned for ", config.server)),
-                      "copy tls/cert.pem from the server's data folder and set HONE_CA or --ca to it");
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat("no certificate is pinned for ", config.server)),
+        "copy tls/cert.pem from the server's data folder and set HONE_CA or --ca to it");
   }
   auto pem = ReadTextFile(config.ca_file);
   if (!pem.ok()) return WithContext(pem.status(), "the certificate to pin");

@@ -12,12 +12,13 @@ namespace hone {
 struct Console {
   std::ostream& out;
   std::ostream& err;
-  bool redraw = false;   // `err` is a terminal that shows a live display; else one line per event, no control codes
-  int width = 0;         // columns of the terminal; 0 = unlimited (piped)
-  bool json = false;     // --json: `out` gets JSON only
+  bool redraw =
+      false;      // `err` is a terminal that shows a live display; else one line per event, no control codes
+  int width = 0;  // columns of the terminal; 0 = unlimited (piped)
+  bool json = false;  // --json: `out` gets JSON only
 
   void PrintJson(const Json& json_value) const;
-  void Note(const std::string& text) const;   // "hone: text" to err; nothing in JSON mode
+  void Note(const std::string& text) const;  // "hone: text" to err; nothing in JSON mode
 };
 
 // "hone: error: CAUSE\n  remedy: ...\n", or one JSON object in JSON mode.

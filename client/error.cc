@@ -48,17 +48,23 @@ std::span<const ExitCode> ExitCodes() { return kExitCodes; }
 int ExitCodeFor(const absl::Status& status) {
   if (status.GetPayload(kUsage)) return kExitUsage;
   switch (status.code()) {
-    case absl::StatusCode::kOk: return kExitOk;
+    case absl::StatusCode::kOk:
+      return kExitOk;
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kOutOfRange:
-    case absl::StatusCode::kUnimplemented: return kExitBadInput;
+    case absl::StatusCode::kUnimplemented:
+      return kExitBadInput;
     case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kDeadlineExceeded: return kExitUnreachable;
+    case absl::StatusCode::kDeadlineExceeded:
+      return kExitUnreachable;
     case absl::StatusCode::kUnauthenticated:
-    case absl::StatusCode::kPermissionDenied: return kExitDenied;
-    case absl::StatusCode::kNotFound: return kExitNotFound;
-    default: return kExitFailure;
+    case absl::StatusCode::kPermissionDenied:
+      return kExitDenied;
+    case absl::StatusCode::kNotFound:
+      return kExitNotFound;
+    default:
+      return kExitFailure;
   }
 }
 

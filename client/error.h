@@ -11,7 +11,7 @@ namespace hone {
 
 // Attaches what the user can do. The innermost remedy wins: an outer layer never replaces it.
 absl::Status WithRemedy(absl::Status status, absl::string_view remedy);
-std::string RemedyOf(const absl::Status& status);   // empty if there is none
+std::string RemedyOf(const absl::Status& status);  // empty if there is none
 
 // Puts "context: " before the message; code and remedy stay.
 absl::Status WithContext(const absl::Status& status, absl::string_view context);
@@ -30,7 +30,7 @@ inline constexpr int kExitDenied = 5;
 inline constexpr int kExitNotFound = 6;
 inline constexpr int kExitDetached = 130;
 
-std::span<const ExitCode> ExitCodes();   // in order, for the help text
+std::span<const ExitCode> ExitCodes();  // in order, for the help text
 int ExitCodeFor(const absl::Status& status);
 
 // A mistake in the command line itself.

@@ -1,5 +1,6 @@
 #include "client/external_data.h"
 
+#include <climits>
 #include <span>
 
 #include "absl/strings/str_cat.h"
@@ -24,14 +25,22 @@ struct Path {
   Message into;
 };
 constexpr Path kPaths[] = {
-    {Message::kModel, 7, Message::kGraph},         {Message::kModel, 25, Message::kFunction},
-    {Message::kFunction, 7, Message::kNode},       {Message::kGraph, 1, Message::kNode},
-    {Message::kGraph, 5, Message::kTensor},        {Message::kGraph, 15, Message::kSparseTensor},
-    {Message::kNode, 5, Message::kAttribute},      {Message::kAttribute, 5, Message::kTensor},
-    {Message::kAttribute, 6, Message::kGraph},     {Message::kAttribute, 10, Message::kTensor},
-    {Message::kAttribute, 11, Message::kGraph},    {Message::kAttribute, 22, Message::kSparseTensor},
-    {Message::kAttribute, 23, Message::kSparseTensor}, {Message::kSparseTensor, 1, Message::kTensor},
-    {Message::kSparseTensor, 2, Message::kTensor}, {Message::kTensor, 13, Message::kEntry},
+    {Message::kModel, 7, Message::kGraph},
+    {Message::kModel, 25, Message::kFunction},
+    {Message::kFunction, 7, Message::kNode},
+    {Message::kGraph, 1, Message::kNode},
+    {Message::kGraph, 5, Message::kTensor},
+    {Message::kGraph, 15, Message::kSparseTensor},
+    {Message::kNode, 5, Message::kAttribute},
+    {Message::kAttribute, 5, Message::kTensor},
+    {Message::kAttribute, 6, Message::kGraph},
+    {Message::kAttribute, 10, Message::kTensor},
+    {Message::kAttribute, 11, Message::kGraph},
+    {Message::kAttribute, 22, Message::kSparseTensor},
+    {Message::kAttribute, 23, Message::kSparseTensor},
+    {Message::kSparseTensor, 1, Message::kTensor},
+    {Message::kSparseTensor, 2, Message::kTensor},
+    {Message::kTensor, 13, Message::kEntry},
 };
 
 const Path* FindPath(Message message, int field) {
@@ -67,7 +76,7 @@ class Walker {
  private:
   bool Descend(Message into, int depth) {
     int size;
-    if (!in_.ReadVarintSizeAsInt(&size)) return false;
+    if (!in_.ReadVarintSizeAsInt(&size) || size > in_.BytesUntilLimit()) return false;
     const auto limit = in_.PushLimit(size);
     const bool ok = Walk(into, depth + 1) && in_.BytesUntilLimit() == 0;
     in_.PopLimit(limit);
@@ -85,12 +94,18 @@ class Walker {
 
 }  // namespace
 
-absl::StatusOr<std::set<std::string>> ExternalDataNames(google::protobuf::io::ZeroCopyInputStream& model) {
+absl::StatusOr<std::set<std::string>> ExternalDataNames(google::protobuf::io::ZeroCopyInputStream& model,
+                                                        uint64_t size) {
+  if (size > INT_MAX)
+    return absl::InvalidArgumentError(
+        "an ONNX file is never larger than 2 GB: its weights belong into external data");
   std::set<std::string> names;
   CodedInputStream in(&model);
-  if (!Walker(in, names).Walk(Message::kModel, 0)) {
+  in.PushLimit(static_cast<int>(size));  // a file skips past its end without complaint
+  if (!Walker(in, names).Walk(Message::kModel, 0) || in.BytesUntilLimit() != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("not a readable ONNX file: the protocol buffer breaks off or is damaged near byte ", in.CurrentPosition()));
+        absl::StrCat("not a readable ONNX file: the protocol buffer breaks off or is damaged near byte ",
+                     in.CurrentPosition()));
   }
   return names;
 }

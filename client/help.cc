@@ -31,13 +31,15 @@ std::string Definitions(const std::vector<std::pair<std::string, std::string>>& 
 }
 
 std::string OptionTerm(const OptionRow& row) {
-  return absl::StrCat(row.letter ? row.letter : "", row.letter ? ", " : "", row.name, row.value ? " " : "", row.value ? row.value : "");
+  return absl::StrCat(row.letter ? row.letter : "", row.letter ? ", " : "", row.name, row.value ? " " : "",
+                      row.value ? row.value : "");
 }
 
 std::string OptionList(std::span<const OptionRow> rows, int width) {
   std::vector<std::pair<std::string, std::string>> terms;
   for (const OptionRow& row : rows) {
-    terms.emplace_back(OptionTerm(row), absl::StrCat(row.help, row.repeats ? " May be given several times." : ""));
+    terms.emplace_back(OptionTerm(row),
+                       absl::StrCat(row.help, row.repeats ? " May be given several times." : ""));
   }
   return Definitions(terms, width);
 }
@@ -56,16 +58,20 @@ std::string OverviewHelp(int width) {
   for (const Command& command : Commands()) commands.emplace_back(command.name, command.summary);
   for (const ExitCode& code : ExitCodes()) codes.emplace_back(absl::StrCat(code.code), code.meaning);
   return absl::StrCat(
-      "hone: finds the fastest way to run a machine-learning model on this device and compiles it to a native module.\n\n",
-      "usage: hone COMMAND [arguments] [options]      hone COMMAND --help for details and examples\n\ncommands:\n",
-      Definitions(commands, width), "\nstart here:\n  hone optimize model.onnx --budget 5m -o out/\n\nexit codes:\n",
+      "hone: finds the fastest way to run a machine-learning model on this device and compiles it to a "
+      "native module.\n\n",
+      "usage: hone COMMAND [arguments] [options]      hone COMMAND --help for details and "
+      "examples\n\ncommands:\n",
+      Definitions(commands, width),
+      "\nstart here:\n  hone optimize model.onnx --budget 5m -o out/\n\nexit codes:\n",
       Definitions(codes, width));
 }
 
 std::string CommandHelp(const Command& command, int width) {
   width = UsableWidth(width);
-  std::string text = absl::StrCat("hone ", command.name, ": ", command.summary, "\n\nusage: hone ", command.name,
-                                  *command.positionals ? " " : "", command.positionals, " [options]\n");
+  std::string text =
+      absl::StrCat("hone ", command.name, ": ", command.summary, "\n\nusage: hone ", command.name,
+                   *command.positionals ? " " : "", command.positionals, " [options]\n");
   if (*command.details) absl::StrAppend(&text, "\n", WrapText(command.details, width, 0), "\n");
   if (!command.options.empty()) absl::StrAppend(&text, "\noptions:\n", OptionList(command.options, width));
   absl::StrAppend(&text, "\ncommon options:\n", OptionList(CommonOptions(), width));

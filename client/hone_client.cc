@@ -16,9 +16,11 @@ class HoneClient::Context : public grpc::ClientContext {};
 
 namespace {
 
-// One unary call: deadline, status conversion. All calls are safe to repeat, the mutations by their request_id.
+// One unary call: deadline, status conversion. All calls are safe to repeat, the mutations by their
+// request_id.
 template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+absl::StatusOr<Response> Call(Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                               const Request& request, absl::Duration timeout, const std::string& address) {
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
@@ -34,20 +36,22 @@ HoneClient::HoneClient(std::unique_ptr<Stubs> stubs, const ClientOptions& option
     : stubs_(std::move(stubs)), options_(options) {}
 HoneClient::~HoneClient() = default;
 
-absl::StatusOr<std::unique_ptr<HoneClient>> HoneClient::Connect(const Endpoint& endpoint, const ClientOptions& options) {
+absl::StatusOr<std::unique_ptr<HoneClient>> HoneClient::Connect(const Endpoint& endpoint,
+                                                                const ClientOptions& options) {
   auto channel = MakePinnedChannel(endpoint);
   if (!channel.ok()) return channel.status();
-  std::unique_ptr<HoneClient> client(new HoneClient(std::make_unique<Stubs>(*channel, endpoint.address), options));
+  std::unique_ptr<HoneClient> client(
+      new HoneClient(std::make_unique<Stubs>(*channel, endpoint.address), options));
   v1::GetServerInfoRequest request;
-  auto info = Call(*client->stubs_->server, &v1::ServerService::Stub::GetServerInfo, request, options.connect_timeout,
-                   endpoint.address);
+  auto info = Call(*client->stubs_->server, &v1::ServerService::Stub::GetServerInfo, request,
+                   options.connect_timeout, endpoint.address);
   if (!info.ok()) return info.status();
   return client;
 }
 
 absl::StatusOr<v1::ServerInfo> HoneClient::GetServerInfo() {
-  return Call(*stubs_->server, &v1::ServerService::Stub::GetServerInfo, v1::GetServerInfoRequest(), options_.call_timeout,
-              stubs_->address);
+  return Call(*stubs_->server, &v1::ServerService::Stub::GetServerInfo, v1::GetServerInfoRequest(),
+              options_.call_timeout, stubs_->address);
 }
 
 absl::StatusOr<v1::InspectModelResponse> HoneClient::InspectModel(const v1::InspectModelRequest& request) {
@@ -59,7 +63,8 @@ absl::StatusOr<v1::Job> HoneClient::CreateJob(const v1::JobSpec& spec) {
   v1::CreateJobRequest request;
   request.set_request_id(NewRequestId());
   *request.mutable_spec() = spec;
-  return Call(*stubs_->jobs, &v1::JobService::Stub::CreateJob, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->jobs, &v1::JobService::Stub::CreateJob, request, options_.call_timeout,
+              stubs_->address);
 }
 
 absl::StatusOr<v1::Job> HoneClient::GetJob(const std::string& name) {
@@ -72,17 +77,20 @@ absl::StatusOr<v1::Job> HoneClient::CancelJob(const std::string& name) {
   v1::CancelJobRequest request;
   request.set_name(name);
   request.set_request_id(NewRequestId());
-  return Call(*stubs_->jobs, &v1::JobService::Stub::CancelJob, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->jobs, &v1::JobService::Stub::CancelJob, request, options_.call_timeout,
+              stubs_->address);
 }
 
 absl::StatusOr<v1::ListJobsResponse> HoneClient::ListJobs(int page_size, const std::string& page_token) {
   v1::ListJobsRequest request;
   request.set_page_size(page_size);
   request.set_page_token(page_token);
-  return Call(*stubs_->jobs, &v1::JobService::Stub::ListJobs, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->jobs, &v1::JobService::Stub::ListJobs, request, options_.call_timeout,
+              stubs_->address);
 }
 
-absl::StatusOr<v1::Job> HoneClient::WatchJob(const std::string& name, uint64_t after_revision, absl::Duration timeout) {
+absl::StatusOr<v1::Job> HoneClient::WatchJob(const std::string& name, uint64_t after_revision,
+                                             absl::Duration timeout) {
   v1::WatchJobRequest request;
   request.set_name(name);
   request.set_after_revision(after_revision);
@@ -112,7 +120,8 @@ void HoneClient::InterruptWatch() {
 absl::StatusOr<v1::Module> HoneClient::GetModule(const std::string& name) {
   v1::GetModuleRequest request;
   request.set_name(name);
-  return Call(*stubs_->modules, &v1::ModuleService::Stub::GetModule, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->modules, &v1::ModuleService::Stub::GetModule, request, options_.call_timeout,
+              stubs_->address);
 }
 
 absl::StatusOr<v1::ListModulesResponse> HoneClient::ListModules(const std::string& job, int page_size,
@@ -121,21 +130,26 @@ absl::StatusOr<v1::ListModulesResponse> HoneClient::ListModules(const std::strin
   request.set_job(job);
   request.set_page_size(page_size);
   request.set_page_token(page_token);
-  return Call(*stubs_->modules, &v1::ModuleService::Stub::ListModules, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->modules, &v1::ModuleService::Stub::ListModules, request, options_.call_timeout,
+              stubs_->address);
 }
 
-absl::StatusOr<v1::ListWorkersResponse> HoneClient::ListWorkers(int page_size, const std::string& page_token) {
+absl::StatusOr<v1::ListWorkersResponse> HoneClient::ListWorkers(int page_size,
+                                                                const std::string& page_token) {
   v1::ListWorkersRequest request;
   request.set_page_size(page_size);
   request.set_page_token(page_token);
-  return Call(*stubs_->workers, &v1::WorkerService::Stub::ListWorkers, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->workers, &v1::WorkerService::Stub::ListWorkers, request, options_.call_timeout,
+              stubs_->address);
 }
 
 absl::StatusOr<v1::ListRecordsResponse> HoneClient::ListRecords(const v1::ListRecordsRequest& request) {
-  return Call(*stubs_->records, &v1::RecordService::Stub::ListRecords, request, options_.call_timeout, stubs_->address);
+  return Call(*stubs_->records, &v1::RecordService::Stub::ListRecords, request, options_.call_timeout,
+              stubs_->address);
 }
 
-absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest, const TransferProgress& progress) {
+absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest,
+                                                  const TransferProgress& progress) {
   v1::CreateModelRequest request;
   request.set_request_id(NewRequestId());
   request.set_display_name(manifest.display_name);
@@ -149,7 +163,8 @@ absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest,
     blob.mutable_blob()->set_sha256(file.sha256);
     blob.mutable_blob()->set_size(file.size);
   }
-  return Call(*stubs_->models, &v1::ModelService::Stub::CreateModel, request, options_.inspect_timeout, stubs_->address);
+  return Call(*stubs_->models, &v1::ModelService::Stub::CreateModel, request, options_.inspect_timeout,
+              stubs_->address);
 }
 
 std::string NewRequestId() {

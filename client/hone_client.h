@@ -19,36 +19,38 @@
 
 namespace hone {
 
-// Where a server is and how to prove both sides: the client pins the server's certificate (its host name does not
-// matter), the server checks the bearer token.
+// Where a server is and how to prove both sides: the client pins the server's certificate (its host name does
+// not matter), the server checks the bearer token.
 struct Endpoint {
-  std::string address;   // host:port
-  std::string ca_pem;    // the certificate, as PEM text
+  std::string address;  // host:port
+  std::string ca_pem;   // the certificate, as PEM text
   std::string token;
 };
 
 struct ClientOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
-  absl::Duration call_timeout = absl::Seconds(30);     // of unary calls that only look something up
-  absl::Duration inspect_timeout = absl::Minutes(2);   // the server imports the whole model for these
-  int transfer_attempts = 5;                           // of one blob, each going on where the last stopped
+  absl::Duration call_timeout = absl::Seconds(30);    // of unary calls that only look something up
+  absl::Duration inspect_timeout = absl::Minutes(2);  // the server imports the whole model for these
+  int transfer_attempts = 5;                          // of one blob, each going on where the last stopped
 };
 
 // Bytes of one file transferred so far, of `total`.
 using TransferProgress = std::function<void(const std::string& name, uint64_t done, uint64_t total)>;
 
-// A connection to a Hone server. Every failure is a canonical status with a cause, and where there is one a remedy
-// (error.h). Thread-safe; InterruptWatch may be called from any thread.
+// A connection to a Hone server. Every failure is a canonical status with a cause, and where there is one a
+// remedy (error.h). Thread-safe; InterruptWatch may be called from any thread.
 class HoneClient {
  public:
-  // Connects and proves both sides with one call. Unavailable: nobody answers, or the certificate is not the pinned one;
-  // Unauthenticated: no token, or one that the server does not know.
-  static absl::StatusOr<std::unique_ptr<HoneClient>> Connect(const Endpoint& endpoint, const ClientOptions& options = {});
+  // Connects and proves both sides with one call. Unavailable: nobody answers, or the certificate is not the
+  // pinned one; Unauthenticated: no token, or one that the server does not know.
+  static absl::StatusOr<std::unique_ptr<HoneClient>> Connect(const Endpoint& endpoint,
+                                                             const ClientOptions& options = {});
   ~HoneClient();
 
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
 
-  // Uploads what the server lacks of each file, then makes the model. Uploading again costs one look-up per file.
+  // Uploads what the server lacks of each file, then makes the model. Uploading again costs one look-up per
+  // file.
   absl::StatusOr<v1::Model> UploadModel(const ModelManifest& manifest, const TransferProgress& progress = {});
   absl::StatusOr<v1::InspectModelResponse> InspectModel(const v1::InspectModelRequest& request);
 
@@ -62,9 +64,11 @@ class HoneClient {
   void InterruptWatch();
 
   absl::StatusOr<v1::Module> GetModule(const std::string& name);
-  absl::StatusOr<v1::ListModulesResponse> ListModules(const std::string& job, int page_size, const std::string& page_token);
-  // Writes the files of a module into `folder` (made if need be). Each file appears under its name only after its digest
-  // was checked. DataLoss: a digest does not match; InvalidArgument: a file name that leaves the folder.
+  absl::StatusOr<v1::ListModulesResponse> ListModules(const std::string& job, int page_size,
+                                                      const std::string& page_token);
+  // Writes the files of a module into `folder` (made if need be). Each file appears under its name only after
+  // its digest was checked. DataLoss: a digest does not match; InvalidArgument: a file name that leaves the
+  // folder.
   absl::Status DownloadModule(const v1::Module& module, const std::filesystem::path& folder,
                               const TransferProgress& progress = {});
 
@@ -84,8 +88,8 @@ class HoneClient {
   std::unique_ptr<Stubs> stubs_;
   ClientOptions options_;
   std::mutex watch_mutex_;
-  Context* watching_ = nullptr;   // guarded by watch_mutex_
-  bool interrupted_ = false;      // guarded by watch_mutex_
+  Context* watching_ = nullptr;  // guarded by watch_mutex_
+  bool interrupted_ = false;     // guarded by watch_mutex_
 };
 
 // 128 random bits as hex: the request_id that makes a mutation safe to repeat.

@@ -6,12 +6,12 @@
 
 namespace hone {
 
-// While it lives, Ctrl-C (SIGINT, SIGTERM) calls `on_interrupt` on a thread of its own instead of ending the process.
-// One at a time per process.
+// While it lives, Ctrl-C (SIGINT, SIGTERM) calls `on_interrupt` on a thread of its own instead of ending the
+// process. One at a time per process.
 class Interrupts {
  public:
   explicit Interrupts(std::function<void()> on_interrupt);
-  ~Interrupts();   // restores what was there before
+  ~Interrupts();  // restores what was there before
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 

@@ -13,7 +13,7 @@ namespace hone {
 namespace {
 
 constexpr absl::Duration kLongPoll = absl::Seconds(20);
-constexpr absl::Duration kPatience = absl::Minutes(5);    // with a server that does not answer
+constexpr absl::Duration kPatience = absl::Minutes(5);  // with a server that does not answer
 constexpr absl::Duration kReconnect = absl::Seconds(1);
 
 // The client that Ctrl-C must interrupt, which may be replaced meanwhile.
@@ -42,11 +42,14 @@ class Watched {
   bool interrupted_ = false;
 };
 
-bool IsAway(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+bool IsAway(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
 
 }  // namespace
 
-absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared_ptr<HoneClient>& client, const std::string& name) {
+absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared_ptr<HoneClient>& client,
+                                      const std::string& name) {
   Watched watched(client);
   Interrupts interrupts([&] { watched.Interrupt(); });
   ProgressDisplay display(context.console);
@@ -65,7 +68,8 @@ absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared
     }
     if (interrupts.raised()) break;
     if (!IsAway(job.status()) || absl::Now() - last_answer > kPatience) {
-      return WithRemedy(WithContext(job.status(), "watching " + name), "come back with: hone job watch " + ShortName(name));
+      return WithRemedy(WithContext(job.status(), "watching " + name),
+                        "come back with: hone job watch " + ShortName(name));
     }
     if (!away) {
       display.Finish();
@@ -88,7 +92,8 @@ absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared
 
 std::string ComeBackText(const std::string& name, const std::string& out) {
   const std::string id = ShortName(name);
-  return absl::StrCat("come back with         hone job watch ", id, "\ntake the result with   hone module download ", id, " -o ", out,
+  return absl::StrCat("come back with         hone job watch ", id,
+                      "\ntake the result with   hone module download ", id, " -o ", out,
                       "\nstop it, keep the best hone job cancel ", id, "\n");
 }
 

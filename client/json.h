@@ -18,7 +18,7 @@ absl::StatusOr<Json> ReadJsonFile(const std::string& path);
 
 double JsonNumber(const Json& object, const char* key, double otherwise = 0);
 std::string JsonText(const Json& object, const char* key);
-const Json& JsonMember(const Json& object, const char* key);   // null if absent
+const Json& JsonMember(const Json& object, const char* key);  // null if absent
 
 // "[1,3,48,320]" of an array of numbers and symbol names; scalars give "[]".
 std::string ShapeText(const Json& dims);

@@ -24,8 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::Duration kPoll = absl::Milliseconds(50);
-constexpr absl::Duration kGrace = absl::Seconds(10);   // between SIGTERM and SIGKILL
-constexpr size_t kLogTail = 5;                         // lines of a log shown when its program dies
+constexpr absl::Duration kGrace = absl::Seconds(10);  // between SIGTERM and SIGKILL
+constexpr size_t kLogTail = 5;                        // lines of a log shown when its program dies
 constexpr char kAnyPort[] = "127.0.0.1:0";
 
 ProcessId ProcessFromJson(const Json& json) {
@@ -118,7 +118,8 @@ absl::StatusOr<std::string> LocalService::Program(const std::string& name) const
 }
 
 absl::Status LocalService::Died(const std::string& program, const std::string& log) const {
-  return WithRemedy(absl::InternalError(absl::StrCat(program, " ended at start; the last lines of its log:\n    ", LastLines(log))),
+  return WithRemedy(absl::InternalError(absl::StrCat(
+                        program, " ended at start; the last lines of its log:\n    ", LastLines(log))),
                     absl::StrCat("the whole log is ", log));
 }
 
@@ -147,8 +148,9 @@ absl::StatusOr<LocalState> LocalService::StartServerAt(const std::string& listen
     if (!IsRunning(server_)) return Died("hone-server", log);
     absl::SleepFor(kPoll);
   }
-  return WithRemedy(absl::DeadlineExceededError(absl::StrCat("hone-server does not answer (", last.message(), ")")),
-                    absl::StrCat("look into ", log));
+  return WithRemedy(
+      absl::DeadlineExceededError(absl::StrCat("hone-server does not answer (", last.message(), ")")),
+      absl::StrCat("look into ", log));
 }
 
 absl::StatusOr<LocalState> LocalService::StartServer(absl::Time deadline) {
@@ -157,7 +159,7 @@ absl::StatusOr<LocalState> LocalService::StartServer(absl::Time deadline) {
   if (!listen.empty()) {
     const std::string http = JsonText(*last, "http");
     auto state = StartServerAt(listen, http.empty() ? kAnyPort : http, deadline);
-    if (state.ok() || IsRunning(server_)) return state;   // ended: the port may be taken by another program
+    if (state.ok() || IsRunning(server_)) return state;  // ended: the port may be taken by another program
   }
   return StartServerAt(kAnyPort, kAnyPort, deadline);
 }
@@ -165,9 +167,10 @@ absl::StatusOr<LocalState> LocalService::StartServer(absl::Time deadline) {
 absl::Status LocalService::StartWorker(const LocalState& state) {
   auto program = Program("hone-worker");
   if (!program.ok()) return program.status();
-  auto process = StartDetached({*program, "join", "--server", state.endpoint.address, "--enrol-token-file",
-                                PathOf("server/enrol.token"), "--ca", state.certificate, "--data-dir", PathOf("worker")},
-                               PathOf("logs/worker.log"));
+  auto process =
+      StartDetached({*program, "join", "--server", state.endpoint.address, "--enrol-token-file",
+                     PathOf("server/enrol.token"), "--ca", state.certificate, "--data-dir", PathOf("worker")},
+                    PathOf("logs/worker.log"));
   if (!process.ok()) return process.status();
   worker_ = *process;
   worker_address_ = state.endpoint.address;
@@ -187,7 +190,8 @@ absl::Status LocalService::WaitForWorker(const LocalState& state, absl::Time dea
     if (!IsRunning(worker_)) return Died("hone-worker", log);
     absl::SleepFor(kPoll);
   }
-  return WithRemedy(absl::DeadlineExceededError("hone-worker has not joined the server"), absl::StrCat("look into ", log));
+  return WithRemedy(absl::DeadlineExceededError("hone-worker has not joined the server"),
+                    absl::StrCat("look into ", log));
 }
 
 absl::StatusOr<LocalState> LocalService::Up(absl::Duration patience) {
@@ -204,8 +208,8 @@ absl::StatusOr<LocalState> LocalService::Up(absl::Duration patience) {
     if (state.ok()) status = HoneClient::Connect(state->endpoint).status();
     if (!state.ok()) status = state.status();
     if (!status.ok()) {
-      return absl::UnavailableError(absl::StrCat("this user's server (process ", server_.pid, ") runs but does not answer: ",
-                                                 status.message()));
+      return absl::UnavailableError(absl::StrCat("this user's server (process ", server_.pid,
+                                                 ") runs but does not answer: ", status.message()));
     }
   } else {
     console_.Note("starting a server and a worker of your own in " + home_);
@@ -230,7 +234,8 @@ absl::StatusOr<LocalState> LocalService::Up(absl::Duration patience) {
 absl::StatusOr<Endpoint> LocalService::RunningEndpoint() {
   absl::Status status = FindProcesses();
   if (!status.ok()) return status;
-  if (!IsRunning(server_)) return WithRemedy(absl::NotFoundError("no server of this user runs"), "start one with: hone up");
+  if (!IsRunning(server_))
+    return WithRemedy(absl::NotFoundError("no server of this user runs"), "start one with: hone up");
   auto state = ReadEndpoint();
   if (!state.ok()) return state.status();
   return state->endpoint;

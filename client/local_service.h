@@ -20,20 +20,20 @@ namespace hone {
 //   logs/            server.log, worker.log
 struct LocalState {
   Endpoint endpoint;
-  std::string http;           // host:port of health, metrics, dashboard; may be empty
+  std::string http;  // host:port of health, metrics, dashboard; may be empty
   std::string token_file;
   std::string certificate;
   ProcessId server;
   ProcessId worker;
-  bool started = false;       // by this call
+  bool started = false;  // by this call
 };
 
 class LocalService {
  public:
   LocalService(const ClientConfig& config, const Console& console);
 
-  // Finds both processes or starts what is missing, and waits until the server answers and a worker is at work.
-  // Two callers at once start one service. A server started again keeps its port if it is still free.
+  // Finds both processes or starts what is missing, and waits until the server answers and a worker is at
+  // work. Two callers at once start one service. A server started again keeps its port if it is still free.
   absl::StatusOr<LocalState> Up(absl::Duration patience = absl::Seconds(90));
   // Stops both, the worker first. True if anything ran.
   absl::StatusOr<bool> Down();
@@ -41,12 +41,13 @@ class LocalService {
   absl::StatusOr<Endpoint> RunningEndpoint();
 
  private:
-  absl::StatusOr<int> Lock() const;   // descriptor that holds up.lock
+  absl::StatusOr<int> Lock() const;  // descriptor that holds up.lock
   absl::Status FindProcesses();
   absl::Status SaveProcesses() const;
   absl::StatusOr<LocalState> ReadEndpoint() const;
   absl::StatusOr<LocalState> StartServer(absl::Time deadline);
-  absl::StatusOr<LocalState> StartServerAt(const std::string& listen, const std::string& http, absl::Time deadline);
+  absl::StatusOr<LocalState> StartServerAt(const std::string& listen, const std::string& http,
+                                           absl::Time deadline);
   absl::Status StartWorker(const LocalState& state);
   absl::Status WaitForWorker(const LocalState& state, absl::Time deadline);
   absl::StatusOr<std::string> Program(const std::string& name) const;
@@ -58,7 +59,7 @@ class LocalService {
   const Console& console_;
   ProcessId server_;
   ProcessId worker_;
-  std::string worker_address_;   // of the server that the worker dials
+  std::string worker_address_;  // of the server that the worker dials
 };
 
 }  // namespace hone

@@ -18,6 +18,7 @@ int TerminalWidth(int fd) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // its log lines repeat our errors less clearly
   const char* term = getenv("TERM");
   hone::Console console{std::cout, std::cerr};
   console.width = TerminalWidth(STDOUT_FILENO);

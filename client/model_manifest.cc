@@ -46,12 +46,12 @@ bool StaysInFolder(const fs::path& name) {
   return true;
 }
 
-absl::StatusOr<std::set<std::string>> ReadExternalNames(const fs::path& model) {
+absl::StatusOr<std::set<std::string>> ReadExternalNames(const fs::path& model, uint64_t size) {
   const int fd = open(model.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return absl::PermissionDeniedError(absl::StrCat("cannot read ", model.string()));
   absl::Cleanup close_fd = [fd] { close(fd); };
   google::protobuf::io::FileInputStream stream(fd);
-  return ExternalDataNames(stream);
+  return ExternalDataNames(stream, size);
 }
 
 }  // namespace
@@ -64,7 +64,7 @@ absl::StatusOr<ModelManifest> ReadModelManifest(const fs::path& model) {
     return WithRemedy(absl::InvalidArgumentError(absl::StrCat(model.string(), " is empty")),
                       "export the model again; the file has no bytes");
   }
-  auto names = ReadExternalNames(model);
+  auto names = ReadExternalNames(model, main->size);
   if (!names.ok()) {
     return WithRemedy(WithContext(names.status(), model.string()),
                       "check that the download or export was complete; Hone reads ONNX (.onnx)");

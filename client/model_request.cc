@@ -6,8 +6,8 @@
 
 namespace hone {
 
-absl::StatusOr<uint64_t> ReadNumber(const Arguments& arguments, const char* option, uint64_t lowest, uint64_t highest,
-                                    uint64_t otherwise) {
+absl::StatusOr<uint64_t> ReadNumber(const Arguments& arguments, const char* option, uint64_t lowest,
+                                    uint64_t highest, uint64_t otherwise) {
   auto text = arguments.Get(option);
   if (!text) return otherwise;
   auto number = ParseWhole(*text, lowest, highest);
@@ -40,7 +40,8 @@ absl::StatusOr<ModelRequest> ReadModelRequest(const CommandContext& context) {
   return request;
 }
 
-absl::StatusOr<v1::Model> Upload(const CommandContext& context, HoneClient& client, const ModelRequest& request) {
+absl::StatusOr<v1::Model> Upload(const CommandContext& context, HoneClient& client,
+                                 const ModelRequest& request) {
   TransferDisplay display(context.console, "uploading");
   return client.UploadModel(request.manifest, [&](const std::string& name, uint64_t done, uint64_t total) {
     display.Update(name, done, total);

@@ -16,7 +16,8 @@ constexpr char kOriginFile[] = "/origin.json";
 absl::Status WriteOrigin(const std::string& folder, const NewModule& made) {
   Json shapes = Json::array();
   for (const v1::ShapeBinding& shape : made.request.shapes) {
-    shapes.push_back({{"input", shape.input()}, {"dims", std::vector<int64_t>(shape.dims().begin(), shape.dims().end())}});
+    shapes.push_back(
+        {{"input", shape.input()}, {"dims", std::vector<int64_t>(shape.dims().begin(), shape.dims().end())}});
   }
   const ManifestFile& main = made.request.manifest.files.front();
   const Json origin = {{"model_path", std::filesystem::absolute(main.path).string()},
@@ -45,7 +46,8 @@ absl::StatusOr<ModuleOrigin> ReadOrigin(const std::string& folder) {
   return origin;
 }
 
-absl::Status SaveModule(const CommandContext& context, HoneClient& client, const v1::Module& module, const std::string& folder) {
+absl::Status SaveModule(const CommandContext& context, HoneClient& client, const v1::Module& module,
+                        const std::string& folder) {
   TransferDisplay display(context.console, "downloading");
   return client.DownloadModule(module, folder, [&](const std::string& name, uint64_t done, uint64_t total) {
     display.Update(name, done, total);

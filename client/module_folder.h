@@ -12,7 +12,7 @@ namespace hone {
 
 // Where a module came from: OUT_DIR/origin.json, written by the client beside the downloaded files.
 struct ModuleOrigin {
-  std::string model_path;      // absolute
+  std::string model_path;  // absolute
   std::string model_sha256;
   std::vector<v1::ShapeBinding> shapes;
 };
@@ -25,6 +25,7 @@ absl::Status WriteOrigin(const std::string& folder, const NewModule& made);
 absl::StatusOr<ModuleOrigin> ReadOrigin(const std::string& folder);
 
 // Downloads a module's files with progress on the console.
-absl::Status SaveModule(const CommandContext& context, HoneClient& client, const v1::Module& module, const std::string& folder);
+absl::Status SaveModule(const CommandContext& context, HoneClient& client, const v1::Module& module,
+                        const std::string& folder);
 
 }  // namespace hone

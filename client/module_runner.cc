@@ -21,17 +21,22 @@ DLDataType DlType(DType dtype) {
   switch (dtype) {
     case DType::kF32:
     case DType::kF64:
-    case DType::kF16: return {kDLFloat, bits, 1};
-    case DType::kBF16: return {kDLBfloat, bits, 1};
+    case DType::kF16:
+      return {kDLFloat, bits, 1};
+    case DType::kBF16:
+      return {kDLBfloat, bits, 1};
     case DType::kI8:
     case DType::kI16:
     case DType::kI32:
-    case DType::kI64: return {kDLInt, bits, 1};
+    case DType::kI64:
+      return {kDLInt, bits, 1};
     case DType::kU8:
     case DType::kU16:
     case DType::kU32:
-    case DType::kU64: return {kDLUInt, bits, 1};
-    case DType::kBool: return {kDLBool, bits, 1};
+    case DType::kU64:
+      return {kDLUInt, bits, 1};
+    case DType::kBool:
+      return {kDLBool, bits, 1};
   }
   return {};
 }
@@ -42,7 +47,7 @@ void StoreReal(DType dtype, double value, char* to) {
   } else if (dtype == DType::kF32) {
     const float narrow = static_cast<float>(value);
     std::memcpy(to, &narrow, sizeof(narrow));
-  } else {   // 16 bits: the upper half of an f32 is a bf16; for f16 its sign with 0.5
+  } else {  // 16 bits: the upper half of an f32 is a bf16; for f16 its sign with 0.5
     const float narrow = static_cast<float>(value);
     uint32_t word;
     std::memcpy(&word, &narrow, sizeof(word));
@@ -60,9 +65,10 @@ absl::StatusOr<std::vector<int64_t>> Dims(const Json& tensor, const std::vector<
   std::vector<int64_t> dims;
   for (const Json& dim : JsonMember(tensor, "shape")) {
     if (!dim.is_number_integer()) {
-      return WithRemedy(absl::FailedPreconditionError(absl::StrCat("the module leaves the shape of '", name, "' open: ",
-                                                                   ShapeText(JsonMember(tensor, "shape")))),
-                        absl::StrCat("fix it with --shape ", name, "=..."));
+      return WithRemedy(
+          absl::FailedPreconditionError(absl::StrCat("the module leaves the shape of '", name,
+                                                     "' open: ", ShapeText(JsonMember(tensor, "shape")))),
+          absl::StrCat("fix it with --shape ", name, "=..."));
     }
     dims.push_back(dim.get<int64_t>());
   }
@@ -72,11 +78,13 @@ absl::StatusOr<std::vector<int64_t>> Dims(const Json& tensor, const std::vector<
 absl::StatusOr<ModuleTensor> MakeTensor(const Json& described, std::vector<int64_t> dims) {
   ModuleTensor tensor{JsonText(described, "name"), {}, {}};
   auto dtype = ParseDType(JsonText(described, "dtype"));
-  if (!dtype) return absl::DataLossError(absl::StrCat("describe() gives '", tensor.name, "' an unknown dtype"));
+  if (!dtype)
+    return absl::DataLossError(absl::StrCat("describe() gives '", tensor.name, "' an unknown dtype"));
   tensor.spec = {*dtype, std::move(dims)};
   const int64_t bytes = tensor.spec.Bytes();
-  if (bytes < 0 || bytes > kMaxTensorBytes) return absl::ResourceExhaustedError(absl::StrCat("'", tensor.name, "' is too large"));
-  tensor.bytes.resize(bytes);
+  if (bytes < 0 || bytes > kMaxTensorBytes)
+    return absl::ResourceExhaustedError(absl::StrCat("'", tensor.name, "' is too large"));
+  tensor.bytes.Resize(bytes);
   return tensor;
 }
 
@@ -94,14 +102,15 @@ absl::StatusOr<fs::path> FindModuleLibrary(const fs::path& path) {
                       "make one with: hone optimize MODEL.onnx -o " + path.string());
   }
   if (found.size() > 1) {
-    return WithRemedy(absl::FailedPreconditionError(absl::StrCat(path.string(), " holds ", found.size(), " libraries")),
-                      "name the .so itself");
+    return WithRemedy(
+        absl::FailedPreconditionError(absl::StrCat(path.string(), " holds ", found.size(), " libraries")),
+        "name the .so itself");
   }
   return found.front();
 }
 
-absl::StatusOr<std::unique_ptr<LoadedModule>> LoadedModule::Open(const fs::path& path, uint32_t threads,
-                                                                 const std::vector<v1::ShapeBinding>& shapes) {
+absl::StatusOr<std::unique_ptr<LoadedModule>> LoadedModule::Open(
+    const fs::path& path, uint32_t threads, const std::vector<v1::ShapeBinding>& shapes) {
   auto library = FindModuleLibrary(path);
   if (!library.ok()) return library.status();
   std::unique_ptr<LoadedModule> module(new LoadedModule());
@@ -113,8 +122,9 @@ absl::StatusOr<std::unique_ptr<LoadedModule>> LoadedModule::Open(const fs::path&
   if (entry == nullptr) return absl::InvalidArgumentError(library->string() + " is not a Hone module");
   module->table_ = entry();
   if (module->table_ == nullptr || module->table_->abi_version != HONE_MODULE_ABI) {
-    return WithRemedy(absl::FailedPreconditionError(library->string() + " has another ABI version than this hone"),
-                      "compile the module again");
+    return WithRemedy(
+        absl::FailedPreconditionError(library->string() + " has another ABI version than this hone"),
+        "compile the module again");
   }
   auto description = ParseJson(module->table_->describe(), "the module's description");
   if (!description.ok()) return description.status();
@@ -134,9 +144,11 @@ LoadedModule::~LoadedModule() {
 
 absl::Status LoadedModule::Failed(int code, const char* what) const {
   const char* text = session_ != nullptr ? table_->error(session_) : "";
-  const std::string message = absl::StrCat(what, " failed with code ", code, text != nullptr && *text ? ": " : "", text ? text : "");
+  const std::string message =
+      absl::StrCat(what, " failed with code ", code, text != nullptr && *text ? ": " : "", text ? text : "");
   if (code == HONE_UNSUPPORTED) {
-    return WithRemedy(absl::FailedPreconditionError(message), "run it on the device it was compiled for, or optimise with another --target");
+    return WithRemedy(absl::FailedPreconditionError(message),
+                      "run it on the device it was compiled for, or optimise with another --target");
   }
   return code <= HONE_LAYOUT ? absl::InvalidArgumentError(message) : absl::InternalError(message);
 }
@@ -148,7 +160,7 @@ absl::Status LoadedModule::OpenSession(const fs::path& folder) {
   options.threads = threads_;
   options.error = error;
   options.error_size = sizeof(error);
-  const std::string sidecar_name = JsonText(description_, "data_file");
+  const std::string sidecar_name = JsonText(JsonMember(description_, "data"), "file");
   const std::string sidecar = (folder / sidecar_name).string();
   if (!sidecar_name.empty()) options.data_path = sidecar.c_str();
   const int code = table_->open(&options, &session_);
@@ -182,7 +194,7 @@ absl::Status LoadedModule::SizeOutputs() {
   for (ModuleTensor& output : outputs_) {
     const int64_t bytes = output.spec.Bytes();
     if (bytes < 0 || bytes > kMaxTensorBytes) return absl::ResourceExhaustedError("an output is too large");
-    output.bytes.resize(bytes);
+    output.bytes.Resize(bytes);
   }
   Bind(outputs_, bound_outputs_);
   return absl::OkStatus();
@@ -212,15 +224,15 @@ void LoadedModule::FillInputs(uint64_t seed) {
         StoreReal(dtype, HoneGenerateReal(seed, t, i, -1, 1), to);
       } else {
         const int64_t value = HoneGenerateInteger(seed, t, i, 0, 2);
-        std::memcpy(to, &value, size);   // little-endian, as all hosts that run `hone` are
+        std::memcpy(to, &value, size);  // little-endian, as all hosts that run `hone` are
       }
     }
   }
 }
 
 absl::Status LoadedModule::Run() {
-  const int code = table_->run(session_, bound_inputs_.data(), static_cast<int32_t>(inputs_.size()), bound_outputs_.data(),
-                               static_cast<int32_t>(outputs_.size()));
+  const int code = table_->run(session_, bound_inputs_.data(), static_cast<int32_t>(inputs_.size()),
+                               bound_outputs_.data(), static_cast<int32_t>(outputs_.size()));
   return code == HONE_OK ? absl::OkStatus() : Failed(code, "run");
 }
 

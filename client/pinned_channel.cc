@@ -25,9 +25,11 @@ using NamesPointer = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES, GENER
 
 // The first DNS name of the certificate, else its common name.
 absl::StatusOr<std::string> CertificateName(const std::string& pem) {
-  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                                BIO_free);
   X509Pointer certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr) return absl::InvalidArgumentError("the pinned certificate is not a PEM certificate");
+  if (certificate == nullptr)
+    return absl::InvalidArgumentError("the pinned certificate is not a PEM certificate");
   NamesPointer names(static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate.get(), NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names != nullptr && i < sk_GENERAL_NAME_num(names.get()); ++i) {
@@ -37,7 +39,8 @@ absl::StatusOr<std::string> CertificateName(const std::string& pem) {
     return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), ASN1_STRING_length(text));
   }
   char common_name[256] = {};
-  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, common_name, sizeof(common_name));
+  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, common_name,
+                            sizeof(common_name));
   return std::string(common_name);
 }
 
@@ -66,8 +69,9 @@ bool IsToken(const std::string& token) {
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakePinnedChannel(const Endpoint& endpoint) {
   if (endpoint.token.empty()) {
-    return WithRemedy(absl::UnauthenticatedError("no token for " + endpoint.address),
-                      "set HONE_TOKEN, or give --token-file; the server's owner finds it in its data folder, admin.token");
+    return WithRemedy(
+        absl::UnauthenticatedError("no token for " + endpoint.address),
+        "set HONE_TOKEN, or give --token-file; the server's owner finds it in its data folder, admin.token");
   }
   if (!IsToken(endpoint.token)) {
     return WithRemedy(absl::InvalidArgumentError("the token holds blanks or control characters"),
@@ -101,20 +105,26 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
       if (absl::StrContains(message, "certificate verify failed") ||
           absl::StrContains(message, "CERTIFICATE_VERIFY_FAILED") || absl::StrContains(message, "andshake")) {
         return WithRemedy(absl::UnavailableError(absl::StrCat(
-                              "the server at ", address, " does not prove to be the one whose certificate is pinned (", message, ")")),
+                              "the server at ", address,
+                              " does not prove to be the one whose certificate is pinned (", message, ")")),
                           "set HONE_CA or --ca to the tls/cert.pem of this very server");
       }
-      return WithRemedy(absl::UnavailableError(absl::StrCat("no server answers at ", address, " (", message, ")")),
-                        "check the address, or start one here with 'hone up'");
+      return WithRemedy(
+          absl::UnavailableError(absl::StrCat("no server answers at ", address, " (", message, ")")),
+          "check the address, or start one here with 'hone up'");
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-      return WithRemedy(absl::DeadlineExceededError(absl::StrCat("the server at ", address, " did not answer in time")),
-                        "try again; look at its log and at its /healthz");
+      return WithRemedy(
+          absl::DeadlineExceededError(absl::StrCat("the server at ", address, " did not answer in time")),
+          "try again; look at its log and at its /healthz");
     case grpc::StatusCode::UNAUTHENTICATED:
-      return WithRemedy(std::move(result), "set HONE_TOKEN, or --token-file, to a token that this server knows");
+      return WithRemedy(std::move(result),
+                        "set HONE_TOKEN, or --token-file, to a token that this server knows");
     case grpc::StatusCode::PERMISSION_DENIED:
-      return WithRemedy(std::move(result), "this token's role does not allow the call; use the admin or a user token");
+      return WithRemedy(std::move(result),
+                        "this token's role does not allow the call; use the admin or a user token");
     case grpc::StatusCode::UNIMPLEMENTED:
-      return WithRemedy(std::move(result), "client and server are of different versions: compare with 'hone version'");
+      return WithRemedy(std::move(result),
+                        "client and server are of different versions: compare with 'hone version'");
     default:
       return result;
   }

@@ -22,7 +22,8 @@ std::string NodeLine(const Json& node) {
   return line;
 }
 
-// --shape flags that bind every open dimension of every input: symbols get an example value, 1 for a first dimension.
+// --shape flags that bind every open dimension of every input: symbols get an example value, 1 for a first
+// dimension.
 std::string ShapeFlags(const Json& report) {
   std::vector<std::string> flags;
   for (const Json& input : JsonMember(report, "inputs")) {
@@ -31,9 +32,13 @@ std::string ShapeFlags(const Json& report) {
     for (const Json& dim : JsonMember(input, "shape")) {
       const bool symbol = !dim.is_number() || dim.get<double>() < 0;
       open |= symbol;
-      dims.push_back(!symbol ? dim.dump() : dims.empty() ? "1" : dim.is_string() ? absl::StrCat("<", dim.get<std::string>(), ">") : "<n>");
+      dims.push_back(!symbol           ? dim.dump()
+                     : dims.empty()    ? "1"
+                     : dim.is_string() ? absl::StrCat("<", dim.get<std::string>(), ">")
+                                       : "<n>");
     }
-    if (open) flags.push_back(absl::StrCat("--shape '", JsonText(input, "name"), "=", absl::StrJoin(dims, ","), "'"));
+    if (open)
+      flags.push_back(absl::StrCat("--shape '", JsonText(input, "name"), "=", absl::StrJoin(dims, ","), "'"));
   }
   return absl::StrJoin(flags, " ");
 }
@@ -49,13 +54,15 @@ absl::Status CheckPreflight(const Json& report) {
   if (!unsupported.empty()) {
     std::string message = absl::StrCat(unsupported.size(), " nodes of the model are not supported:");
     for (const Json& node : unsupported) message += NodeLine(node);
-    return WithRemedy(absl::FailedPreconditionError(message), "change or cut these nodes out of the model, then try again");
+    return WithRemedy(absl::FailedPreconditionError(message),
+                      "change or cut these nodes out of the model, then try again");
   }
   const Json& symbols = JsonMember(report, "unbound_symbols");
   if (!symbols.empty()) {
     std::vector<std::string> names;
     for (const Json& symbol : symbols) names.push_back(SymbolName(symbol));
-    return WithRemedy(absl::FailedPreconditionError(absl::StrCat("the model leaves dimensions open: ", absl::StrJoin(names, ", "))),
+    return WithRemedy(absl::FailedPreconditionError(
+                          absl::StrCat("the model leaves dimensions open: ", absl::StrJoin(names, ", "))),
                       absl::StrCat("fix them by adding, with your numbers, ", ShapeFlags(report)));
   }
   return absl::OkStatus();

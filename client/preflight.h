@@ -5,9 +5,9 @@
 
 namespace hone {
 
-// What stops a model, all at once, read from its inspect report. FailedPrecondition: nodes that Hone cannot compile, each
-// with name, operator, attribute, opset, reason and remedy; or symbolic dimensions left open, with the very --shape flag to
-// add as the remedy.
+// What stops a model, all at once, read from its inspect report. FailedPrecondition: nodes that Hone cannot
+// compile, each with name, operator, attribute, opset, reason and remedy; or symbolic dimensions left open,
+// with the very --shape flag to add as the remedy.
 absl::Status CheckPreflight(const Json& report);
 
 }  // namespace hone

@@ -24,7 +24,8 @@ namespace {
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 
 // posix_spawnp with the given stdin, stdout and stderr; everything above is closed.
-absl::StatusOr<int> Spawn(const std::vector<std::string>& command, int in, int out, int err, bool own_session) {
+absl::StatusOr<int> Spawn(const std::vector<std::string>& command, int in, int out, int err,
+                          bool own_session) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_t attributes;
@@ -50,7 +51,8 @@ absl::StatusOr<int> Spawn(const std::vector<std::string>& command, int in, int o
   argv.push_back(nullptr);
   pid_t pid;
   const int error = posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
-  if (error != 0) return absl::NotFoundError(absl::StrCat("cannot start ", command[0], ": ", strerror(error)));
+  if (error != 0)
+    return absl::NotFoundError(absl::StrCat("cannot start ", command[0], ": ", strerror(error)));
   return pid;
 }
 
@@ -61,16 +63,19 @@ std::optional<ProcessId> IdentifyProcess(int pid) {
   std::stringstream text;
   text << in.rdbuf();
   const std::string stat = text.str();
-  const size_t name_end = stat.rfind(')');   // the name may hold blanks and brackets
+  const size_t name_end = stat.rfind(')');  // the name may hold blanks and brackets
   if (name_end == std::string::npos) return std::nullopt;
   const std::vector<std::string> fields = absl::StrSplit(stat.substr(name_end + 2), ' ');
-  constexpr size_t kState = 0, kStart = 19;   // fields 3 and 22 of the whole line
+  constexpr size_t kState = 0, kStart = 19;  // fields 3 and 22 of the whole line
   uint64_t start;
-  if (fields.size() <= kStart || fields[kState] == "Z" || !absl::SimpleAtoi(fields[kStart], &start)) return std::nullopt;
+  if (fields.size() <= kStart || fields[kState] == "Z" || !absl::SimpleAtoi(fields[kStart], &start))
+    return std::nullopt;
   return ProcessId{pid, start};
 }
 
-bool IsRunning(const ProcessId& process) { return process.pid > 0 && IdentifyProcess(process.pid) == process; }
+bool IsRunning(const ProcessId& process) {
+  return process.pid > 0 && IdentifyProcess(process.pid) == process;
+}
 
 absl::StatusOr<ProcessId> StartDetached(const std::vector<std::string>& command, const std::string& log) {
   const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -79,7 +84,8 @@ absl::StatusOr<ProcessId> StartDetached(const std::vector<std::string>& command,
     close(in);
     close(out);
   };
-  if (in < 0 || out < 0) return absl::PermissionDeniedError(absl::StrCat("cannot write ", log, ": ", strerror(errno)));
+  if (in < 0 || out < 0)
+    return absl::PermissionDeniedError(absl::StrCat("cannot write ", log, ": ", strerror(errno)));
   auto pid = Spawn(command, in, out, out, /*own_session=*/true);
   if (!pid.ok()) return pid.status();
   auto process = IdentifyProcess(*pid);
@@ -90,16 +96,19 @@ absl::Status StopProcess(const ProcessId& process, absl::Duration grace) {
   for (auto [number, patience] : {std::pair(SIGTERM, grace), std::pair(SIGKILL, absl::Seconds(5))}) {
     if (!IsRunning(process)) return absl::OkStatus();
     if (kill(process.pid, number) != 0 && errno != ESRCH) {
-      return absl::PermissionDeniedError(absl::StrCat("cannot stop process ", process.pid, ": ", strerror(errno)));
+      return absl::PermissionDeniedError(
+          absl::StrCat("cannot stop process ", process.pid, ": ", strerror(errno)));
     }
     const absl::Time deadline = absl::Now() + patience;
     while (IsRunning(process) && absl::Now() < deadline) absl::SleepFor(kPoll);
   }
-  if (IsRunning(process)) return absl::DeadlineExceededError(absl::StrCat("process ", process.pid, " does not end"));
+  if (IsRunning(process))
+    return absl::DeadlineExceededError(absl::StrCat("process ", process.pid, " does not end"));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<PipedProcess>> PipedProcess::Start(const std::vector<std::string>& command, bool keep_stderr) {
+absl::StatusOr<std::unique_ptr<PipedProcess>> PipedProcess::Start(const std::vector<std::string>& command,
+                                                                  bool keep_stderr) {
   int to_child[2], from_child[2];
   if (pipe2(to_child, O_CLOEXEC) != 0) return absl::ResourceExhaustedError("no more pipes");
   if (pipe2(from_child, O_CLOEXEC) != 0) {

@@ -13,7 +13,7 @@
 namespace hone {
 namespace {
 
-constexpr absl::Duration kLineEvery = absl::Seconds(10);   // when piped
+constexpr absl::Duration kLineEvery = absl::Seconds(10);  // when piped
 constexpr int kTaskRows = 12;
 constexpr uint64_t kWorthALine = 1'000'000;
 
@@ -29,7 +29,8 @@ std::string TrialsText(const v1::JobProgress& progress) {
 
 std::string TimeText(const v1::JobProgress& progress) {
   std::string text = FormatDuration(progress.seconds_spent());
-  if (progress.seconds_budget() > 0) absl::StrAppend(&text, " of ", FormatDuration(progress.seconds_budget()));
+  if (progress.seconds_budget() > 0)
+    absl::StrAppend(&text, " of ", FormatDuration(progress.seconds_budget()));
   return text;
 }
 
@@ -42,17 +43,20 @@ std::string JobStateName(v1::JobState state) {
 }
 
 bool IsFinished(v1::JobState state) {
-  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED || state == v1::JOB_STATE_CANCELLED;
+  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
+         state == v1::JOB_STATE_CANCELLED;
 }
 
 std::string ProgressLine(const v1::Job& job) {
   const v1::JobProgress& progress = job.progress();
   const bool running = job.state() == v1::JOB_STATE_RUNNING && !progress.phase().empty();
-  std::vector<std::string> parts = {running ? progress.phase() : JobStateName(job.state()), TrialsText(progress), TimeText(progress)};
+  std::vector<std::string> parts = {running ? progress.phase() : JobStateName(job.state()),
+                                    TrialsText(progress), TimeText(progress)};
   if (progress.predicted_seconds() > 0) {
     std::string predicted = absl::StrCat("predicted ", FormatLatency(progress.predicted_seconds()));
     if (progress.default_predicted_seconds() > 0) {
-      absl::StrAppendFormat(&predicted, " (default %s, %.2fx)", FormatLatency(progress.default_predicted_seconds()),
+      absl::StrAppendFormat(&predicted, " (default %s, %.2fx)",
+                            FormatLatency(progress.default_predicted_seconds()),
                             progress.default_predicted_seconds() / progress.predicted_seconds());
     }
     parts.push_back(predicted);
@@ -71,7 +75,8 @@ std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
     tasks.push_back(&task);
     total += TaskSeconds(task);
   }
-  std::stable_sort(tasks.begin(), tasks.end(), [](auto* a, auto* b) { return TaskSeconds(*a) > TaskSeconds(*b); });
+  std::stable_sort(tasks.begin(), tasks.end(),
+                   [](auto* a, auto* b) { return TaskSeconds(*a) > TaskSeconds(*b); });
   std::vector<std::vector<std::string>> rows;
   for (const v1::TaskProgress* task : tasks) {
     if (static_cast<int>(rows.size()) == max_rows) break;
@@ -83,10 +88,16 @@ std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
   if (width > 0 && static_cast<int>(line.size()) > width) line.resize(width);
   std::string block = line + "\n";
   if (rows.empty()) return block;
-  block += FormatTable({{"share", Align::kRight}, {"trials", Align::kRight}, {"best", Align::kRight}, {"default", Align::kRight},
-                        {"floor", Align::kRight}, {"times", Align::kRight}, {"task", Align::kLeft, true}},
+  block += FormatTable({{"share", Align::kRight},
+                        {"trials", Align::kRight},
+                        {"best", Align::kRight},
+                        {"default", Align::kRight},
+                        {"floor", Align::kRight},
+                        {"times", Align::kRight},
+                        {"task", Align::kLeft, true}},
                        rows, width);
-  if (tasks.size() > rows.size()) absl::StrAppend(&block, "... and ", tasks.size() - rows.size(), " more tasks\n");
+  if (tasks.size() > rows.size())
+    absl::StrAppend(&block, "... and ", tasks.size() - rows.size(), " more tasks\n");
   return block;
 }
 
@@ -104,7 +115,7 @@ void ProgressDisplay::Update(const v1::Job& job, absl::Time now) {
 }
 
 void ProgressDisplay::Redraw(const std::string& block) {
-  if (lines_ > 0) console_.err << "\x1b[" << lines_ << "A\x1b[J";   // up, then clear to the end of the screen
+  if (lines_ > 0) console_.err << "\x1b[" << lines_ << "A\x1b[J";  // up, then clear to the end of the screen
   console_.err << block << std::flush;
   lines_ = static_cast<int>(std::count(block.begin(), block.end(), '\n'));
 }
@@ -117,8 +128,9 @@ void TransferDisplay::Update(const std::string& name, uint64_t done, uint64_t to
   if (percent == percent_ && done < total) return;
   percent_ = percent;
   if (console_.redraw) {
-    console_.err << "\r\x1b[K" << verb_ << " " << name << "  " << FormatBytes(done) << " of " << FormatBytes(total) << "  "
-                 << percent << " %" << (done >= total ? "\r\x1b[K" : "") << std::flush;
+    console_.err << "\r\x1b[K" << verb_ << " " << name << "  " << FormatBytes(done) << " of "
+                 << FormatBytes(total) << "  " << percent << " %" << (done >= total ? "\r\x1b[K" : "")
+                 << std::flush;
   } else if (done >= total && total >= kWorthALine) {
     console_.Note(absl::StrCat(verb_, " ", name, ": ", FormatBytes(total), ", done"));
   }

@@ -8,7 +8,7 @@
 
 namespace hone {
 
-std::string JobStateName(v1::JobState state);   // "queued", "running", ...
+std::string JobStateName(v1::JobState state);  // "queued", "running", ...
 bool IsFinished(v1::JobState state);
 
 // One line: phase, trials of the budget, time, predicted latency against the default, ETA.
@@ -16,19 +16,20 @@ std::string ProgressLine(const v1::Job& job);
 // The line and a table of tasks, largest share of the predicted time first, at most `max_rows` of them.
 std::string ProgressBlock(const v1::Job& job, int width, int max_rows);
 
-// Shows a job as it goes: on a terminal one block redrawn in place, else a line per phase and one now and then.
+// Shows a job as it goes: on a terminal one block redrawn in place, else a line per phase and one now and
+// then.
 class ProgressDisplay {
  public:
   explicit ProgressDisplay(const Console& console) : console_(console) {}
 
   void Update(const v1::Job& job, absl::Time now);
-  void Finish();   // leaves the last block standing
+  void Finish();  // leaves the last block standing
 
  private:
   void Redraw(const std::string& block);
 
   const Console& console_;
-  int lines_ = 0;   // of the block on the screen
+  int lines_ = 0;  // of the block on the screen
   std::string phase_;
   uint32_t trials_ = 0;
   absl::Time last_line_ = absl::InfinitePast();
@@ -42,8 +43,8 @@ class TransferDisplay {
 
  private:
   const Console& console_;
-  std::string verb_;   // "uploading"
-  int percent_ = -1;   // shown last
+  std::string verb_;  // "uploading"
+  int percent_ = -1;  // shown last
 };
 
 }  // namespace hone

@@ -68,12 +68,19 @@ std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecor
   for (const v1::TuningRecord& record : records) {
     const v1::Measurement& measured = record.measurement();
     const double ratio = measured.ratio_to_incumbent();
-    rows.push_back({FormatTime(record.create_time_micros()), record.model(), record.trial_id(), Status(record),
-                    FormatLatency(measured.p20_seconds()), ratio > 0 ? absl::StrFormat("%.3f", ratio) : "-", record.task_label(),
+    rows.push_back({FormatTime(record.create_time_micros()), record.model(), record.trial_id(),
+                    Status(record), FormatLatency(measured.p20_seconds()),
+                    ratio > 0 ? absl::StrFormat("%.3f", ratio) : "-", record.task_label(),
                     measured.message().empty() ? record.trace() : measured.message()});
   }
-  return FormatTable({{"time (UTC)"}, {"model"}, {"trial"}, {"status"}, {"latency", Align::kRight}, {"ratio", Align::kRight},
-                      {"task", Align::kLeft, true}, {"trace or message", Align::kLeft, true}},
+  return FormatTable({{"time (UTC)"},
+                      {"model"},
+                      {"trial"},
+                      {"status"},
+                      {"latency", Align::kRight},
+                      {"ratio", Align::kRight},
+                      {"task", Align::kLeft, true},
+                      {"trace or message", Align::kLeft, true}},
                      rows, width);
 }
 
@@ -85,7 +92,8 @@ std::string CsvTitles() {
 
 std::string CsvLine(const v1::TuningRecord& record) {
   std::string line;
-  for (const CsvColumn& column : kCsv) absl::StrAppend(&line, &column == kCsv ? "" : ",", CsvCell(column.value(record)));
+  for (const CsvColumn& column : kCsv)
+    absl::StrAppend(&line, &column == kCsv ? "" : ",", CsvCell(column.value(record)));
   return line + "\n";
 }
 

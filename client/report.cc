@@ -44,19 +44,27 @@ std::string Times(const Json& report, const BenchComparison* bench, int width) {
   const Json& normal = JsonMember(report, "default");
   const Json& tuned = JsonMember(report, "tuned");
   auto row = [](const char* name, const Json& times, const std::string& ratio) -> std::vector<std::string> {
-    return {name, FormatLatency(JsonNumber(times, "median_seconds")), FormatLatency(JsonNumber(times, "p20_seconds")),
-            FormatLatency(JsonNumber(times, "p95_seconds")), ratio};
+    return {name, FormatLatency(JsonNumber(times, "median_seconds")),
+            FormatLatency(JsonNumber(times, "p20_seconds")), FormatLatency(JsonNumber(times, "p95_seconds")),
+            ratio};
   };
   Rows rows = {row("default schedule", normal, ""),
-               row("tuned", tuned, RatioText(JsonNumber(tuned, "ratio"), JsonNumber(tuned, "ratio_low"), JsonNumber(tuned, "ratio_high")))};
+               row("tuned", tuned,
+                   RatioText(JsonNumber(tuned, "ratio"), JsonNumber(tuned, "ratio_low"),
+                             JsonNumber(tuned, "ratio_high")))};
   if (bench != nullptr) {
     rows.push_back({"", "", "", "", ""});
-    rows.push_back({"this module, here", FormatLatency(bench->module_median), "", FormatLatency(bench->module_p95),
+    rows.push_back({"this module, here", FormatLatency(bench->module_median), "",
+                    FormatLatency(bench->module_p95),
                     RatioText(bench->ratio, bench->ratio_low, bench->ratio_high) + " of ONNX Runtime's"});
     rows.push_back({absl::StrCat("ONNX Runtime ", bench->version), FormatLatency(bench->reference_median), "",
                     FormatLatency(bench->reference_p95), ""});
   }
-  return FormatTable({{""}, {"median", Align::kRight}, {"p20", Align::kRight}, {"p95", Align::kRight}, {"time ratio (95 %)"}},
+  return FormatTable({{""},
+                      {"median", Align::kRight},
+                      {"p20", Align::kRight},
+                      {"p95", Align::kRight},
+                      {"time ratio (95 %)"}},
                      rows, width);
 }
 
@@ -65,12 +73,14 @@ std::string Verdict(const Json& report) {
   const std::string verdict = JsonText(report, "verdict");
   std::string text = "verdict: " + (verdict.empty() ? "-" : verdict);
   const double ratio = JsonNumber(tuned, "ratio");
-  if (verdict == "faster" && ratio > 0) absl::StrAppendFormat(&text, ", %.2fx the default's speed", 1 / ratio);
+  if (verdict == "faster" && ratio > 0)
+    absl::StrAppendFormat(&text, ", %.2fx the default's speed", 1 / ratio);
   if (verdict == "no gain") text += ": the default schedule was already the best found; it is what you get";
   const Json& verified = JsonMember(report, "verified");
   if (verified.is_object()) {
     absl::StrAppendFormat(&text, "\nverified on the device: max error %.1e (tolerance %.1e), %.0f inputs",
-                          JsonNumber(verified, "max_error"), JsonNumber(verified, "tolerance"), JsonNumber(verified, "inputs"));
+                          JsonNumber(verified, "max_error"), JsonNumber(verified, "tolerance"),
+                          JsonNumber(verified, "inputs"));
   }
   return text + "\n";
 }
@@ -79,13 +89,20 @@ std::string Tasks(const Json& report, int width) {
   Rows rows;
   for (const Json& task : JsonMember(report, "tasks")) {
     rows.push_back({FormatPercent(JsonNumber(task, "share")), FormatLatency(JsonNumber(task, "seconds")),
-                    FormatLatency(JsonNumber(task, "default_seconds")), FormatLatency(JsonNumber(task, "floor_seconds")),
-                    FormatPercent(JsonNumber(task, "roofline_fraction")), JsonText(task, "trials"), JsonText(task, "weight"),
-                    JsonText(task, "label")});
+                    FormatLatency(JsonNumber(task, "default_seconds")),
+                    FormatLatency(JsonNumber(task, "floor_seconds")),
+                    FormatPercent(JsonNumber(task, "roofline_fraction")), JsonText(task, "trials"),
+                    JsonText(task, "weight"), JsonText(task, "label")});
   }
   if (rows.empty()) return "";
-  return FormatTable({{"share", Align::kRight}, {"time", Align::kRight}, {"default", Align::kRight}, {"floor", Align::kRight},
-                      {"of roofline", Align::kRight}, {"trials", Align::kRight}, {"times", Align::kRight}, {"task", Align::kLeft, true}},
+  return FormatTable({{"share", Align::kRight},
+                      {"time", Align::kRight},
+                      {"default", Align::kRight},
+                      {"floor", Align::kRight},
+                      {"of roofline", Align::kRight},
+                      {"trials", Align::kRight},
+                      {"times", Align::kRight},
+                      {"task", Align::kLeft, true}},
                      rows, width);
 }
 
@@ -102,7 +119,8 @@ std::string TensorLines(const Json& tensors, const char* title) {
 std::string OperatorsText(const Json& operators) {
   std::vector<std::string> parts;
   for (const auto& item : operators.items()) {
-    parts.push_back(item.value().is_string() ? item.value().get<std::string>() : absl::StrCat(item.key(), " ", item.value().dump()));
+    parts.push_back(item.value().is_string() ? item.value().get<std::string>()
+                                             : absl::StrCat(item.key(), " ", item.value().dump()));
   }
   return absl::StrJoin(parts, ", ");
 }
@@ -124,24 +142,28 @@ Json BenchJson(const BenchComparison& bench) {
 }
 
 std::string BenchText(const BenchComparison& bench, int width) {
-  std::string text = FormatTable({{""}, {"median", Align::kRight}, {"p95", Align::kRight}},
-                                 {{"module", FormatLatency(bench.module_median), FormatLatency(bench.module_p95)},
-                                  {absl::StrCat("ONNX Runtime ", bench.version), FormatLatency(bench.reference_median),
-                                   FormatLatency(bench.reference_p95)}},
-                                 width);
-  absl::StrAppendFormat(&text, "ratio: %s, the module is %s than ONNX Runtime (threads %d, %d rounds in turns)\n",
-                        RatioText(bench.ratio, bench.ratio_low, bench.ratio_high), FasterText(bench.ratio), bench.threads,
-                        bench.rounds);
+  std::string text =
+      FormatTable({{""}, {"median", Align::kRight}, {"p95", Align::kRight}},
+                  {{"module", FormatLatency(bench.module_median), FormatLatency(bench.module_p95)},
+                   {absl::StrCat("ONNX Runtime ", bench.version), FormatLatency(bench.reference_median),
+                    FormatLatency(bench.reference_p95)}},
+                  width);
+  absl::StrAppendFormat(&text,
+                        "ratio: %s, the module is %s than ONNX Runtime (threads %d, %d rounds in turns)\n",
+                        RatioText(bench.ratio, bench.ratio_low, bench.ratio_high), FasterText(bench.ratio),
+                        bench.threads, bench.rounds);
   absl::StrAppendFormat(&text, "outputs: %s, max difference %.1e\n",
-                        bench.agrees ? "agree (rtol 1e-3, atol 1e-4)" : "DIFFER (rtol 1e-3, atol 1e-4)", bench.max_error);
+                        bench.agrees ? "agree (rtol 1e-3, atol 1e-4)" : "DIFFER (rtol 1e-3, atol 1e-4)",
+                        bench.max_error);
   return text;
 }
 
 std::string ReportText(const Json& report, const BenchComparison* bench, int width) {
   std::string text = Head(report) + "\n" + Times(report, bench, width) + "\n" + Verdict(report);
   if (bench != nullptr) {
-    absl::StrAppendFormat(&text, "ONNX Runtime, same inputs, %d threads: the module is %s; outputs %s (max difference %.1e)\n",
-                          bench->threads, FasterText(bench->ratio), bench->agrees ? "agree" : "DIFFER", bench->max_error);
+    absl::StrAppendFormat(
+        &text, "ONNX Runtime, same inputs, %d threads: the module is %s; outputs %s (max difference %.1e)\n",
+        bench->threads, FasterText(bench->ratio), bench->agrees ? "agree" : "DIFFER", bench->max_error);
   }
   const std::string tasks = Tasks(report, width);
   if (!tasks.empty()) absl::StrAppend(&text, "\n", tasks);
@@ -153,17 +175,25 @@ std::string InspectText(const Json& report, int width) {
                                   JsonText(report, "nodes"), " nodes\n");
   text += TensorLines(JsonMember(report, "inputs"), "input ");
   text += TensorLines(JsonMember(report, "outputs"), "output");
-  absl::StrAppend(&text, WrapText("operators  " + OperatorsText(JsonMember(report, "operators")), width > 0 ? width : 1 << 20, 11), "\n");
+  absl::StrAppend(&text,
+                  WrapText("operators  " + OperatorsText(JsonMember(report, "operators")),
+                           width > 0 ? width : 1 << 20, 11),
+                  "\n");
   absl::StrAppend(&text, "work  ", FormatCount(JsonNumber(report, "flops"), "FLOP"), " per run, ",
-                  FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))), " of constants\n");
+                  FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))),
+                  " of constants\n");
   const double tuning = JsonNumber(report, "estimated_tuning_seconds");
   if (tuning > 0) absl::StrAppend(&text, "tuning  about ", FormatDuration(tuning), "\n");
   Rows tasks;
   for (const Json& task : JsonMember(report, "tasks")) {
-    tasks.push_back({JsonText(task, "weight"), FormatCount(JsonNumber(task, "flops"), "FLOP"), JsonText(task, "label")});
+    tasks.push_back(
+        {JsonText(task, "weight"), FormatCount(JsonNumber(task, "flops"), "FLOP"), JsonText(task, "label")});
   }
   if (!tasks.empty()) {
-    absl::StrAppend(&text, "\n", FormatTable({{"times", Align::kRight}, {"work", Align::kRight}, {"task", Align::kLeft, true}}, tasks, width));
+    absl::StrAppend(
+        &text, "\n",
+        FormatTable({{"times", Align::kRight}, {"work", Align::kRight}, {"task", Align::kLeft, true}}, tasks,
+                    width));
   }
   return text;
 }

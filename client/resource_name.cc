@@ -14,22 +14,26 @@ constexpr int kPageSize = 1000;
 constexpr absl::Duration kPoll = absl::Seconds(20);
 
 std::string FullName(absl::string_view collection, absl::string_view text) {
-  return absl::StartsWith(text, absl::StrCat(collection, "/")) ? std::string(text) : absl::StrCat(collection, "/", text);
+  return absl::StartsWith(text, absl::StrCat(collection, "/")) ? std::string(text)
+                                                               : absl::StrCat(collection, "/", text);
 }
 
 // The one item whose name begins with `prefix`.
 template <typename Item, typename Items>
-absl::StatusOr<Item> OnlyMatch(const Items& items, const std::string& prefix, const char* noun, const char* lister) {
+absl::StatusOr<Item> OnlyMatch(const Items& items, const std::string& prefix, const char* noun,
+                               const char* lister) {
   const Item* found = nullptr;
   for (const Item& item : items) {
     if (!absl::StartsWith(item.name(), prefix)) continue;
     if (found != nullptr) {
-      return WithRemedy(absl::InvalidArgumentError(absl::StrCat("'", prefix, "' begins several names, ", found->name(), " and ", item.name())),
+      return WithRemedy(absl::InvalidArgumentError(absl::StrCat("'", prefix, "' begins several names, ",
+                                                                found->name(), " and ", item.name())),
                         "give more letters");
     }
     found = &item;
   }
-  if (found == nullptr) return WithRemedy(absl::NotFoundError(absl::StrCat("there is no ", noun, " ", prefix)), lister);
+  if (found == nullptr)
+    return WithRemedy(absl::NotFoundError(absl::StrCat("there is no ", noun, " ", prefix)), lister);
   return *found;
 }
 
@@ -56,23 +60,27 @@ absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view t
     if (!absl::IsNotFound(module.status()) && !absl::IsInvalidArgument(module.status())) return module;
   }
   auto job = ResolveJob(client, text);
-  while (job.ok() && job->module().empty() && job->state() == v1::JOB_STATE_CANCELLED && job->end_time_micros() == 0) {
+  while (job.ok() && job->module().empty() && job->state() == v1::JOB_STATE_CANCELLED &&
+         job->end_time_micros() == 0) {
     job = client.WatchJob(job->name(), job->revision(), kPoll);
   }
   if (!job.ok()) return job.status();
   if (!job->module().empty()) return client.GetModule(job->module());
   const std::string id = ShortName(job->name());
   absl::Status none = absl::FailedPreconditionError(
-      absl::StrCat("job ", id, " (", JobStateName(job->state()), ") has no module", job->error().empty() ? "" : ": ", job->error()));
-  return WithRemedy(none, IsFinished(job->state()) ? "run the model again: hone optimize MODEL.onnx"
-                                                   : absl::StrCat("wait for it: hone job watch ", id,
-                                                                  "; or take the best so far: hone job cancel ", id));
+      absl::StrCat("job ", id, " (", JobStateName(job->state()), ") has no module",
+                   job->error().empty() ? "" : ": ", job->error()));
+  return WithRemedy(none, IsFinished(job->state())
+                              ? "run the model again: hone optimize MODEL.onnx"
+                              : absl::StrCat("wait for it: hone job watch ", id,
+                                             "; or take the best so far: hone job cancel ", id));
 }
 
 absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view text) {
   auto workers = client.ListWorkers(kPageSize, "");
   if (!workers.ok()) return workers.status();
-  return OnlyMatch<v1::Worker>(workers->workers(), FullName("workers", text), "worker", "hone worker list shows the workers");
+  return OnlyMatch<v1::Worker>(workers->workers(), FullName("workers", text), "worker",
+                               "hone worker list shows the workers");
 }
 
 }  // namespace hone

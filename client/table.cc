@@ -10,10 +10,11 @@ namespace hone {
 namespace {
 
 constexpr int kGap = 2;
-constexpr int kNarrowest = 8;   // no column shrinks below
+constexpr int kNarrowest = 8;  // no column shrinks below
 
 int Width(const std::string& text) {
-  return static_cast<int>(std::count_if(text.begin(), text.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](unsigned char c) { return (c & 0xc0) != 0x80; }));
 }
 
 // The first `width` code points, the last two of them ".." if something was cut.
@@ -36,7 +37,8 @@ std::string Clean(const std::string& cell) {
   return result;
 }
 
-std::string Line(const std::vector<Column>& columns, const std::vector<std::string>& cells, const std::vector<int>& widths) {
+std::string Line(const std::vector<Column>& columns, const std::vector<std::string>& cells,
+                 const std::vector<int>& widths) {
   std::string line;
   for (size_t i = 0; i < columns.size(); ++i) {
     if (i > 0) line.append(kGap, ' ');
@@ -49,7 +51,8 @@ std::string Line(const std::vector<Column>& columns, const std::vector<std::stri
 
 }  // namespace
 
-std::string FormatTable(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows, int width) {
+std::string FormatTable(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows,
+                        int width) {
   std::vector<int> widths;
   std::vector<std::string> titles;
   for (size_t i = 0; i < columns.size(); ++i) {

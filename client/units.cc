@@ -98,7 +98,8 @@ absl::StatusOr<double> ParseDuration(absl::string_view text) {
     }
   }
   if (seconds <= 0 || !std::isfinite(seconds)) {
-    return WithRemedy(UsageError(absl::StrCat("'", text, "' is not a time")), "write for example 90s, 5m or 1h30m");
+    return WithRemedy(UsageError(absl::StrCat("'", text, "' is not a time")),
+                      "write for example 90s, 5m or 1h30m");
   }
   return seconds;
 }

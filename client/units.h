@@ -10,17 +10,17 @@
 // Quantities as people write and read them.
 namespace hone {
 
-std::string FormatLatency(double seconds);       // "1.23 ms", "456 us", "2.10 s"; "-" for 0
-std::string FormatDuration(double seconds);      // "4m 10s", "35s", "2h 05m"
-std::string FormatBytes(uint64_t bytes);         // "15.2 MB" (1e6)
-std::string FormatCount(double count, absl::string_view unit);   // 3.8e9, "FLOP" -> "3.80 GFLOP"
-std::string FormatPercent(double fraction);      // 0.123 -> "12.3 %"
-std::string FormatTime(int64_t micros);          // UTC, "2026-11-23 13:45:10"; "-" for 0
+std::string FormatLatency(double seconds);                      // "1.23 ms", "456 us", "2.10 s"; "-" for 0
+std::string FormatDuration(double seconds);                     // "4m 10s", "35s", "2h 05m"
+std::string FormatBytes(uint64_t bytes);                        // "15.2 MB" (1e6)
+std::string FormatCount(double count, absl::string_view unit);  // 3.8e9, "FLOP" -> "3.80 GFLOP"
+std::string FormatPercent(double fraction);                     // 0.123 -> "12.3 %"
+std::string FormatTime(int64_t micros);                         // UTC, "2026-11-23 13:45:10"; "-" for 0
 
 // "90s", "5m", "1h30m", "250ms"; a bare number is seconds. Seconds > 0.
 absl::StatusOr<double> ParseDuration(absl::string_view text);
-// A time ("5m"), a number of trials ("100trials"), both ("5m,100trials"), "0trials" (the prior's pick, nothing measured),
-// or "none" (until no gain is expected).
+// A time ("5m"), a number of trials ("100trials"), both ("5m,100trials"), "0trials" (the prior's pick,
+// nothing measured), or "none" (until no gain is expected).
 absl::StatusOr<v1::Budget> ParseBudget(absl::string_view text);
 // "input=1,3,48,320". The name may itself contain '='.
 absl::StatusOr<v1::ShapeBinding> ParseShape(absl::string_view text);

@@ -45,7 +45,8 @@ absl::StatusOr<std::string> FindModel(const CommandContext& context, BenchOption
   auto manifest = ReadModelManifest(origin->model_path);
   if (!manifest.ok()) return WithRemedy(manifest.status(), "name the ONNX model with --model");
   if (manifest->files.front().sha256 != origin->model_sha256) {
-    return WithRemedy(absl::FailedPreconditionError(absl::StrCat(origin->model_path, " has changed since the module was made from it")),
+    return WithRemedy(absl::FailedPreconditionError(
+                          absl::StrCat(origin->model_path, " has changed since the module was made from it")),
                       "name the right model with --model");
   }
   return origin->model_path;

@@ -17,9 +17,9 @@ constexpr int kAllTasks = 1 << 20;
 void PrintJob(const CommandContext& context, const v1::Job& job) {
   if (context.console.json) return context.console.PrintJson(MessageJson(job));
   std::ostream& out = context.console.out;
-  out << "job      " << ShortName(job.name()) << "\nmodel    " << job.model_display_name() << "\nstate    " << JobStateName(job.state())
-      << "\ntarget   " << job.spec().target() << "\ncreated  " << FormatTime(job.create_time_micros()) << "\nended    "
-      << FormatTime(job.end_time_micros()) << "\n";
+  out << "job      " << ShortName(job.name()) << "\nmodel    " << job.model_display_name() << "\nstate    "
+      << JobStateName(job.state()) << "\ntarget   " << job.spec().target() << "\ncreated  "
+      << FormatTime(job.create_time_micros()) << "\nended    " << FormatTime(job.end_time_micros()) << "\n";
   if (!job.module().empty()) out << "module   " << ShortName(job.module()) << "\n";
   if (!job.error().empty()) out << "error    " << job.error() << "\n";
   out << "\n" << ProgressBlock(job, context.console.width, kAllTasks);
@@ -41,11 +41,16 @@ absl::StatusOr<int> RunJobList(const CommandContext& context) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Job& job : jobs->jobs()) {
     const v1::JobProgress& progress = job.progress();
-    rows.push_back({ShortName(job.name()), job.model_display_name(), JobStateName(job.state()), absl::StrCat(progress.trials_done()),
-                    FormatLatency(progress.predicted_seconds()), FormatTime(job.create_time_micros())});
+    rows.push_back({ShortName(job.name()), job.model_display_name(), JobStateName(job.state()),
+                    absl::StrCat(progress.trials_done()), FormatLatency(progress.predicted_seconds()),
+                    FormatTime(job.create_time_micros())});
   }
-  context.console.out << FormatTable({{"job"}, {"model", Align::kLeft, true}, {"state"}, {"trials", Align::kRight},
-                                      {"predicted", Align::kRight}, {"created (UTC)"}},
+  context.console.out << FormatTable({{"job"},
+                                      {"model", Align::kLeft, true},
+                                      {"state"},
+                                      {"trials", Align::kRight},
+                                      {"predicted", Align::kRight},
+                                      {"created (UTC)"}},
                                      rows, context.console.width);
   PrintNextPage(context, jobs->next_page_token());
   return kExitOk;
@@ -88,7 +93,9 @@ absl::StatusOr<int> RunJobCancel(const CommandContext& context) {
     return kExitOk;
   }
   const std::string id = ShortName(job->name());
-  context.console.out << "job " << id << " is being cancelled; its best so far will be compiled: hone module download " << id << " -o out/\n";
+  context.console.out << "job " << id
+                      << " is being cancelled; its best so far will be compiled: hone module download " << id
+                      << " -o out/\n";
   return kExitOk;
 }
 

@@ -13,6 +13,6 @@ struct Page {
   std::string token;
 };
 absl::StatusOr<Page> ReadPage(const CommandContext& context);
-void PrintNextPage(const CommandContext& context, const std::string& token);   // a note, if there is more
+void PrintNextPage(const CommandContext& context, const std::string& token);  // a note, if there is more
 
 }  // namespace hone

@@ -17,7 +17,8 @@ std::string Filter(const CommandContext& context) {
 
 absl::Status Explain(const absl::Status& status) {
   if (!absl::IsInvalidArgument(status)) return status;
-  return WithRemedy(status, "hone log query --help shows fields and operators; quote the filter for the shell");
+  return WithRemedy(status,
+                    "hone log query --help shows fields and operators; quote the filter for the shell");
 }
 
 }  // namespace
@@ -44,7 +45,8 @@ absl::StatusOr<int> RunLogQuery(const CommandContext& context) {
 
 absl::StatusOr<int> RunLogExport(const CommandContext& context) {
   const std::string format = context.arguments.GetOr("--format", "jsonl");
-  if (format != "jsonl" && format != "csv") return UsageError(absl::StrCat("--format is jsonl or csv, not '", format, "'"));
+  if (format != "jsonl" && format != "csv")
+    return UsageError(absl::StrCat("--format is jsonl or csv, not '", format, "'"));
   auto client = context.connect();
   if (!client.ok()) return client.status();
   std::ofstream file;
@@ -62,7 +64,8 @@ absl::StatusOr<int> RunLogExport(const CommandContext& context) {
   do {
     auto records = (*client)->ListRecords(request);
     if (!records.ok()) return Explain(records.status());
-    for (const v1::TuningRecord& record : records->records()) out << (format == "csv" ? CsvLine(record) : JsonLine(record));
+    for (const v1::TuningRecord& record : records->records())
+      out << (format == "csv" ? CsvLine(record) : JsonLine(record));
     request.set_page_token(records->next_page_token());
   } while (!request.page_token().empty());
   out.flush();

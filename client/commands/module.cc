@@ -30,11 +30,13 @@ absl::StatusOr<int> RunModuleList(const CommandContext& context) {
   for (const v1::Module& module : modules->modules()) {
     uint64_t bytes = 0;
     for (const v1::NamedBlob& file : module.files()) bytes += file.blob().size();
-    rows.push_back({ShortName(module.name()), ShortName(module.job()), module.target(), absl::StrCat(module.files_size()),
-                    FormatBytes(bytes), FormatTime(module.create_time_micros())});
+    rows.push_back({ShortName(module.name()), ShortName(module.job()), module.target(),
+                    absl::StrCat(module.files_size()), FormatBytes(bytes),
+                    FormatTime(module.create_time_micros())});
   }
-  context.console.out << FormatTable({{"module"}, {"job"}, {"target"}, {"files", Align::kRight}, {"size", Align::kRight}, {"created (UTC)"}},
-                                     rows, context.console.width);
+  context.console.out << FormatTable(
+      {{"module"}, {"job"}, {"target"}, {"files", Align::kRight}, {"size", Align::kRight}, {"created (UTC)"}},
+      rows, context.console.width);
   PrintNextPage(context, modules->next_page_token());
   return kExitOk;
 }

@@ -28,7 +28,8 @@ absl::StatusOr<v1::Budget> ReadBudget(const Arguments& arguments) {
   return budget;
 }
 
-absl::StatusOr<std::string> OneOf(const Arguments& arguments, const char* option, const char* first, const char* second) {
+absl::StatusOr<std::string> OneOf(const Arguments& arguments, const char* option, const char* first,
+                                  const char* second) {
   const std::string value = arguments.GetOr(option, first);
   if (value == first || value == second) return value;
   return UsageError(absl::StrCat(option, " is ", first, " or ", second, ", not '", value, "'"));
@@ -55,7 +56,8 @@ absl::StatusOr<v1::JobSpec> ReadSpec(const CommandContext& context, const ModelR
 }
 
 // Uploads, checks and queues.
-absl::StatusOr<v1::Job> Queue(const CommandContext& context, HoneClient& client, const ModelRequest& request, v1::JobSpec spec) {
+absl::StatusOr<v1::Job> Queue(const CommandContext& context, HoneClient& client, const ModelRequest& request,
+                              v1::JobSpec spec) {
   auto model = Upload(context, client, request);
   if (!model.ok()) return model.status();
   auto inspected = client.InspectModel(InspectRequest(*model, request));
@@ -71,7 +73,8 @@ absl::StatusOr<v1::Job> Queue(const CommandContext& context, HoneClient& client,
 absl::Status Ended(const v1::Job& job) {
   const std::string id = ShortName(job.name());
   if (!job.module().empty()) return absl::OkStatus();
-  if (job.state() == v1::JOB_STATE_CANCELLED) return absl::AbortedError(absl::StrCat("job ", id, " was cancelled before it had a module"));
+  if (job.state() == v1::JOB_STATE_CANCELLED)
+    return absl::AbortedError(absl::StrCat("job ", id, " was cancelled before it had a module"));
   return WithRemedy(absl::InternalError(absl::StrCat("job ", id, " failed: ", job.error())),
                     absl::StrCat("hone job logs ", id, " shows its trials; hone inspect checks the model"));
 }
@@ -80,13 +83,15 @@ int Detached(const CommandContext& context, const v1::Job& job, const std::strin
   if (context.console.json) {
     context.console.PrintJson({{"job", MessageJson(job)}, {"detached", true}});
   } else {
-    context.console.out << "job " << ShortName(job.name()) << " goes on without this terminal\n" << ComeBackText(job.name(), out);
+    context.console.out << "job " << ShortName(job.name()) << " goes on without this terminal\n"
+                        << ComeBackText(job.name(), out);
   }
   return code;
 }
 
 // ONNX Runtime beside the module, where it can be had; what stands in the way is a note, never an error.
-std::optional<BenchComparison> Compare(const CommandContext& context, const ModelRequest& request, const std::string& out) {
+std::optional<BenchComparison> Compare(const CommandContext& context, const ModelRequest& request,
+                                       const std::string& out) {
   if (context.arguments.Has("--no-onnxruntime")) return std::nullopt;
   auto python = FindOnnxRuntimePython(context.config);
   absl::Status status = python.status();
@@ -139,7 +144,8 @@ absl::StatusOr<int> RunOptimize(const CommandContext& context) {
     return kExitOk;
   }
   context.console.out << "\n" << ReportText(*report, bench ? &*bench : nullptr, context.console.width);
-  context.console.out << "\nmodule: " << out << "  (" << module->files_size() << " files; compare again with: hone bench " << out << ")\n";
+  context.console.out << "\nmodule: " << out << "  (" << module->files_size()
+                      << " files; compare again with: hone bench " << out << ")\n";
   return kExitOk;
 }
 

@@ -1,7 +1,8 @@
+#include "client/version.h"
+
 #include "client/commands/commands.h"
 #include "client/error.h"
 #include "client/local_service.h"
-#include "client/version.h"
 
 namespace hone {
 namespace {
@@ -38,7 +39,8 @@ absl::StatusOr<int> RunVersion(const CommandContext& context) {
     return kExitOk;
   }
   if (!info.ok()) return info.status();
-  context.console.out << "server  hone " << info->version() << ", compiler " << info->compiler_build() << "\ntargets";
+  context.console.out << "server  hone " << info->version() << ", compiler " << info->compiler_build()
+                      << "\ntargets";
   for (const std::string& target : info->targets()) context.console.out << "  " << target;
   context.console.out << "\n";
   return kExitOk;

@@ -23,11 +23,18 @@ absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& worker : workers->workers()) {
     const v1::Device& device = worker.device();
-    rows.push_back({ShortName(worker.name()), worker.display_name(), worker.state(), device.target(), absl::StrCat(device.cores()),
-                    absl::StrCat(worker.trials_done()), FormatTime(worker.last_seen_micros()), device.cpu_name()});
+    rows.push_back({ShortName(worker.name()), worker.display_name(), worker.state(), device.target(),
+                    absl::StrCat(device.cores()), absl::StrCat(worker.trials_done()),
+                    FormatTime(worker.last_seen_micros()), device.cpu_name()});
   }
-  context.console.out << FormatTable({{"worker"}, {"name"}, {"state"}, {"target"}, {"cores", Align::kRight}, {"trials", Align::kRight},
-                                      {"last seen (UTC)"}, {"cpu", Align::kLeft, true}},
+  context.console.out << FormatTable({{"worker"},
+                                      {"name"},
+                                      {"state"},
+                                      {"target"},
+                                      {"cores", Align::kRight},
+                                      {"trials", Align::kRight},
+                                      {"last seen (UTC)"},
+                                      {"cpu", Align::kLeft, true}},
                                      rows, context.console.width);
   PrintNextPage(context, workers->next_page_token());
   return kExitOk;
@@ -45,12 +52,18 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
   const v1::Device& device = worker->device();
   const v1::Calibration& calibration = device.calibration();
   std::vector<std::vector<std::string>> rows = {
-      {"worker", ShortName(worker->name())}, {"name", worker->display_name()}, {"state", worker->state()},
-      {"last seen", FormatTime(worker->last_seen_micros())}, {"trials", absl::StrCat(worker->trials_done())},
-      {"cpu", device.cpu_name()}, {"device class", device.device_class()}, {"target", device.target()},
+      {"worker", ShortName(worker->name())},
+      {"name", worker->display_name()},
+      {"state", worker->state()},
+      {"last seen", FormatTime(worker->last_seen_micros())},
+      {"trials", absl::StrCat(worker->trials_done())},
+      {"cpu", device.cpu_name()},
+      {"device class", device.device_class()},
+      {"target", device.target()},
       {"cores", absl::StrCat(device.cores())},
-      {"read GB/s", absl::StrFormat("L1 %.0f, L2 %.0f, L3 %.0f, memory %.0f", calibration.l1_read_gbps(), calibration.l2_read_gbps(),
-                                    calibration.l3_read_gbps(), calibration.dram_read_gbps())},
+      {"read GB/s",
+       absl::StrFormat("L1 %.0f, L2 %.0f, L3 %.0f, memory %.0f", calibration.l1_read_gbps(),
+                       calibration.l2_read_gbps(), calibration.l3_read_gbps(), calibration.dram_read_gbps())},
       {"fork-join", FormatLatency(calibration.fork_join_us() * 1e-6)}};
   for (const auto& [target, gflops] : calibration.fma_gflops()) {
     rows.push_back({"fma " + target, absl::StrFormat("%.1f GFLOP/s per core", gflops)});

@@ -1,0 +1,287 @@
+// Whole command lines against the fake server.
+#include "client/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "client/error.h"
+#include "client/json.h"
+#include "proto/values/sha256.h"
+#include "tests/client/fake_server.h"
+#include "tests/client/tiny_model.h"
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class CommandTest : public ::testing::Test {
+ protected:
+  CommandTest() : folder_(fs::path(::testing::TempDir()) / "hone_command_test") {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "net.onnx", std::ios::binary) << TinyModel("");
+    std::ofstream(folder_ / "cert.pem") << server_.certificate().certificate_pem;
+    environment_ = {{"HONE_SERVER", server_.address()},
+                    {"HONE_TOKEN", "secret"},
+                    {"HONE_CA", folder_ / "cert.pem"},
+                    {"HONE_HOME", folder_ / "home"},
+                    {"HOME", folder_}};
+  }
+
+  int Run(const std::vector<std::string>& words) {
+    out_.str("");
+    err_.str("");
+    return RunCommandLine(words, {out_, err_}, [this](const char* name) -> const char* {
+      auto it = environment_.find(name);
+      return it == environment_.end() ? nullptr : it->second.c_str();
+    });
+  }
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+  std::string model() const { return folder_ / "net.onnx"; }
+
+  // A job that runs once and succeeds with a module of two files.
+  void ScriptSuccess() {
+    FakeState& state = server_.state();
+    v1::Job job;
+    job.set_name("jobs/j1");
+    job.set_revision(1);
+    job.set_state(v1::JOB_STATE_RUNNING);
+    job.mutable_progress()->set_phase("tuning");
+    job.mutable_progress()->set_trials_done(4);
+    state.job_script.push_back(job);
+    job.set_revision(2);
+    job.set_state(v1::JOB_STATE_SUCCEEDED);
+    job.set_module("modules/x");
+    job.set_end_time_micros(1);
+    state.job_script.push_back(job);
+    v1::Module& module = state.modules["modules/x"];
+    module.set_name("modules/x");
+    module.set_job("jobs/j1");
+    module.set_report_json(R"({"model":"net","verdict":"no gain","tasks":[]})");
+    for (const char* name : {"net.so", "report.json"}) {
+      v1::NamedBlob& file = *module.add_files();
+      file.set_name(name);
+      file.mutable_blob()->set_sha256(Sha256Hex(name));
+      file.mutable_blob()->set_size(strlen(name));
+      state.blobs[Sha256Hex(name)] = name;
+    }
+  }
+
+  FakeServer server_;
+  fs::path folder_;
+  std::map<std::string, std::string> environment_;
+  std::stringstream out_, err_;
+};
+
+TEST_F(CommandTest, OptimizeUploadsTunesAndDownloads) {
+  ScriptSuccess();
+  const std::string out_dir = folder_ / "out";
+  ASSERT_EQ(Run({"optimize", model(), "-o", out_dir, "--trials", "8", "--threads", "2", "--shape", "x=1,3",
+                 "--seed", "7", "--algorithms", "exact", "--no-onnxruntime"}),
+            kExitOk)
+      << err();
+  const v1::JobSpec& spec = server_.state().created.at(0);
+  EXPECT_EQ(spec.model(), "models/m1");
+  EXPECT_EQ(spec.budget().trials(), 8u);
+  EXPECT_EQ(spec.threads(), 2u);
+  EXPECT_EQ(spec.seed(), 7u);
+  EXPECT_EQ(spec.algorithms(), "exact");
+  EXPECT_EQ(spec.target(), "host");
+  EXPECT_EQ(spec.shapes(0).dims(1), 3);
+  EXPECT_TRUE(fs::exists(out_dir + "/net.so"));
+  EXPECT_EQ(ReadJsonFile(out_dir + "/origin.json")->at("job"), "jobs/j1");
+  EXPECT_THAT(out(), HasSubstr("no gain"));
+  EXPECT_THAT(err(), HasSubstr("tuning"));
+  EXPECT_THAT(out() + err(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(CommandTest, OptimizeJsonIsOneObject) {
+  ScriptSuccess();
+  ASSERT_EQ(Run({"optimize", model(), "-o", folder_ / "out", "--no-onnxruntime", "--json"}), kExitOk)
+      << err();
+  auto json = ParseJson(out(), "out");
+  ASSERT_TRUE(json.ok());
+  EXPECT_EQ(json->at("report").at("verdict"), "no gain");
+  EXPECT_EQ(err(), "");
+}
+
+TEST_F(CommandTest, DetachReturnsAtOnce) {
+  EXPECT_EQ(Run({"optimize", model(), "--detach"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("hone job watch j1"));
+}
+
+TEST_F(CommandTest, UnsupportedNodesStopBeforeAnythingIsQueued) {
+  server_.state().inspect_json =
+      R"({"unsupported":[{"node":"n","operator":"Foo","opset":13,"reason":"unknown","remedy":"drop it"}]})";
+  EXPECT_EQ(Run({"optimize", model()}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("node 'n' (Foo, opset 13): unknown; drop it"));
+  EXPECT_TRUE(server_.state().created.empty());
+}
+
+TEST_F(CommandTest, OpenDimensionsAskForTheFlag) {
+  server_.state().inspect_json =
+      R"({"unbound_symbols":["W"],"inputs":[{"name":"x","dtype":"f32","shape":["N",3,48,"W"]}]})";
+  EXPECT_EQ(Run({"optimize", model()}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("--shape 'x=1,3,48,<W>'"));
+}
+
+TEST_F(CommandTest, AFailedJobIsAnErrorWithItsCause) {
+  v1::Job job;
+  job.set_name("jobs/j1");
+  job.set_state(v1::JOB_STATE_FAILED);
+  job.set_error("node 'n': shapes do not agree");
+  job.set_end_time_micros(1);
+  server_.state().job_script = {job};
+  EXPECT_EQ(Run({"optimize", model(), "-o", folder_ / "out"}), kExitFailure);
+  EXPECT_THAT(err(), HasSubstr("shapes do not agree"));
+  EXPECT_THAT(err(), HasSubstr("hone job logs j1"));
+}
+
+TEST_F(CommandTest, BadInputIsRefusedBeforeConnecting) {
+  environment_["HONE_SERVER"] = "127.0.0.1:1";
+  std::ofstream(folder_ / "bad.onnx") << "\x3a\x7f";
+  EXPECT_EQ(Run({"optimize", folder_ / "bad.onnx"}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("not a readable ONNX file"));
+  EXPECT_EQ(Run({"optimize", folder_ / "nowhere.onnx"}), kExitNotFound);
+  EXPECT_EQ(Run({"optimize", model(), "--budget", "soon"}), kExitUsage);
+  EXPECT_EQ(Run({"optimize", model(), "--trials", "-5"}), kExitUsage);
+  EXPECT_EQ(Run({"optimize", model(), "--strategy", "magic"}), kExitUsage);
+  EXPECT_EQ(Run({"optimize", model()}), kExitUnreachable);
+  EXPECT_THAT(err(), HasSubstr("remedy: "));
+}
+
+TEST_F(CommandTest, TokenAndCertificateErrorsSayWhatToSet) {
+  environment_.erase("HONE_TOKEN");
+  EXPECT_EQ(Run({"job", "list"}), kExitDenied);
+  EXPECT_THAT(err(), HasSubstr("HONE_TOKEN"));
+  environment_["HONE_TOKEN"] = "wrong";
+  EXPECT_EQ(Run({"job", "list", "--json"}), kExitDenied);
+  EXPECT_EQ(ParseJson(err(), "err")->at("error").at("code"), "UNAUTHENTICATED");
+  environment_.erase("HONE_CA");
+  EXPECT_EQ(Run({"job", "list"}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("HONE_CA"));
+}
+
+TEST_F(CommandTest, InspectPrintsTheReportAndFailsOnUnsupported) {
+  server_.state().inspect_json =
+      R"({"model":"net","opset":13,"nodes":3,"inputs":[{"name":"x","dtype":"f32","shape":[1,3]}],"outputs":[],
+          "operators":{"Conv":2},"flops":2e9,"constant_bytes":1000,"tasks":[{"label":"conv","weight":2,"flops":1e9}],
+          "estimated_tuning_seconds":90})";
+  EXPECT_EQ(Run({"inspect", model()}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("input   x  f32 [1,3]"));
+  EXPECT_THAT(out(), HasSubstr("2.00 GFLOP"));
+  EXPECT_THAT(out(), HasSubstr("1m 30s"));
+  server_.state().dump_text = "cut text\n";
+  EXPECT_EQ(Run({"dump", model(), "--after=cut"}), kExitOk);
+  EXPECT_EQ(out(), "cut text\n");
+}
+
+TEST_F(CommandTest, JobsAreFoundByTheBeginningOfTheirId) {
+  for (const char* name : {"jobs/ab1", "jobs/ab2", "jobs/c3"}) server_.state().jobs[name].set_name(name);
+  EXPECT_EQ(Run({"job", "show", "c"}), kExitOk) << err();
+  EXPECT_EQ(Run({"job", "show", "ab"}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("several"));
+  EXPECT_EQ(Run({"job", "show", "zz"}), kExitNotFound);
+  EXPECT_EQ(Run({"job", "cancel", "c3"}), kExitOk);
+  EXPECT_EQ(server_.state().cancelled.at(0), "jobs/c3");
+  EXPECT_EQ(Run({"module", "download", "c3"}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("hone job watch c3"));
+}
+
+TEST_F(CommandTest, ModuleDownloadTakesJobOrModule) {
+  ScriptSuccess();
+  server_.state().jobs["jobs/j1"] = server_.state().job_script.back();
+  EXPECT_EQ(Run({"module", "download", "j1", "-o", folder_ / "a"}), kExitOk) << err();
+  EXPECT_EQ(Run({"module", "download", "x", "-o", folder_ / "b"}), kExitOk) << err();
+  EXPECT_TRUE(fs::exists(folder_ / "a/net.so") && fs::exists(folder_ / "b/report.json"));
+}
+
+TEST_F(CommandTest, LogQueryPagesAndExportTakesAll) {
+  for (int i = 0; i < 5; ++i) {
+    v1::TuningRecord& record = server_.state().records.emplace_back();
+    record.set_trial_id("b1." + std::to_string(i));
+    record.set_trace("algorithm direct; tile ow 7");
+    record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
+  }
+  EXPECT_EQ(Run({"log", "query", "status=\"ok\"", "--limit", "2"}), kExitOk);
+  EXPECT_EQ(server_.state().filters.at(0), "status=\"ok\"");
+  EXPECT_THAT(out(), HasSubstr("b1.1"));
+  EXPECT_THAT(err(), HasSubstr("--page 2"));
+  EXPECT_EQ(Run({"log", "query", "--page", "4"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("b1.4"));
+  EXPECT_EQ(Run({"log", "export", "--format", "csv"}), kExitOk);
+  const std::string csv = out();
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 6);
+  EXPECT_EQ(Run({"log", "export", "-o", folder_ / "log.jsonl"}), kExitOk);
+  std::ifstream lines(folder_ / "log.jsonl");
+  std::string line;
+  int count = 0;
+  for (; std::getline(lines, line); ++count) EXPECT_TRUE(ParseJson(line, "line").ok());
+  EXPECT_EQ(count, 5);
+  EXPECT_EQ(Run({"log", "query", "bad("}), kExitBadInput);
+  EXPECT_EQ(Run({"log", "export", "--format", "xml"}), kExitUsage);
+}
+
+TEST_F(CommandTest, WorkersAndVersion) {
+  v1::Worker& worker = server_.state().workers.emplace_back();
+  worker.set_name("workers/w1");
+  worker.set_state("idle");
+  worker.mutable_device()->set_cpu_name("CPU");
+  (*worker.mutable_device()->mutable_calibration()->mutable_fma_gflops())["x86-64-v3"] = 118.2;
+  EXPECT_EQ(Run({"worker", "list"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("idle"));
+  EXPECT_EQ(Run({"worker", "show", "w"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("118.2 GFLOP/s"));
+  EXPECT_EQ(Run({"version"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("9.9.9"));
+  environment_.erase("HONE_SERVER");
+  EXPECT_EQ(Run({"version"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("not running"));
+}
+
+TEST_F(CommandTest, WithoutAServerProgramUpSaysSo) {
+  environment_.erase("HONE_SERVER");
+  EXPECT_NE(Run({"up", "--timeout", "5s"}), kExitOk);
+  EXPECT_THAT(err(), HasSubstr("hone-server"));
+  EXPECT_EQ(Run({"down"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("nothing was running"));
+}
+
+TEST_F(CommandTest, EveryCommandHasHelpWithExamplesAndRefusesUnknownOptions) {
+  for (const Command& command : Commands()) {
+    const std::string help = CommandHelp(command, 0);
+    EXPECT_THAT(help, HasSubstr("examples:\n  hone ")) << command.name;
+    std::vector<std::string> words;
+    std::stringstream name(command.name);
+    for (std::string word; name >> word;) words.push_back(word);
+    words.push_back("--no-such-option");
+    EXPECT_EQ(Run(words), kExitUsage) << command.name;
+  }
+  EXPECT_EQ(Run({"optimise"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("hone optimize"));
+  EXPECT_EQ(Run({}), kExitUsage);
+}
+
+// The whole help against tests/client/golden/help.txt. HONE_UPDATE_GOLDENS=1 writes it.
+TEST_F(CommandTest, HelpIsTheGolden) {
+  std::string help = OverviewHelp(0);
+  for (const Command& command : Commands()) help += "\n--------\n" + CommandHelp(command, 0);
+  const char* path = "tests/client/golden/help.txt";
+  if (getenv("HONE_UPDATE_GOLDENS") != nullptr) std::ofstream(path) << help;
+  std::stringstream golden;
+  golden << std::ifstream(path).rdbuf();
+  EXPECT_EQ(help, golden.str()) << "if the change is meant: HONE_UPDATE_GOLDENS=1 "
+                                << "build/bin/hone_client_test";
+}
+
+}  // namespace
+}  // namespace hone

@@ -1,0 +1,227 @@
+// Quantities, tables, arguments, exit codes: the parts of the command line that only make and read text.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/arguments.h"
+#include "client/bench.h"
+#include "client/error.h"
+#include "client/preflight.h"
+#include "client/progress.h"
+#include "client/record_text.h"
+#include "client/report.h"
+#include "client/table.h"
+#include "client/units.h"
+
+namespace hone {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(UnitsTest, FormatsLatency) {
+  EXPECT_EQ(FormatLatency(0), "-");
+  EXPECT_EQ(FormatLatency(1.234e-9), "1.23 ns");
+  EXPECT_EQ(FormatLatency(456e-6), "456 us");
+  EXPECT_EQ(FormatLatency(12.34e-3), "12.3 ms");
+  EXPECT_EQ(FormatLatency(0.9999), "1.00 s");
+  EXPECT_EQ(FormatLatency(2.5), "2.50 s");
+}
+
+TEST(UnitsTest, FormatsDurationBytesCounts) {
+  EXPECT_EQ(FormatDuration(35.4), "35s");
+  EXPECT_EQ(FormatDuration(250), "4m 10s");
+  EXPECT_EQ(FormatDuration(7500), "2h 05m");
+  EXPECT_EQ(FormatBytes(999), "999 B");
+  EXPECT_EQ(FormatBytes(15'200'000), "15.2 MB");
+  EXPECT_EQ(FormatCount(3.8e9, "FLOP"), "3.80 GFLOP");
+}
+
+TEST(UnitsTest, ParsesDurations) {
+  EXPECT_DOUBLE_EQ(*ParseDuration("90s"), 90);
+  EXPECT_DOUBLE_EQ(*ParseDuration("1h30m"), 5400);
+  EXPECT_DOUBLE_EQ(*ParseDuration("250ms"), 0.25);
+  EXPECT_DOUBLE_EQ(*ParseDuration("12"), 12);
+  for (const char* bad : {"", "s", "5x", "0", "-1s", "1h30", "inf", "nan"}) {
+    if (std::string(bad) == "1h30") continue;  // a bare number at the end is seconds
+    EXPECT_EQ(ExitCodeFor(ParseDuration(bad).status()), kExitUsage) << bad;
+  }
+}
+
+TEST(UnitsTest, ParsesBudgets) {
+  EXPECT_DOUBLE_EQ(ParseBudget("5m")->seconds(), 300);
+  EXPECT_EQ(ParseBudget("100trials")->trials(), 100u);
+  auto both = ParseBudget("5m,100trials");
+  EXPECT_EQ(both->trials(), 100u);
+  EXPECT_DOUBLE_EQ(both->seconds(), 300);
+  EXPECT_TRUE(ParseBudget("0trials")->zero_trials());
+  EXPECT_FALSE(ParseBudget("none")->zero_trials());
+  EXPECT_THAT(RemedyOf(ParseBudget("soon").status()), HasSubstr("100trials"));
+}
+
+TEST(UnitsTest, ParsesShapes) {
+  auto shape = ParseShape("a=b=1,3,48,320");
+  ASSERT_TRUE(shape.ok());
+  EXPECT_EQ(shape->input(), "a=b");
+  EXPECT_THAT(shape->dims(), ElementsAre(1, 3, 48, 320));
+  for (const char* bad : {"x", "=1", "x=", "x=1,", "x=0", "x=-1", "x=1,a"})
+    EXPECT_FALSE(ParseShape(bad).ok()) << bad;
+}
+
+TEST(TableTest, FitsTheWidthAndKeepsControlCharactersOut) {
+  const std::vector<Column> columns = {{"n", Align::kRight}, {"name", Align::kLeft, true}};
+  EXPECT_EQ(FormatTable(columns, {{"1", "a"}, {"23", "\x1b[31mred"}}, 0), " n  name\n 1  a\n23   [31mred\n");
+  EXPECT_EQ(FormatTable(columns, {{"1", "abcdefghijklmnop"}}, 14), "n  name\n1  abcdefghi..\n");
+  EXPECT_EQ(FormatTable(columns, {{"1", "äöü"}}, 0), "n  name\n1  äöü\n");
+}
+
+TEST(TableTest, WrapsAtBlanks) { EXPECT_EQ(WrapText("aa bb cc dd", 5, 2), "aa bb\n  cc\n  dd"); }
+
+class ArgumentsTest : public ::testing::Test {
+ protected:
+  absl::StatusOr<Arguments> Parse(const std::vector<std::string>& words) {
+    static constexpr OptionRow kRows[] = {
+        {"--out", "-o", "DIR", ""}, {"--shape", nullptr, "S", "", true}, {"--json", nullptr, nullptr, ""}};
+    const std::span<const OptionRow> rows[] = {kRows};
+    return Arguments::Parse(words, rows);
+  }
+};
+
+TEST_F(ArgumentsTest, AcceptsEveryForm) {
+  auto arguments = Parse({"m.onnx", "-oa", "--shape=x=1", "--shape", "y=2", "--json", "--", "-z"});
+  ASSERT_TRUE(arguments.ok());
+  EXPECT_EQ(arguments->Get("--out"), "a");
+  EXPECT_THAT(arguments->All("--shape"), ElementsAre("x=1", "y=2"));
+  EXPECT_TRUE(arguments->Has("--json"));
+  EXPECT_THAT(arguments->positionals(), ElementsAre("m.onnx", "-z"));
+}
+
+TEST_F(ArgumentsTest, ExplainsMistakes) {
+  EXPECT_THAT(RemedyOf(Parse({"--shap", "x"}).status()), HasSubstr("--shape"));
+  EXPECT_THAT(Parse({"--out"}).status().message(), HasSubstr("needs a value"));
+  EXPECT_THAT(Parse({"--json=1"}).status().message(), HasSubstr("takes no value"));
+  EXPECT_THAT(Parse({"-o", "a", "-o", "b"}).status().message(), HasSubstr("twice"));
+}
+
+TEST(ErrorTest, InnermostRemedyWins) {
+  absl::Status status =
+      WithRemedy(WithContext(WithRemedy(absl::NotFoundError("no file"), "inner"), "reading"), "outer");
+  EXPECT_EQ(status.message(), "reading: no file");
+  EXPECT_EQ(RemedyOf(status), "inner");
+  EXPECT_EQ(ExitCodeFor(status), kExitNotFound);
+}
+
+TEST(PreflightTest, NamesEveryNodeWithItsRemedy) {
+  auto report = ParseJson(R"({"unsupported":[
+      {"node":"n1","operator":"NonMaxSuppression","attribute":"","opset":11,"reason":"not supported yet","remedy":"cut it"},
+      {"node":"n2","operator":"Resize","attribute":"mode","opset":13,"reason":"cubic","remedy":"use linear"}]})",
+                          "t");
+  const absl::Status status = CheckPreflight(*report);
+  EXPECT_EQ(ExitCodeFor(status), kExitBadInput);
+  EXPECT_THAT(status.message(), HasSubstr("2 nodes"));
+  EXPECT_THAT(status.message(), HasSubstr("node 'n2' (Resize, opset 13, attribute mode): cubic; use linear"));
+}
+
+TEST(PreflightTest, GivesTheVeryShapeFlag) {
+  auto report = ParseJson(R"({"unsupported":[],"unbound_symbols":["N","W"],
+      "inputs":[{"name":"x","dtype":"f32","shape":["N",3,48,"W"]}]})",
+                          "t");
+  EXPECT_THAT(RemedyOf(CheckPreflight(*report)), HasSubstr("--shape 'x=1,3,48,<W>'"));
+  EXPECT_TRUE(CheckPreflight(*ParseJson("{}", "t")).ok());
+}
+
+v1::Job SampleJob() {
+  v1::Job job;
+  job.set_state(v1::JOB_STATE_RUNNING);
+  v1::JobProgress& progress = *job.mutable_progress();
+  progress.set_phase("tuning");
+  progress.set_trials_done(12);
+  progress.set_trials_budget(64);
+  progress.set_seconds_spent(70);
+  progress.set_seconds_budget(300);
+  progress.set_eta_seconds(230);
+  progress.set_predicted_seconds(8e-3);
+  progress.set_default_predicted_seconds(12e-3);
+  for (int i = 1; i <= 3; ++i) {
+    v1::TaskProgress& task = *progress.add_tasks();
+    task.set_label("conv" + std::to_string(i));
+    task.set_weight(i);
+    task.set_trials(4);
+    task.set_best_seconds(1e-3);
+    task.set_default_seconds(2e-3);
+    task.set_floor_seconds(5e-4);
+  }
+  return job;
+}
+
+TEST(ProgressTest, OneLineSaysItAll) {
+  EXPECT_EQ(
+      ProgressLine(SampleJob()),
+      "tuning     12/64 trials  1m 10s of 5m 00s  predicted 8.00 ms (default 12.0 ms, 1.50x)  ETA 3m 50s");
+}
+
+TEST(ProgressTest, BlockListsTheLargestTasksFirst) {
+  const std::string block = ProgressBlock(SampleJob(), 0, 2);
+  EXPECT_LT(block.find("conv3"), block.find("conv2"));
+  EXPECT_EQ(block.find("conv1"), std::string::npos);
+  EXPECT_THAT(block, HasSubstr("50.0 %"));
+  EXPECT_THAT(block, HasSubstr("... and 1 more tasks"));
+}
+
+TEST(ProgressTest, PipedOutputHasNoControlCodes) {
+  std::stringstream out, err;
+  Console console{out, err};
+  ProgressDisplay display(console);
+  v1::Job job = SampleJob();
+  const absl::Time start = absl::UnixEpoch();
+  display.Update(job, start);
+  display.Update(job, start + absl::Seconds(60));  // nothing new
+  job.mutable_progress()->set_trials_done(13);
+  display.Update(job, start + absl::Seconds(1));  // too soon
+  display.Update(job, start + absl::Seconds(20));
+  const std::string text = err.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+}
+
+constexpr char kReport[] =
+    R"({"model":"net","target":"x86-64-v3","threads":2,"device":{"cpu_name":"CPU"},"trials":64,"seconds":301,
+  "verdict":"faster","default":{"median_seconds":0.012,"p20_seconds":0.0119,"p95_seconds":0.013},
+  "tuned":{"median_seconds":0.008,"p20_seconds":0.0079,"p95_seconds":0.009,"ratio":0.664,"ratio_low":0.66,"ratio_high":0.67},
+  "verified":{"max_error":3.2e-6,"tolerance":1e-4,"inputs":2},
+  "tasks":[{"label":"conv","weight":2,"seconds":0.004,"share":0.5,"default_seconds":0.006,"floor_seconds":0.003,"roofline_fraction":0.75,"trials":32}]})";
+
+TEST(ReportTest, ShowsBothTimesTheVerdictAndTheTasks) {
+  const std::string text = ReportText(*ParseJson(kReport, "report"), nullptr, 0);
+  EXPECT_THAT(text, HasSubstr("net for x86-64-v3, threads 2, on CPU  (64 trials, 5m 01s)"));
+  EXPECT_THAT(text, HasSubstr("0.664 (0.660 to 0.670)"));
+  EXPECT_THAT(text, HasSubstr("verdict: faster, 1.51x the default's speed"));
+  EXPECT_THAT(text, HasSubstr("75.0 %"));
+}
+
+TEST(ReportTest, EmptyReportIsNoCrash) {
+  EXPECT_THAT(ReportText(Json::object(), nullptr, 80), HasSubstr("verdict: -"));
+}
+
+TEST(BenchTest, MedianIntervalByOrderStatistics) {
+  std::vector<double> ratios;
+  for (int i = 1; i <= 15; ++i) ratios.push_back(i);
+  const RatioInterval interval = MedianInterval(ratios);
+  EXPECT_EQ(interval.median, 8);
+  EXPECT_EQ(interval.low, 4);  // binomial(15, 1/2): 4th smallest and largest
+  EXPECT_EQ(interval.high, 12);
+  EXPECT_EQ(MedianInterval({2}).low, 2);
+}
+
+TEST(RecordTextTest, CsvQuotesWhatItMust) {
+  v1::TuningRecord record;
+  record.set_trace("a,\"b\"");
+  record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
+  const std::string line = CsvLine(record);
+  EXPECT_THAT(line, HasSubstr(",\"a,\"\"b\"\"\"\n"));
+  EXPECT_THAT(line, HasSubstr(",ok,"));
+  const std::string titles = CsvTitles();
+  EXPECT_EQ(std::count(titles.begin(), titles.end(), ','), 25);
+}
+
+}  // namespace
+}  // namespace hone
