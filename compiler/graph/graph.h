@@ -28,11 +28,16 @@ struct ConstantData {
   DType dtype = DType::kF32;
   std::vector<int64_t> dims;
   std::shared_ptr<const void> owner;
-  const uint8_t* data = nullptr;
+  const uint8_t* data = nullptr;   // null: known by dtype and shape only
   size_t size = 0;
 };
 using ConstantRef = std::shared_ptr<const ConstantData>;
 ConstantRef MakeConstant(DType dtype, std::vector<int64_t> dims, std::vector<uint8_t> bytes);
+
+// Up to 8 equal elements: such constants are part of a program's text (bounds of a clip, an epsilon, a scale). Others are
+// known by dtype and shape: a bias of 8 channels is an operand, not code.
+constexpr int64_t kMaxElementsByValue = 8;
+bool IsWrittenByValue(const ConstantData& constant);
 
 // SSA: written by one node, or an input, or a constant.
 struct Tensor {
@@ -61,6 +66,7 @@ class Graph {
   absl::StatusOr<std::vector<TensorId>> AddNode(std::string_view op, std::vector<TensorId> inputs, AttrMap attrs,
                                                 std::string name);
   SymbolRef AddSymbol(SymbolRef symbol);     // unique by name: returns the one already there
+  void ClearSymbols() { symbols_.clear(); }
   void SetOutputs(std::vector<TensorId> outputs) { outputs_ = std::move(outputs); }
 
   const Tensor& tensor(TensorId id) const { return tensors_[id.index]; }
@@ -78,7 +84,7 @@ class Graph {
   void Compact();                                 // drops unreachable nodes and tensors, renumbers, keeps order topological
   absl::Status Verify() const;                    // Internal, naming the node
   std::string ToString() const;
-  // Constants come back without bytes (zeros) unless written by value (<= 8 elements).
+  // Constants come back without bytes (data is null) unless written by value.
   static absl::StatusOr<Graph> Parse(std::string_view text);
 
  private:

@@ -14,7 +14,7 @@ namespace hone {
 enum class AlgorithmPolicy { kFast, kExact };   // kExact forbids what changes rounding beyond summation order
 
 // The unit of tuning: a fused subgraph with fixed boundary layouts, compiled to one function. Constants are present by
-// dtype and shape only (by value up to 8 elements), so tasks with equal keys share measurements and code.
+// dtype and shape only (IsWrittenByValue() ones by value), so tasks with equal keys share measurements and code.
 struct Task {
   Graph graph;                  // inputs = task inputs; constants = task constants, in order of tensor id
   Target target;
