@@ -14,6 +14,7 @@
 #include "compiler/module/pack_constants.h"
 #include "compiler/module/package.h"
 #include "compiler/module/required_features.h"
+#include "compiler/module/shared_library.h"
 #include "compiler/plan/build_plan.h"
 #include "compiler/runtime/content_digest.h"
 
@@ -24,16 +25,14 @@ namespace {
 constexpr uint64_t kPageBytes = 4096;
 
 // An object with the packed constants under a hidden symbol.
-absl::StatusOr<std::string> ConstantsObject(const CutGraph& cut, const Plan& plan, const ModuleOptions& options,
-                                            const std::string& symbol) {
-  absl::StatusOr<ElfObject> object = ElfObject::Create(options.target.row->triple);
+absl::StatusOr<std::string> ConstantsObject(const std::string& triple, const std::string& symbol,
+                                            std::string_view packed) {
+  absl::StatusOr<ElfObject> object = ElfObject::Create(triple);
   if (!object.ok()) return object.status();
-  const auto bytes = static_cast<uint64_t>(plan.constant_bytes);
-  const ElfObject::Section section = object->AddSpace(".rodata.hone_constants", kPageBytes, bytes);
-  object->Define(symbol, section, 0, bytes);
+  const ElfObject::Section section = object->AddSpace(".rodata.hone_constants", kPageBytes, packed.size());
+  object->Define(symbol, section, 0, packed.size());
   std::string file = object->Write();
-  auto* packed = reinterpret_cast<uint8_t*>(file.data() + object->SectionOffset(section));
-  if (absl::Status status = PackConstants(plan, cut.graph, options.threads, packed); !status.ok()) return status;
+  packed.copy(file.data() + object->SectionOffset(section), packed.size());
   return file;
 }
 
@@ -57,15 +56,41 @@ absl::StatusOr<std::vector<ObjectRef>> CodeObjects(const std::vector<CompiledTas
   return objects;
 }
 
-absl::StatusOr<std::string> StaticLibrary(const std::vector<ObjectRef>& code, const ObjectRef& constants,
-                                          const std::string& name, const std::string& entry) {
+// `packed`: the constants; empty if they are not in the module.
+absl::StatusOr<std::string> StaticLibrary(const std::vector<ObjectRef>& code, const ModuleTables& tables,
+                                          std::string_view packed, const std::string& name, const std::string& entry) {
   absl::StatusOr<std::string> joined = LinkRelocatable(code);
   if (!joined.ok()) return joined.status();
   absl::StatusOr<std::string> closed = LocaliseAllBut(*joined, {entry});
   if (!closed.ok()) return closed.status();
-  std::vector<ArchiveMember> members = {{name + ".o", &*closed}};
-  if (constants != nullptr) members.push_back({name + "_constants.o", constants.get()});
+  const std::string code_name = name + ".o", constants_name = name + "_constants.o";
+  std::vector<ArchiveMember> members = {{code_name, &*closed}};
+  absl::StatusOr<std::string> constants;
+  if (!packed.empty()) {
+    constants = ConstantsObject(tables.triple, tables.constants_symbol, packed);
+    if (!constants.ok()) return constants.status();
+    members.push_back({constants_name, &*constants});
+  }
   return WriteArchive(members);
+}
+
+// Links the code and packs the constants straight into the file.
+absl::StatusOr<SharedLibrary> LinkLibrary(std::vector<ObjectRef> objects, const CutGraph& cut, const Plan& plan,
+                                          const ModuleTables& tables, const std::string& entry) {
+  if (!tables.constants_symbol.empty()) {
+    absl::StatusOr<std::string> place = PlaceOfConstants(tables.triple, tables.constants_symbol);
+    if (!place.ok()) return place.status();
+    objects.push_back(std::make_shared<const std::string>(*std::move(place)));
+  }
+  absl::StatusOr<std::string> linked = LinkShared(objects, {entry, "hone_module"});
+  if (!linked.ok()) return linked.status();
+  if (tables.constants_symbol.empty()) return SharedLibrary{*std::move(linked), 0};
+  const auto bytes = static_cast<uint64_t>(plan.constant_bytes);
+  absl::StatusOr<SharedLibrary> library = AppendConstants(*std::move(linked), bytes);
+  if (!library.ok()) return library.status();
+  auto* packed = reinterpret_cast<uint8_t*>(library->file.data() + library->constants_offset);
+  if (absl::Status status = PackConstants(plan, cut.graph, tables.threads, packed); !status.ok()) return status;
+  return library;
 }
 
 }  // namespace
@@ -77,28 +102,23 @@ absl::StatusOr<ModuleFiles> BuildModule(const CutGraph& cut, const std::vector<C
   absl::StatusOr<uint64_t> features = RequiredCpuFeatures(options.target);
   if (!features.ok()) return features.status();
   const std::string name = ModuleIdentifier(options.name), entry = name + "_hone_module";
-  const std::string constants_symbol = name + "_hone_constants";
   const bool sidecar = plan->constant_bytes > options.sidecar_threshold;
+  const bool embedded = plan->constant_bytes > 0 && !sidecar;
 
   ModuleFiles files;
-  ObjectRef constants;
   ModuleTables tables = {.plan = &*plan,
                          .graph = &cut.graph,
                          .tasks = &tasks,
                          .triple = std::string(options.target.row->triple),
                          .threads = options.threads,
-                         .cpu_features = *features | options.additional_cpu_features};
+                         .cpu_features = *features | options.additional_cpu_features,
+                         .constants_symbol = embedded ? name + "_hone_constants" : ""};
   if (sidecar) {
     std::string& bytes = files[name + ".bin"];
     bytes.resize(plan->constant_bytes);
     absl::Status packed = PackConstants(*plan, cut.graph, options.threads, reinterpret_cast<uint8_t*>(bytes.data()));
     if (!packed.ok()) return packed;
     tables.sidecar_digest = HoneContentDigest(bytes.data(), bytes.size());
-  } else if (plan->constant_bytes > 0) {
-    absl::StatusOr<std::string> object = ConstantsObject(cut, *plan, options, constants_symbol);
-    if (!object.ok()) return object.status();
-    constants = std::make_shared<const std::string>(*std::move(object));
-    tables.constants_symbol = constants_symbol;
   }
   tables.describe = DescribeModule({.cut = &cut,
                                     .plan = &*plan,
@@ -109,14 +129,13 @@ absl::StatusOr<ModuleFiles> BuildModule(const CutGraph& cut, const std::vector<C
 
   absl::StatusOr<std::vector<ObjectRef>> code = CodeObjects(tasks, tables, entry);
   if (!code.ok()) return code.status();
-  absl::StatusOr<std::string> static_library = StaticLibrary(*code, constants, name, entry);
+  absl::StatusOr<SharedLibrary> shared = LinkLibrary(*code, cut, *plan, tables, entry);
+  if (!shared.ok()) return shared.status();
+  const auto packed = embedded ? std::string_view(shared->file).substr(shared->constants_offset) : std::string_view();
+  absl::StatusOr<std::string> static_library = StaticLibrary(*code, tables, packed, name, entry);
   if (!static_library.ok()) return static_library.status();
   files[name + ".a"] = *std::move(static_library);
-  std::vector<ObjectRef> objects = *std::move(code);
-  if (constants != nullptr) objects.push_back(std::move(constants));
-  absl::StatusOr<std::string> shared = LinkShared(objects, {entry, "hone_module"});
-  if (!shared.ok()) return shared.status();
-  files[name + ".so"] = *std::move(shared);
+  files[name + ".so"] = std::move(shared->file);
   files.merge(PackageFiles(cut.graph, options, tables.describe, sidecar));
   return files;
 }

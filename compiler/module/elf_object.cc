@@ -57,12 +57,17 @@ absl::StatusOr<ElfObject> ElfObject::Create(std::string_view triple) {
 }
 
 ElfObject::Section ElfObject::AddSpace(std::string name, uint64_t alignment, uint64_t bytes) {
-  sections_.push_back({std::move(name), SHF_ALLOC, alignment, "", bytes, 0});
+  sections_.push_back({std::move(name), SHT_PROGBITS, SHF_ALLOC, alignment, "", bytes, 0});
+  return {static_cast<int>(sections_.size()) - 1};
+}
+
+ElfObject::Section ElfObject::AddNote(std::string name, std::string bytes) {
+  sections_.push_back({std::move(name), SHT_NOTE, SHF_ALLOC, 4, std::move(bytes), 0, 0});
   return {static_cast<int>(sections_.size()) - 1};
 }
 
 ElfObject::Section ElfObject::AddRelocatedData(std::string name, uint64_t alignment, std::string bytes) {
-  sections_.push_back({std::move(name), SHF_ALLOC | SHF_WRITE, alignment, std::move(bytes), 0, 0});
+  sections_.push_back({std::move(name), SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, alignment, std::move(bytes), 0, 0});
   return {static_cast<int>(sections_.size()) - 1};
 }
 
@@ -128,7 +133,7 @@ std::string ElfObject::Write() {
     PadTo(&file, s.alignment);
     Elf64_Shdr header{};
     header.sh_name = AddName(&section_names, s.name);
-    header.sh_type = SHT_PROGBITS;
+    header.sh_type = s.type;
     header.sh_flags = s.flags;
     header.sh_addralign = s.alignment;
     header.sh_offset = s.file_offset = file.size();

@@ -21,6 +21,8 @@ class ElfObject {
 
   // A read-only section. `bytes` zero bytes; fill them in the written file, at SectionOffset.
   Section AddSpace(std::string name, uint64_t alignment, uint64_t bytes);
+  // Read-only bytes of type SHT_NOTE: a linker gives them a program header of their own.
+  Section AddNote(std::string name, std::string bytes);
   // A section whose addresses the loader fills in, read-only afterwards.
   Section AddRelocatedData(std::string name, uint64_t alignment, std::string bytes);
   // A hidden symbol.
@@ -36,6 +38,7 @@ class ElfObject {
  private:
   struct SectionData {
     std::string name;
+    uint32_t type = 0;
     uint64_t flags = 0, alignment = 1;
     std::string bytes;
     uint64_t space = 0;          // instead of bytes

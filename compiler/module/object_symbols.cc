@@ -57,6 +57,9 @@ absl::StatusOr<std::string> WriteArchive(const std::vector<ArchiveMember>& membe
     files.emplace_back(llvm::MemoryBufferRef(*member.bytes, member.name));
   }
   std::string archive;
+  size_t bytes = 65536;
+  for (const ArchiveMember& member : members) bytes += member.bytes->size();
+  archive.reserve(bytes);   // members may be hundreds of megabytes
   llvm::raw_string_ostream stream(archive);
   if (llvm::Error error =
           llvm::writeArchiveToStream(stream, files, llvm::SymtabWritingMode::NormalSymtab,
