@@ -28,34 +28,58 @@ enum {
 typedef struct HoneSession HoneSession;
 
 typedef struct HoneOptions {    /* zero = default */
-  uint32_t struct_size, threads; /* threads 0 = all cores of the affinity mask */
-  char* error;
-  size_t error_size;            /* why open failed */
-  void* (*allocate)(void* allocator, size_t bytes, size_t alignment);
+  uint32_t struct_size;         /* sizeof(HoneOptions); 0 means this version's */
+  uint32_t threads;             /* 0 = all cores of the affinity mask */
+  char* error;                  /* why open failed; a note if there are fewer threads than asked for */
+  size_t error_size;
+  void* (*allocate)(void* allocator, size_t bytes, size_t alignment);   /* with release; default: mmap */
   void (*release)(void* allocator, void* memory);
   void* allocator;
   void (*parallel_for)(void* pool, int n, void (*body)(void*, int), void* context);
   void* pool;                   /* replaces the module's own pool */
-  const char* data_path;        /* sidecar with the constants; required if and only if describe() says so */
+  const char* data_path;        /* sidecar with the constants; required if and only if describe() says so ("data") */
 } HoneOptions;
 
+/* Functions return HONE_OK or one of the codes above. Sessions are independent; they share one pool of threads, and a
+ * run that finds it busy proceeds on its caller alone. One session runs one inference at a time.
+ *
+ * Tensors are on the CPU, of any alignment (64 bytes saves a copy), compact: strides NULL or row-major. Outputs overlap
+ * nothing. Denormal numbers are taken as zero; the caller's floating-point mode is restored.
+ *
+ * After fork() a child may go on with its parent's sessions, single-threaded. */
 typedef struct HoneModuleV1 {
   uint32_t abi_version, struct_size;
+  /* JSON: the model's digest, inputs and outputs, target, how each part was scheduled. Lives as long as the module. */
   const char* (*describe)(void);
+  /* Options may be NULL. HONE_UNSUPPORTED on a CPU that lacks a needed feature: nothing has been run then. */
   int (*open)(const HoneOptions*, HoneSession**);
+  /* Writes type, device and shape (an upper bound where it depends on values) of each output for inputs of these
+   * shapes. All data may be NULL; shape arrays have the rank that describe() states. */
   int (*output_bounds)(HoneSession*, const DLTensor* in, int32_t n_in, DLTensor* out, int32_t n_out);
+  /* The caller allocates the outputs; their shapes state the room there is (HONE_SHAPE if too small) and become those
+   * of the results. HONE_BUSY while another run of this session is under way. Allocates nothing. */
   int (*run)(HoneSession*, const DLTensor* in, int32_t n_in, DLTensor* out, int32_t n_out);
+  /* What went wrong in the session's last call but for HONE_BUSY; "" if nothing. Not during a run. */
   const char* (*error)(HoneSession*);
+  /* Ends the session (NULL is fine), not during a run; the last one of a module ends its threads. */
   void (*close)(HoneSession*);
 } HoneModuleV1;
 
 /* Thin wrappers, so that callers need not spell the table. */
+static inline const char* HoneDescribe(const HoneModuleV1* module) { return module->describe(); }
 static inline int HoneOpen(const HoneModuleV1* module, const HoneOptions* options, HoneSession** session) {
   return module->open(options, session);
+}
+static inline int HoneOutputBounds(const HoneModuleV1* module, HoneSession* session, const DLTensor* in, int32_t n_in,
+                                   DLTensor* out, int32_t n_out) {
+  return module->output_bounds(session, in, n_in, out, n_out);
 }
 static inline int HoneRun(const HoneModuleV1* module, HoneSession* session, const DLTensor* in, int32_t n_in,
                           DLTensor* out, int32_t n_out) {
   return module->run(session, in, n_in, out, n_out);
+}
+static inline const char* HoneError(const HoneModuleV1* module, HoneSession* session) {
+  return module->error(session);
 }
 static inline void HoneClose(const HoneModuleV1* module, HoneSession* session) { module->close(session); }
 

@@ -167,7 +167,7 @@ int main(int argc, char** argv) {
   double first = 0;
   for (int i = -1; i < arguments.runs; ++i) {   /* run -1 warms up */
     const double before = Now();
-    if (HoneRun(module, session, in, kInputs, out, kOutputs) != HONE_OK) Fail("run", module->error(session));
+    if (HoneRun(module, session, in, kInputs, out, kOutputs) != HONE_OK) Fail("run", HoneError(module, session));
     if (i < 0) first = Now() - before;
     else times[i] = Now() - before;
   }

@@ -71,6 +71,35 @@ TEST_F(BuildModuleTest, RunsInAStrangersProgramAndAllocatesNothing) {
   }
 }
 
+TEST_F(BuildModuleTest, SurvivesBeingStripped) {
+  const Folder folder(*files_);
+  Run("strip " + folder / "tiny.so");
+  Run("cc -O1 -Icompiler/runtime -o " + folder / "host tests/compiler/module/module_host.c -ldl -pthread");
+  EXPECT_THAT(Run(folder / "host " + folder / "tiny.so"), HasSubstr("ok, 2 threads"));
+}
+
+TEST_F(BuildModuleTest, WithoutThreadsOfTheProgramItRunsAloneAndSaysSo) {
+  // A static program without libpthread's symbols: musl's libc.a brings pthread_create only if somebody needs it.
+  if (!HasProgram("musl-gcc")) GTEST_SKIP() << "musl-gcc is not installed (deploy/packages.txt)";
+  const Folder folder(*files_);
+  folder.Write("alone.c", R"(
+#include <stdio.h>
+#include "tiny.h"
+int main(void) {
+  char note[200] = "";
+  HoneOptions options = {0};
+  options.threads = 2;
+  options.error = note;
+  options.error_size = sizeof note;
+  HoneSession* session;
+  const int code = HoneOpen(tiny_hone_module(), &options, &session);
+  printf("%d %s\n", code, note);
+  HoneClose(tiny_hone_module(), session);
+})");
+  Run("cd " + folder.path() + " && musl-gcc -static -o alone alone.c tiny.a");
+  EXPECT_THAT(Run(folder / "alone"), ::testing::StartsWith("0 note: runs with fewer threads than asked for"));
+}
+
 TEST_F(BuildModuleTest, RunsUnderMusl) {
   if (!HasProgram("musl-gcc")) GTEST_SKIP() << "musl-gcc is not installed (deploy/packages.txt)";
   const Folder folder(*files_);

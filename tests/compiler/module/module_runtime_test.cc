@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cfenv>
 #include <cstdlib>
 #include <cstring>
@@ -311,6 +312,36 @@ TEST_F(ModuleRuntimeTest, ARunThatFindsThePoolBusyProceedsAlone) {
   EXPECT_EQ(call.state[kThreads], 2);
   module_->close(first);
   module_->close(second);
+}
+
+// Sessions that come, run and go on several threads at once, while the pool grows, is fought for, and ends.
+TEST_F(ModuleRuntimeTest, SessionsOfManyThreadsComeAndGo) {
+  const int before = CountThreads();
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong = 0;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 60; ++round) {
+        HoneSession* session = nullptr;
+        HoneOptions options = {};
+        options.threads = static_cast<uint32_t>(1 + (t + round) % 4);
+        if (module_->open(&options, &session) != HONE_OK) {
+          ++wrong;
+          continue;
+        }
+        for (int i = 0; i < 5; ++i) {
+          TinyCall call;
+          const bool ran = call.Run(module_.table(), session) == HONE_OK;
+          wrong += !ran || call.Y() != TinyCall::Expected() || call.state[kBodies] != 6 ||
+                   call.state[kThreads] > static_cast<int>(options.threads);
+        }
+        module_->close(session);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(CountThreads(), before);
 }
 
 TEST_F(ModuleRuntimeTest, AForkedChildRunsSingleThreaded) {
