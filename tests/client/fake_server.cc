@@ -298,13 +298,15 @@ struct FakeServer::Services {
   FakeRecordService records{guard};
 };
 
-FakeServer::FakeServer(const std::string& token) : token_(token), certificate_(MakeTestCertificate()) {
+FakeServer::FakeServer(const std::string& token, const std::string& listen)
+    : token_(token), certificate_(MakeTestCertificate()) {
   services_ = std::make_unique<Services>(state_, token);
   grpc::SslServerCredentialsOptions ssl;
   ssl.pem_key_cert_pairs.push_back({certificate_.key_pem, certificate_.certificate_pem});
   grpc::ServerBuilder builder;
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::SslServerCredentials(ssl), &port);
+  builder.AddListeningPort(listen, grpc::SslServerCredentials(ssl), &port);
   for (grpc::Service* service : std::initializer_list<grpc::Service*>{
            &services_->server, &services_->blobs, &services_->models, &services_->jobs, &services_->modules,
            &services_->workers, &services_->records}) {
@@ -314,6 +316,8 @@ FakeServer::FakeServer(const std::string& token) : token_(token), certificate_(M
   address_ = "127.0.0.1:" + std::to_string(port);
 }
 
-FakeServer::~FakeServer() { server_->Shutdown(); }
+FakeServer::~FakeServer() {
+  if (server_ != nullptr) server_->Shutdown();
+}
 
 }  // namespace hone

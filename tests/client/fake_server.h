@@ -44,11 +44,12 @@ struct FakeState {
 // A Hone server in this process over real TLS on a free loopback port; answers from FakeState.
 class FakeServer {
  public:
-  explicit FakeServer(const std::string& token = "secret");
+  explicit FakeServer(const std::string& token = "secret", const std::string& listen = "127.0.0.1:0");
   ~FakeServer();
 
   FakeState& state() { return state_; }
   Endpoint endpoint() const { return {address_, certificate_.certificate_pem, token_}; }
+  bool listening() const { return server_ != nullptr; }
   const std::string& address() const { return address_; }
   const TestCertificate& certificate() const { return certificate_; }
 

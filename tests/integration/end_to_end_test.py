@@ -1,0 +1,205 @@
+"""From the command line through server, job and worker to a module that agrees with ONNX Runtime.
+
+    end_to_end_test.py BIN_FOLDER CASE      CASE: small | classifier | recogniser | kill_server | kill_job | kill_worker | bad_input
+"""
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from hone_service import Hone, kill_9
+from networks import assert_module_agrees, conv_relu_gap_gemm
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def ocr_model(name):
+    folder = subprocess.run([f"{REPOSITORY}/deploy/fetch-models"], check=True, capture_output=True, text=True).stdout
+    return os.path.join(folder.strip(), name)
+
+
+def optimize(hone, model, *options, name="out"):
+    out = os.path.join(hone.folder, name)
+    answer = hone.json("optimize", model, "-o", out, *options)
+    report = answer["report"]
+    assert report["verdict"] in ("faster", "no gain"), report
+    for kind in ("default", "tuned"):
+        assert report[kind]["median_seconds"] > 0, report
+    return out, answer
+
+
+def small(hone):
+    """Landing 1: a small static network, eight random trials."""
+    model = os.path.join(hone.folder, "small.onnx")
+    conv_relu_gap_gemm(model)
+    out, answer = optimize(hone, model, "--trials", 8, "--strategy", "random", "--threads", 1)
+    assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
+    for threads in (1, 2):
+        for seed in range(3):
+            x = np.random.default_rng(seed).normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
+            assert_module_agrees(out, model, {"x": x}, threads)
+    records = hone.records(answer["job"]["name"])
+    assert len(records) == 8, len(records)
+    assert {"ok"} <= set(hone_status(r) for r in records), records
+    assert hone.json("bench", out, "--rounds", 3)["agrees"]
+    hone.run("module", "download", answer["job"]["name"], "-o", os.path.join(hone.folder, "again"))
+    assert "small" in hone.run("job", "list").stdout
+    assert hone.json("up")["started"] is False
+
+
+def hone_status(record):
+    return record["measurement"]["outcome"].removeprefix("OUTCOME_").lower()
+
+
+def classifier(hone):
+    """Landing 2: PP-OCRv4's angle classifier."""
+    model = ocr_model("ch_ppocr_mobile_v2.0_cls_infer.onnx")
+    open_shape = hone.run("optimize", model, check=False)
+    assert open_shape.returncode == 3 and "--shape" in open_shape.stderr, open_shape.stderr
+    out, answer = optimize(hone, model, "--shape", "x=1,3,48,192", "--trials", 24, "--threads", 1)
+    assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
+    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 48, 192)).astype(np.float32)
+    for threads in (1, 2):
+        assert_module_agrees(out, model, {"x": x}, threads)
+
+
+def recogniser(hone):
+    """The quickstart's model, read by its decoder."""
+    model = ocr_model("ch_PP-OCRv4_rec_infer.onnx")
+    out, answer = optimize(hone, model, "--shape", "x=1,3,48,320", "--trials", 16)
+    assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
+    text = subprocess.run([sys.executable, f"{REPOSITORY}/deploy/read_text.py", out, model, "Hone reads 2026"], check=True,
+                          capture_output=True, text=True).stdout
+    assert "read      Hone reads 2026" in text, text
+
+
+def survives(hone, kill, restarts_child):
+    """Kills one part while a job tunes: it goes on, every trial is counted once, the budget is kept exactly."""
+    trials = 48
+    model = os.path.join(hone.folder, "small.onnx")
+    conv_relu_gap_gemm(model)
+    job = hone.json("optimize", model, "--trials", trials, "--strategy", "random", "--threads", 1, "--detach")["job"]["name"]
+    before = hone.wait_for_job(job, lambda j: 0 < j["progress"]["trials_done"], "a first trial")
+    done = {r["name"]: r for r in hone.records(job)}
+    kill(hone)
+    after = hone.wait_for_job(job, lambda j: j["state"] == "JOB_STATE_SUCCEEDED", "the end of the job", timeout=300)
+    records = hone.records(job)
+    assert before["progress"]["trials_done"] < trials, "the kill came too late to prove anything"
+    assert after["progress"]["trials_done"] == trials, after["progress"]
+    ids = [r["trial_id"] for r in records]
+    assert len(ids) == len(set(ids)) == trials, (len(ids), len(set(ids)))
+    kept = {r["name"]: r for r in records}
+    for name, record in done.items():   # what was acknowledged is still there, word for word
+        assert kept[name] == record, (kept[name], record)
+    assert after["child_restarts"] >= (1 if restarts_child else 0), after
+    out = os.path.join(hone.folder, "out")
+    hone.run("module", "download", job, "-o", out)
+    x = np.random.default_rng(0).normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
+    assert_module_agrees(out, model, {"x": x}, 1)
+
+
+def kill_server(hone):
+    def kill(hone):
+        kill_9(hone.state["server_pid"])
+        assert hone.up()["started"]
+    survives(hone, kill, restarts_child=False)
+
+
+def kill_job(hone):
+    def kill(hone):
+        children = hone.job_children()
+        assert children, "no hone-job child runs"
+        for pid in children:
+            kill_9(pid)
+    survives(hone, kill, restarts_child=True)
+
+
+def kill_worker(hone):
+    def kill(hone):
+        kill_9(hone.state["worker_pid"])
+        assert hone.up()["started"]
+    survives(hone, kill, restarts_child=False)
+
+
+def bad_input(hone):
+    """Each gives a clear error and the right exit code, and the server serves on."""
+    import onnx
+    good = os.path.join(hone.folder, "good.onnx")
+    conv_relu_gap_gemm(good)
+    whole = open(good, "rb").read()
+
+    def write(name, data):
+        path = os.path.join(hone.folder, name)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def changed(name, change):
+        model = onnx.load(good)
+        change(model)
+        return write(name, model.SerializeToString())
+
+    def cycle(model):
+        model.graph.node[0].input[0] = "r"
+
+    def unknown_dtype(model):
+        model.graph.input[0].type.tensor_type.elem_type = 99
+
+    def wrong_shape(model):
+        model.graph.initializer[0].dims[1] = 5
+
+    def unknown_operator(model):
+        model.graph.node[1].op_type = "NoSuchOperator"
+
+    def path_name(model):
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="../../etc/passwd")
+
+    cases = [("truncated", write("truncated.onnx", whole[:-7])),
+             ("flipped", write("flipped.onnx", whole[:20] + bytes(b ^ 0xFF for b in whole[20:60]) + whole[60:])),
+             ("text", write("text.onnx", b"this is not a model")),
+             ("huge header", write("huge.onnx", b"\x3a\x10\x2a\x0e\x4a\x80\xc8\xaf\xa0\x25" + b"12345678")),
+             ("cycle", changed("cycle.onnx", cycle)), ("unknown dtype", changed("dtype.onnx", unknown_dtype)),
+             ("wrong shape", changed("shape.onnx", wrong_shape)), ("path-like name", changed("path.onnx", path_name)),
+             ("unknown operator", changed("operator.onnx", unknown_operator))]
+    for what, path in cases:
+        answer = hone.run("optimize", path, "--trials", 1, check=False)
+        assert answer.returncode == 3, (what, answer.returncode, answer.stderr)
+        assert "error: " in answer.stderr, what
+    assert "NoSuchOperator" in hone.run("inspect", cases[-1][1], check=False).stderr
+    answer = hone.run("optimize", good, "--shape", "x=1,4,32,32", check=False)
+    assert answer.returncode == 3, answer.stderr
+    assert hone.json("inspect", good)["nodes"] == 5
+    assert hone.json("job", "list")["jobs"] == []   # none of them was queued
+    with open(hone.state["ca"]) as ca:
+        certificate = ca.read()
+    remote = {"HONE_SERVER": hone.state["server"], "HONE_CA": hone.state["ca"]}
+    for environment, code in ((remote, 5), ({**remote, "HONE_TOKEN": "guess"}, 5)):
+        result = subprocess.run([hone.program, "job", "list"], env={**hone.environment, **environment}, capture_output=True, text=True)
+        assert result.returncode == code and "remedy" in result.stderr, result.stderr
+    other = write("other.pem", make_certificate())
+    assert certificate.encode() != open(other, "rb").read()
+    result = subprocess.run([hone.program, "job", "list"], capture_output=True, text=True,
+                            env={**hone.environment, **remote, "HONE_CA": other, "HONE_TOKEN": "guess"})
+    assert result.returncode == 4 and "pinned" in result.stderr, result.stderr
+
+
+def make_certificate():
+    return subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-keyout", "/dev/null", "-subj", "/CN=other", "-days", "1"], check=True, capture_output=True).stdout
+
+
+CASES = {f.__name__: f for f in (small, classifier, recogniser, kill_server, kill_job, kill_worker, bad_input)}
+
+
+def main():
+    with Hone(sys.argv[1]) as hone:
+        CASES[sys.argv[2]](hone)
+    print("passed")
+
+
+if __name__ == "__main__":
+    main()
