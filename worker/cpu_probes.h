@@ -20,7 +20,7 @@ const CpuProbe& BestCpuProbe();          // the most capable that runs here
 double MeasureGflops(const CpuProbe& probe, double seconds);            // best of several windows
 // Reads a buffer of `bytes` again and again for `seconds`; best pass, in GB/s (1e9).
 double MeasureReadGbps(uint64_t bytes, double seconds);
-// One parallel region of `threads` threads with nothing in it, in microseconds; 0 for one thread.
+// What one parallel region of `threads` threads costs beside the work, in microseconds; 0 for one thread.
 double MeasureForkJoinUs(int threads, double seconds);
 
 }  // namespace hone

@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "proto/values/host_lock.h"
 #include "worker/cpu_probes.h"
 
 namespace hone {
@@ -123,6 +125,13 @@ Calibration Calibrate(const Device& device) {
   calibration.dram_read_gbps = MeasureReadGbps(std::clamp<uint64_t>(4 * l3, 64 << 20, 256 << 20), 0.1);
   calibration.fork_join_us = MeasureForkJoinUs(static_cast<int>(device.cores), 0.02);
   return calibration;
+}
+
+absl::StatusOr<Calibration> CalibrateAlone(const Device& device, const std::string& host_lock_path) {
+  absl::StatusOr<HostLock> lock =
+      HostLock::Acquire(HostLock::Mode::kExclusive, absl::Now() + absl::Minutes(1), host_lock_path);
+  if (!lock.ok()) return lock.status();
+  return Calibrate(device);
 }
 
 std::string DeviceToJson(const Device& device) {

@@ -9,6 +9,7 @@
 #include "proto/values/host_lock.h"
 #include "worker/comparison.h"
 #include "worker/cpu_probes.h"
+#include "worker/device_detection.h"
 
 namespace hone {
 namespace {
@@ -117,6 +118,7 @@ struct LeaseExecutor::Batch {
 LeaseExecutor::LeaseExecutor(LeaseExecutorOptions options) : options_(std::move(options)) {}
 
 LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cancellation) {
+  if (lease.kind == LeaseKind::kCalibrate) return ExecuteCalibration(lease);
   LeaseResult result{.lease_id = lease.lease_id};
   const size_t step = kMostEntrants - 1;
   for (size_t begin = 0; begin == 0 || begin < lease.trials.size(); begin += step) {
@@ -145,6 +147,19 @@ LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cance
         result.trials.push_back({entrant.trial->trial_id, std::move(entrant.measurement)});
       }
     }
+  }
+  return result;
+}
+
+LeaseResult LeaseExecutor::ExecuteCalibration(const Lease& lease) {
+  LeaseResult result{.lease_id = lease.lease_id};
+  absl::StatusOr<Calibration> calibration = CalibrateAlone(options_.device, options_.host_lock_path);
+  if (calibration.ok()) {
+    options_.device.calibration = *calibration;
+    result.device = options_.device;
+  } else {
+    result.outcome = Outcome::kInfrastructure;
+    result.message = std::string(calibration.status().message());
   }
   return result;
 }

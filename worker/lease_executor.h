@@ -31,7 +31,7 @@ class LeaseExecutor {
  public:
   explicit LeaseExecutor(LeaseExecutorOptions options);
   LeaseResult Execute(const Lease& lease, const Cancellation& cancellation);
-  void set_device(const Device& device) { options_.device = device; }
+  const Device& device() const { return options_.device; }   // newly calibrated after a kCalibrate lease
 
  private:
   // Expected outputs, per input set, one dense tensor per output.
@@ -39,6 +39,7 @@ class LeaseExecutor {
   struct Entrant;
   struct Batch;   // one lease under way
 
+  LeaseResult ExecuteCalibration(const Lease& lease);
   absl::Status Run(Batch& batch);
   absl::Status PrepareInputs(Batch& batch);
   absl::Status PrepareExpected(Batch& batch);

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "worker/lease.h"
+
+namespace hone {
+
+// Who this worker is to the server: what Enrol gives and every later call shows.
+struct Credentials {
+  std::string worker;   // workers/{id}
+  std::string token;
+};
+
+struct SynchronizeCall {
+  std::optional<Device> device;
+  std::vector<std::string> running_leases;
+  std::vector<std::string> results;   // SerialiseResult's bytes
+  bool accepts_lease = false;
+  absl::Duration wait;                // long poll limit
+};
+
+struct SynchronizeAnswer {
+  struct ReceivedLease {
+    std::string lease_id;
+    absl::StatusOr<Lease> lease;      // what is wrong with it, if it cannot be understood
+  };
+  std::vector<std::string> acknowledged;
+  std::vector<ReceivedLease> leases;
+  std::vector<std::string> abandon;
+};
+
+// The opaque bytes that the worker keeps on disk until they are acknowledged.
+std::string SerialiseResult(const LeaseResult& result);
+
+struct ServerConnectionOptions {
+  std::string address;       // HOST:PORT
+  std::string ca_pem;        // certificates to trust
+  std::string server_name;   // expected in the certificate instead of HOST, if not empty
+};
+
+// All the worker says over gRPC. Errors are canonical: Unavailable and DeadlineExceeded may be tried again. Thread-safe;
+// one Synchronize at a time.
+class ServerConnection {
+ public:
+  explicit ServerConnection(const ServerConnectionOptions& options);
+  ~ServerConnection();
+
+  // request_id: the same for every attempt of one enrolment, so that a lost answer makes no second worker.
+  absl::StatusOr<Credentials> Enrol(const std::string& enrol_token, const std::string& request_id,
+                                    const std::string& display_name, const Device& device);
+  absl::StatusOr<SynchronizeAnswer> Synchronize(const Credentials& credentials, const SynchronizeCall& call);
+  // Ends the Synchronize under way, or else the next one, with Cancelled.
+  void InterruptSynchronize();
+
+  absl::Status Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,
+                        const std::function<absl::Status(std::string_view)>& sink);
+  void CancelDownload();     // the one under way, if any
+
+ private:
+  struct Stubs;
+  std::unique_ptr<Stubs> stubs_;
+};
+
+}  // namespace hone
