@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kResultBytesPerCall = 1 << 20;
 constexpr absl::Duration kStoppingPoll = absl::Milliseconds(500);
+constexpr absl::Duration kBackOffSlice = absl::Milliseconds(100);
 
 // Credentials file: two lines, the worker's name and its token.
 std::string CredentialsPath(const std::string& data_dir) { return data_dir + "/credentials"; }
@@ -267,14 +268,21 @@ bool WorkerSession::MayRetry(const absl::Status& status) {
   }
 }
 
-// Exponential with jitter, so that a fleet does not come back in step. Stop ends the wait.
+// Exponential with jitter, so that a fleet does not come back in step. Stop ends the wait, and so does a connection that
+// comes back.
 void WorkerSession::BackOff() {
   absl::Duration wait = options_.first_backoff * (int64_t{1} << std::min(failures_++, 20));
   wait = std::min(wait, options_.longest_backoff) * std::uniform_real_distribution<double>(0.5, 1)(jitter_);
   std::unique_lock lock(mutex_);
   const bool was_stopping = stopping_.has_value();
-  changed_.wait_for(lock, absl::ToChronoMilliseconds(wait),
-                    [&] { return stopping_.has_value() != was_stopping; });
+  for (const Stopwatch watch; watch.Elapsed() < wait && stopping_.has_value() == was_stopping;) {
+    lock.unlock();
+    const bool was_connected = connection_.IsConnected();
+    const bool connected = was_connected || connection_.AwaitConnected(kBackOffSlice);
+    lock.lock();
+    if (connected && !was_connected) break;
+    if (was_connected) changed_.wait_for(lock, absl::ToChronoMilliseconds(kBackOffSlice));
+  }
   if (stopping_ && cancellation_ && stopping_->Elapsed() > options_.stop_grace) cancellation_->Cancel();
 }
 

@@ -131,6 +131,12 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credential
   return answer;
 }
 
+bool ServerConnection::IsConnected() const { return stubs_->channel->GetState(false) == GRPC_CHANNEL_READY; }
+
+bool ServerConnection::AwaitConnected(absl::Duration limit) {
+  return stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
+}
+
 void ServerConnection::InterruptSynchronize() { stubs_->synchronize.Interrupt(true); }
 
 absl::Status ServerConnection::Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,

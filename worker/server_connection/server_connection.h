@@ -62,6 +62,10 @@ class ServerConnection {
   // Ends the Synchronize under way, or else the next one, with Cancelled.
   void InterruptSynchronize();
 
+  // A channel makes progress towards a connection only while somebody waits in it: back off here, not in a sleep.
+  bool IsConnected() const;
+  bool AwaitConnected(absl::Duration limit);
+
   absl::Status Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,
                         const std::function<absl::Status(std::string_view)>& sink);
   void CancelDownload();     // the one under way, if any
