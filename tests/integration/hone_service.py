@@ -72,6 +72,16 @@ class Hone:
                 pass
         return found
 
+    def wait_for_any_job(self, timeout=60):
+        """The name of the first job there is."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            jobs = self.json("job", "list")["jobs"]
+            if jobs:
+                return jobs[0]["name"]
+            time.sleep(0.1)
+        raise AssertionError("no job was queued")
+
     def wait_for_job(self, job, condition, what, timeout=120):
         """Asks for the job until condition(job) holds."""
         deadline = time.monotonic() + timeout
