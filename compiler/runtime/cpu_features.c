@@ -26,13 +26,16 @@ static uint64_t SavedStates(void) {
 uint64_t HoneCpuFeatures(void) {
   const uint64_t states = SavedStates();
   uint64_t features = 0;
+  uint32_t leaf = 0, subleaf = 0, r[4] = {0, 0, 0, 0};   /* of the row before: in a virtual machine CPUID is slow */
   for (size_t i = 0; i < kFeatureCount; ++i) {
     const Feature* f = &kFeatures[i];
-    uint32_t r[4] = {0, 0, 0, 0};
-    if (!__get_cpuid_count(f->leaf, 0, &r[0], &r[1], &r[2], &r[3])) continue;
-    if (f->subleaf != 0) {   /* sub-leaf 0 of leaf 7 states the last one there is */
-      if (r[0] < f->subleaf) continue;
-      __cpuid_count(f->leaf, f->subleaf, r[0], r[1], r[2], r[3]);
+    if (f->leaf != leaf || f->subleaf != subleaf) {
+      leaf = f->leaf;
+      subleaf = f->subleaf;
+      const int exists = __get_cpuid_count(leaf, 0, &r[0], &r[1], &r[2], &r[3]);
+      const int has_subleaf = exists && r[0] >= subleaf;   /* sub-leaf 0 of leaf 7 states the last one there is */
+      if (has_subleaf && subleaf != 0) __cpuid_count(leaf, subleaf, r[0], r[1], r[2], r[3]);
+      if (!exists || (subleaf != 0 && !has_subleaf)) r[0] = r[1] = r[2] = r[3] = 0;
     }
     if (((r[f->reg] >> f->position) & 1u) && (states & f->state) == f->state) features |= UINT64_C(1) << f->bit;
   }
