@@ -14,7 +14,9 @@ struct Console {
   std::ostream& err;
   bool redraw =
       false;      // `err` is a terminal that shows a live display; else one line per event, no control codes
-  int width = 0;  // columns of the terminal; 0 = unlimited (piped)
+  int width = 0;  // columns of the terminal that `out` is; 0 = unlimited (piped)
+  int err_width = 80;  // columns and lines of the terminal that `err` is, if `redraw`
+  int err_height = 24;
   bool json = false;  // --json: `out` gets JSON only
 
   void PrintJson(const Json& json_value) const;

@@ -9,9 +9,11 @@
 
 namespace {
 
-int TerminalWidth(int fd) {
+// Columns and lines; zeros if it is no terminal, or one that does not know.
+winsize TerminalSize(int fd) {
   winsize size = {};
-  return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+  if (isatty(fd)) ioctl(fd, TIOCGWINSZ, &size);
+  return size;
 }
 
 }  // namespace
@@ -21,7 +23,11 @@ int main(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);  // its log lines repeat our errors less clearly
   const char* term = getenv("TERM");
   hone::Console console{std::cout, std::cerr};
-  console.width = TerminalWidth(STDOUT_FILENO);
+  console.width = TerminalSize(STDOUT_FILENO).ws_col;
+  if (const winsize size = TerminalSize(STDERR_FILENO); size.ws_col > 0 && size.ws_row > 0) {
+    console.err_width = size.ws_col;
+    console.err_height = size.ws_row;
+  }
   console.redraw = isatty(STDERR_FILENO) && term != nullptr && std::string(term) != "dumb";
   return hone::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), console, getenv);
 }

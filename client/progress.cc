@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/table.h"
 #include "client/units.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr absl::Duration kLineEvery = absl::Seconds(10);  // when piped
 constexpr int kTaskRows = 12;
+constexpr int kOtherRows = 5;  // of the screen: progress line, titles, "more tasks", the prompt
 constexpr uint64_t kWorthALine = 1'000'000;
 
 double TaskSeconds(const v1::TaskProgress& task) {
@@ -103,7 +105,10 @@ std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
 
 void ProgressDisplay::Update(const v1::Job& job, absl::Time now) {
   if (console_.json) return;
-  if (console_.redraw) return Redraw(ProgressBlock(job, console_.width, kTaskRows));
+  if (console_.redraw) {
+    const int rows = std::clamp(console_.err_height - kOtherRows, 0, kTaskRows);
+    return Redraw(ProgressBlock(job, console_.err_width, rows));
+  }
   const std::string phase = absl::StrCat(JobStateName(job.state()), "/", job.progress().phase());
   const bool news = phase != phase_;
   const bool more = job.progress().trials_done() != trials_ && now - last_line_ >= kLineEvery;
@@ -115,9 +120,14 @@ void ProgressDisplay::Update(const v1::Job& job, absl::Time now) {
 }
 
 void ProgressDisplay::Redraw(const std::string& block) {
+  // A line that wraps would be two on the screen: every one is cut to the terminal's width.
+  std::string cut;
+  for (absl::string_view line : absl::StrSplit(absl::StripSuffix(block, "\n"), '\n')) {
+    absl::StrAppend(&cut, line.substr(0, console_.err_width - 1), "\n");
+  }
   if (lines_ > 0) console_.err << "\x1b[" << lines_ << "A\x1b[J";  // up, then clear to the end of the screen
-  console_.err << block << std::flush;
-  lines_ = static_cast<int>(std::count(block.begin(), block.end(), '\n'));
+  console_.err << cut << std::flush;
+  lines_ = static_cast<int>(std::count(cut.begin(), cut.end(), '\n'));
 }
 
 void ProgressDisplay::Finish() { lines_ = 0; }

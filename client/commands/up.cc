@@ -26,7 +26,7 @@ absl::StatusOr<int> RunUp(const CommandContext& context) {
                       << "worker  process " << state->worker.pid << "\n";
   if (!state->http.empty()) context.console.out << "health  http://" << state->http << "/healthz\n";
   context.console.out << "token   " << state->token_file << "\n"
-                      << "pin     " << state->certificate << "\n"
+                      << "cert    " << state->certificate << "\n"
                       << (state->started ? "started; stop both with: hone down\n" : "was running already\n");
   return kExitOk;
 }

@@ -183,6 +183,22 @@ TEST(ProgressTest, PipedOutputHasNoControlCodes) {
   EXPECT_EQ(text.find('\x1b'), std::string::npos);
 }
 
+TEST(ProgressTest, ATerminalIsRedrawnInPlaceWithinItsSize) {
+  std::stringstream out, err;
+  Console console{out, err};
+  console.redraw = true;
+  console.err_width = 40;
+  console.err_height = 7;
+  ProgressDisplay display(console);
+  display.Update(SampleJob(), absl::UnixEpoch());
+  const std::string first = err.str();
+  EXPECT_EQ(std::count(first.begin(), first.end(), '\n'), 5);  // progress, titles, two tasks, "more"
+  std::stringstream lines(first);
+  for (std::string line; std::getline(lines, line);) EXPECT_LT(line.size(), 40u) << line;
+  display.Update(SampleJob(), absl::UnixEpoch());
+  EXPECT_THAT(err.str(), HasSubstr("\x1b[5A\x1b[J"));
+}
+
 constexpr char kReport[] =
     R"({"model":"net","target":"x86-64-v3","threads":2,"device":{"cpu_name":"CPU"},"trials":64,"seconds":301,
   "verdict":"faster","default":{"median_seconds":0.012,"p20_seconds":0.0119,"p95_seconds":0.013},
