@@ -29,7 +29,7 @@ Interrupts::Interrupts(std::function<void()> on_interrupt) {
   event_fd = eventfd(0, EFD_CLOEXEC);
   struct sigaction action = {};
   action.sa_handler = Handle;
-  action.sa_flags = SA_RESTART;
+  action.sa_flags = SA_RESTART | SA_RESETHAND;
   sigaction(SIGINT, &action, &old_int);
   sigaction(SIGTERM, &action, &old_term);
   thread_ = std::thread([this, on_interrupt = std::move(on_interrupt)] {

@@ -7,7 +7,7 @@
 namespace hone {
 
 // While it lives, Ctrl-C (SIGINT, SIGTERM) calls `on_interrupt` on a thread of its own instead of ending the
-// process. One at a time per process.
+// process; a second one of the same kind ends it as ever. One at a time per process.
 class Interrupts {
  public:
   explicit Interrupts(std::function<void()> on_interrupt);

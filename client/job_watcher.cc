@@ -63,7 +63,7 @@ absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared
       last_answer = absl::Now();
       result.job = *std::move(job);
       display.Update(result.job, last_answer);
-      if (IsFinished(result.job.state()) && result.job.end_time_micros() != 0) break;
+      if (HasEnded(result.job)) break;
       continue;
     }
     if (interrupts.raised()) break;
@@ -86,7 +86,7 @@ absl::StatusOr<WatchedJob> WatchToEnd(const CommandContext& context, std::shared
     }
   }
   display.Finish();
-  result.detached = interrupts.raised();
+  result.detached = !HasEnded(result.job);
   return result;
 }
 

@@ -44,9 +44,16 @@ std::string JobStateName(v1::JobState state) {
   return absl::AsciiStrToLower(name);
 }
 
-bool IsFinished(v1::JobState state) {
-  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
-         state == v1::JOB_STATE_CANCELLED;
+bool HasEnded(const v1::Job& job) {
+  switch (job.state()) {
+    case v1::JOB_STATE_SUCCEEDED:
+    case v1::JOB_STATE_FAILED:
+      return true;
+    case v1::JOB_STATE_CANCELLED:
+      return job.end_time_micros() != 0 || !job.module().empty();
+    default:
+      return false;
+  }
 }
 
 std::string ProgressLine(const v1::Job& job) {

@@ -9,7 +9,8 @@
 namespace hone {
 
 std::string JobStateName(v1::JobState state);  // "queued", "running", ...
-bool IsFinished(v1::JobState state);
+// Nothing more will happen to it. A cancelled job ends once its best so far is compiled.
+bool HasEnded(const v1::Job& job);
 
 // One line: phase, trials of the budget, time, predicted latency against the default, ETA.
 std::string ProgressLine(const v1::Job& job);

@@ -60,8 +60,7 @@ absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view t
     if (!absl::IsNotFound(module.status()) && !absl::IsInvalidArgument(module.status())) return module;
   }
   auto job = ResolveJob(client, text);
-  while (job.ok() && job->module().empty() && job->state() == v1::JOB_STATE_CANCELLED &&
-         job->end_time_micros() == 0) {
+  while (job.ok() && job->state() == v1::JOB_STATE_CANCELLED && !HasEnded(*job)) {
     job = client.WatchJob(job->name(), job->revision(), kPoll);
   }
   if (!job.ok()) return job.status();
@@ -70,10 +69,9 @@ absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view t
   absl::Status none = absl::FailedPreconditionError(
       absl::StrCat("job ", id, " (", JobStateName(job->state()), ") has no module",
                    job->error().empty() ? "" : ": ", job->error()));
-  return WithRemedy(none, IsFinished(job->state())
-                              ? "run the model again: hone optimize MODEL.onnx"
-                              : absl::StrCat("wait for it: hone job watch ", id,
-                                             "; or take the best so far: hone job cancel ", id));
+  return WithRemedy(none, HasEnded(*job) ? "run the model again: hone optimize MODEL.onnx"
+                                         : absl::StrCat("wait for it: hone job watch ", id,
+                                                        "; or take the best so far: hone job cancel ", id));
 }
 
 absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view text) {
