@@ -32,14 +32,14 @@ absl::Status WriteAll(int fd, std::string_view bytes) {
 BlobCache::BlobCache(std::string folder, uint64_t limit_bytes, Fetch fetch)
     : folder_(std::move(folder)), limit_bytes_(limit_bytes), fetch_(std::move(fetch)) {
   std::error_code error;
-  fs::create_directories(folder_, error);   // a failure shows at the first write
+  fs::create_directories(folder_, error);  // a failure shows at the first write
 }
 
 absl::StatusOr<FileDescriptor> BlobCache::Open(const BlobId& blob) {
   if (!IsSha256Hex(blob.sha256)) return absl::InvalidArgumentError("a blob id is not a sha256");
   absl::StatusOr<FileDescriptor> cached = LoadVerified(blob);
   if (cached.ok()) {
-    utimensat(AT_FDCWD, Path(blob).c_str(), nullptr, 0);   // used now; only the order of eviction hangs on it
+    utimensat(AT_FDCWD, Path(blob).c_str(), nullptr, 0);  // used now; only the order of eviction hangs on it
     return cached;
   }
   if (absl::Status status = Download(blob); !status.ok()) return status;
@@ -78,7 +78,8 @@ absl::Status BlobCache::Download(const BlobId& blob) {
   uint64_t received = 0;
   const Sink sink = [&](std::string_view bytes) -> absl::Status {
     received += bytes.size();
-    if (received > blob.size) return absl::DataLossError(absl::StrCat("blob ", blob.sha256, " is longer than told"));
+    if (received > blob.size)
+      return absl::DataLossError(absl::StrCat("blob ", blob.sha256, " is longer than told"));
     return WriteAll(file.get(), bytes);
   };
   absl::Status status;
@@ -88,7 +89,8 @@ absl::Status BlobCache::Download(const BlobId& blob) {
     if (status.ok() || absl::IsDataLoss(status) || absl::IsNotFound(status)) break;
     progress = received > before;
   }
-  if (status.ok() && rename(partial.c_str(), Path(blob).c_str()) != 0) status = ErrnoStatus(errno, "keeping a blob");
+  if (status.ok() && rename(partial.c_str(), Path(blob).c_str()) != 0)
+    status = ErrnoStatus(errno, "keeping a blob");
   if (!status.ok()) unlink(partial.c_str());
   return status;
 }

@@ -11,8 +11,8 @@
 
 namespace hone {
 
-// Content-addressed files in a folder, fetched when missing, dropped least recently used first. One process uses a folder.
-// Not thread-safe.
+// Content-addressed files in a folder, fetched when missing, dropped least recently used first. One process
+// uses a folder. Not thread-safe.
 class BlobCache {
  public:
   // Streams a blob from `offset` on into `sink`, in order; a failure may come after some bytes.
@@ -22,8 +22,9 @@ class BlobCache {
   // limit_bytes: of all files together; the newest stays whatever its size.
   BlobCache(std::string folder, uint64_t limit_bytes, Fetch fetch);
 
-  // The blob in a sealed memfd whose bytes have the digest: checked after they can no longer change. A broken download
-  // goes on where it stopped while it makes progress. DataLoss if what the source gives has another digest.
+  // The blob in a sealed memfd whose bytes have the digest: checked after they can no longer change. A broken
+  // download goes on where it stopped while it makes progress. DataLoss if what the source gives has another
+  // digest.
   absl::StatusOr<FileDescriptor> Open(const BlobId& blob);
 
  private:

@@ -9,7 +9,8 @@
 
 namespace hone {
 
-// Stops one piece of work from another thread. Waits poll descriptor() beside what they wait for. Thread-safe.
+// Stops one piece of work from another thread. Waits poll descriptor() beside what they wait for.
+// Thread-safe.
 class Cancellation {
  public:
   Cancellation() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}

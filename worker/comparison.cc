@@ -66,15 +66,19 @@ Difference CompareSamples(const TensorSpec& spec, const OracleSample& sample, co
 
 double Bound(DType dtype, double tolerance) {
   switch (dtype) {
-    case DType::kF16: return std::max(tolerance, 0x1p-10);
-    case DType::kBF16: return std::max(tolerance, 0x1p-7);
-    default: return tolerance;
+    case DType::kF16:
+      return std::max(tolerance, 0x1p-10);
+    case DType::kBF16:
+      return std::max(tolerance, 0x1p-7);
+    default:
+      return tolerance;
   }
 }
 
 std::string Describe(size_t output, const Difference& difference) {
-  return absl::StrCat("output ", output, ", element ", difference.element, ": ", difference.actual, " instead of ",
-                      difference.expected, " (error ", difference.max_error, " of the largest value)");
+  return absl::StrCat("output ", output, ", element ", difference.element, ": ", difference.actual,
+                      " instead of ", difference.expected, " (error ", difference.max_error,
+                      " of the largest value)");
 }
 
 }  // namespace hone

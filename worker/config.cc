@@ -15,7 +15,7 @@ namespace {
 
 struct Flag {
   const char* name;
-  const char* value;   // its name in the help; null = the flag takes none
+  const char* value;  // its name in the help; null = the flag takes none
   const char* help;
   absl::Status (*set)(WorkerConfig&, const std::string&);
 };
@@ -27,7 +27,7 @@ absl::Status SetFromFile(const std::string& path, std::string& out) {
   return absl::OkStatus();
 }
 
-template <std::string WorkerSessionOptions::*field>
+template <std::string WorkerSessionOptions::* field>
 absl::Status SetText(WorkerConfig& config, const std::string& value) {
   config.session.*field = value;
   return absl::OkStatus();
@@ -39,15 +39,19 @@ constexpr Flag kFlags[] = {
     {"--ca", "FILE", "PEM certificate(s) to trust: the server's own, or its authority's",
      [](WorkerConfig& c, const std::string& v) { return SetFromFile(v, c.session.server.ca_pem); }},
     {"--server-name", "NAME", "name the server's certificate is made for, if not HOST",
-     [](WorkerConfig& c, const std::string& v) { return c.session.server.server_name = v, absl::OkStatus(); }},
+     [](WorkerConfig& c, const std::string& v) {
+       return c.session.server.server_name = v, absl::OkStatus();
+     }},
     {"--enrol-token", "TOKEN", "one-time permission to join (seen by every user in ps; prefer the file)",
      SetText<&WorkerSessionOptions::enrol_token>},
     {"--enrol-token-file", "FILE", "the same, from a file",
      [](WorkerConfig& c, const std::string& v) { return SetFromFile(v, c.session.enrol_token); }},
     {"--data-dir", "DIR", "where credentials, unacknowledged results and cached objects live",
      SetText<&WorkerSessionOptions::data_dir>},
-    {"--name", "NAME", "shown to people; the host's name by default", SetText<&WorkerSessionOptions::display_name>},
-    {"--runner", "FILE", "hone-runner; by default beside hone-worker", SetText<&WorkerSessionOptions::runner_path>},
+    {"--name", "NAME", "shown to people; the host's name by default",
+     SetText<&WorkerSessionOptions::display_name>},
+    {"--runner", "FILE", "hone-runner; by default beside hone-worker",
+     SetText<&WorkerSessionOptions::runner_path>},
     {"--host-lock", "FILE", "lock shared with hone-job; /tmp/hone-measure.lock by default",
      SetText<&WorkerSessionOptions::host_lock_path>},
     {"--cache-mb", "N", "most megabytes of cached objects, 2048 by default",
@@ -73,7 +77,8 @@ absl::Status ParseFlag(WorkerConfig& config, const std::vector<std::string>& arg
     if (name != flag.name) continue;
     if (!flag.value == inlined) {
       if (inlined) return absl::InvalidArgumentError(absl::StrCat(name, " takes no value"));
-      if (++i == arguments.size()) return absl::InvalidArgumentError(absl::StrCat(name, " needs ", flag.value));
+      if (++i == arguments.size())
+        return absl::InvalidArgumentError(absl::StrCat(name, " needs ", flag.value));
       value = arguments[i];
     }
     return flag.set(config, value);
@@ -101,7 +106,8 @@ absl::Status CompleteJoin(WorkerSessionOptions& session, const std::string& prog
 
 }  // namespace
 
-absl::StatusOr<WorkerConfig> ParseCommandLine(const std::string& program, const std::vector<std::string>& arguments) {
+absl::StatusOr<WorkerConfig> ParseCommandLine(const std::string& program,
+                                              const std::vector<std::string>& arguments) {
   WorkerConfig config;
   config.session.host_lock_path = HostLock::kDefaultPath;
   if (arguments.empty()) return absl::InvalidArgumentError("no command");
@@ -139,7 +145,8 @@ std::string HelpText() {
       "  hone-worker calibrate [--json]\n"
       "  hone-worker version\n\n"
       "examples:\n"
-      "  hone-worker join --server build:8443 --ca cert.pem --enrol-token-file token --data-dir ~/.hone-worker\n"
+      "  hone-worker join --server build:8443 --ca cert.pem --enrol-token-file token --data-dir "
+      "~/.hone-worker\n"
       "  hone-worker calibrate --json        # what this machine is and what it can do\n\n"
       "It dials out, so it may sit behind NAT. SIGTERM lets the lease under way finish, for up to 5 s.\n\n"
       "flags:\n";

@@ -12,12 +12,14 @@ namespace hone {
 struct WorkerConfig {
   enum class Command { kJoin, kCalibrate, kHelp, kVersion };
   Command command = Command::kHelp;
-  bool json = false;               // calibrate
-  WorkerSessionOptions session;    // join
+  bool json = false;             // calibrate
+  WorkerSessionOptions session;  // join
 };
 
-// program: this binary's path; hone-runner is looked for beside it. InvalidArgument says what is wrong with which flag.
-absl::StatusOr<WorkerConfig> ParseCommandLine(const std::string& program, const std::vector<std::string>& arguments);
+// program: this binary's path; hone-runner is looked for beside it. InvalidArgument says what is wrong with
+// which flag.
+absl::StatusOr<WorkerConfig> ParseCommandLine(const std::string& program,
+                                              const std::vector<std::string>& arguments);
 
 std::string HelpText();
 

@@ -14,11 +14,12 @@ namespace {
 
 #define HONE_PROBE __attribute__((noinline, no_sanitize("address", "thread", "undefined")))
 
+// clang-format off
 #define HONE_STEP(x) x = x * scale + step;
 #define HONE_KEEP(x, constraint) asm volatile("" : "+" constraint(x));
 
-// multiply_add: twelve chains, more than latency x throughput of any core's multiply-add, each in its own register. read:
-// sums words, 16 vectors in flight. What no compiler may know passes through a register constraint.
+// multiply_add: twelve chains, more than latency x throughput of any core's multiply-add, each in its own register.
+// read: sums words, 16 vectors in flight. What no compiler may know passes through a register constraint.
 #define HONE_CPU_PROBE(name, attribute, lanes, constraint)                                          \
   attribute HONE_PROBE double name##MultiplyAdd(int64_t iterations) {                               \
     typedef float Vector __attribute__((vector_size(4 * lanes)));                                   \
@@ -48,6 +49,7 @@ namespace {
     for (Vector& sum : sums) asm volatile("" : : constraint(sum));                                  \
   }
 
+// clang-format on
 #if defined(__x86_64__)
 HONE_CPU_PROBE(V2, __attribute__((target("sse4.2"))), 4, "x")
 HONE_CPU_PROBE(V3, __attribute__((target("avx2,fma"))), 8, "x")
@@ -55,7 +57,8 @@ HONE_CPU_PROBE(V4, __attribute__((target("avx512f,avx512vl,prefer-vector-width=5
 
 bool RunsV2() { return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"); }
 bool RunsV3() {
-  return RunsV2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  return RunsV2() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi2");
 }
 bool RunsV4() {
   return RunsV3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -89,7 +92,7 @@ const CpuProbe& BestCpuProbe() {
 }
 
 double MeasureGflops(const CpuProbe& probe, double seconds) {
-  constexpr int64_t kIterations = 5000;   // 20-60 us: short enough to fall between two disturbances
+  constexpr int64_t kIterations = 5000;  // 20-60 us: short enough to fall between two disturbances
   double best = 0;
   for (const Stopwatch whole; whole.Seconds() < seconds || best == 0;) {
     const Stopwatch watch;
@@ -119,7 +122,7 @@ double MeasureReadGbps(uint64_t bytes, double seconds) {
 double MeasureForkJoinUs(int threads, double seconds) {
   if (threads <= 1) return 0;
   constexpr int kRegions = 100;
-  constexpr double kWork = 2e-6;   // of each thread: without work of its own the caller would do all of it
+  constexpr double kWork = 2e-6;  // of each thread: without work of its own the caller would do all of it
   const size_t bytes = (HoneThreadPoolBytes(threads) + 63) / 64 * 64;
   std::unique_ptr<void, Free> memory(std::aligned_alloc(64, bytes));
   if (!memory) return 0;

@@ -9,15 +9,15 @@ namespace hone {
 
 // One row per target row that has vectors of its own.
 struct CpuProbe {
-  std::string_view target;              // "x86-64-v3"
+  std::string_view target;  // "x86-64-v3"
   bool (*runs_here)();
-  double (*multiply_add)(int64_t iterations);           // register-only chains; returns the operations it did
-  void (*read)(const void* memory, int64_t bytes);      // bytes a multiple of 1024, 64-byte aligned
+  double (*multiply_add)(int64_t iterations);       // register-only chains; returns the operations it did
+  void (*read)(const void* memory, int64_t bytes);  // bytes a multiple of 1024, 64-byte aligned
 };
-std::span<const CpuProbe> CpuProbes();   // least capable first
-const CpuProbe& BestCpuProbe();          // the most capable that runs here
+std::span<const CpuProbe> CpuProbes();  // least capable first
+const CpuProbe& BestCpuProbe();         // the most capable that runs here
 
-double MeasureGflops(const CpuProbe& probe, double seconds);            // best of several windows
+double MeasureGflops(const CpuProbe& probe, double seconds);  // best of several windows
 // Reads a buffer of `bytes` again and again for `seconds`; best pass, in GB/s (1e9).
 double MeasureReadGbps(uint64_t bytes, double seconds);
 // What one parallel region of `threads` threads costs beside the work, in microseconds; 0 for one thread.

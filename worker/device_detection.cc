@@ -52,10 +52,10 @@ void DetectCaches(Device& device) {
 
 // What may decide which code is generated; the rest of the flags is noise.
 constexpr absl::string_view kFeatures[] = {
-    "amx_bf16",    "amx_int8",   "amx_tile",  "asimd",    "asimddp",  "asimdhp", "avx",          "avx2",
-    "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx512bw", "avx512cd", "avx512dq", "avx512f",   "avx512vl",
-    "avx_vnni",    "bf16",       "bmi2",      "f16c",     "fma",      "i8mm",    "popcnt",       "sse4_2",
-    "sve",         "sve2"};
+    "amx_bf16", "amx_int8",    "amx_tile",    "asimd",       "asimddp",  "asimdhp",  "avx",
+    "avx2",     "avx512_bf16", "avx512_fp16", "avx512_vnni", "avx512bw", "avx512cd", "avx512dq",
+    "avx512f",  "avx512vl",    "avx_vnni",    "bf16",        "bmi2",     "f16c",     "fma",
+    "i8mm",     "popcnt",      "sse4_2",      "sve",         "sve2"};
 
 void DetectCpu(Device& device) {
   const std::string cpuinfo = ReadFile("/proc/cpuinfo");
@@ -64,13 +64,16 @@ void DetectCpu(Device& device) {
   const std::string flags = CpuInfoField(cpuinfo, x86 ? "flags" : "Features");
   const std::vector<absl::string_view> present = absl::StrSplit(flags, ' ');
   for (absl::string_view feature : kFeatures) {
-    if (std::find(present.begin(), present.end(), feature) != present.end()) device.features.emplace_back(feature);
+    if (std::find(present.begin(), present.end(), feature) != present.end())
+      device.features.emplace_back(feature);
   }
   const std::string cpu_id =
       x86 ? absl::StrCat(CpuInfoField(cpuinfo, "vendor_id"), "-", CpuInfoField(cpuinfo, "cpu family"), "-",
                          CpuInfoField(cpuinfo, "model"))
-          : absl::StrCat("arm-", CpuInfoField(cpuinfo, "CPU implementer"), "-", CpuInfoField(cpuinfo, "CPU part"));
-  device.device_class = MakeDeviceClass(cpu_id, device.l1d_bytes, device.l2_bytes, device.l3_bytes, device.cores);
+          : absl::StrCat("arm-", CpuInfoField(cpuinfo, "CPU implementer"), "-",
+                         CpuInfoField(cpuinfo, "CPU part"));
+  device.device_class =
+      MakeDeviceClass(cpu_id, device.l1d_bytes, device.l2_bytes, device.l3_bytes, device.cores);
   device.fingerprint["microcode"] = CpuInfoField(cpuinfo, "microcode");
   device.fingerprint["stepping"] = CpuInfoField(cpuinfo, "stepping");
   const bool hypervisor = std::find(present.begin(), present.end(), "hypervisor") != present.end();
@@ -94,8 +97,10 @@ void DetectSystem(Device& device) {
 
 std::string CpuInfoField(absl::string_view cpuinfo, absl::string_view key) {
   for (absl::string_view line : absl::StrSplit(cpuinfo, '\n')) {
-    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(line, absl::MaxSplits(':', 1));
-    if (absl::StripAsciiWhitespace(parts.first) == key) return std::string(absl::StripAsciiWhitespace(parts.second));
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(line, absl::MaxSplits(':', 1));
+    if (absl::StripAsciiWhitespace(parts.first) == key)
+      return std::string(absl::StripAsciiWhitespace(parts.second));
   }
   return "";
 }
@@ -117,7 +122,8 @@ Calibration Calibrate(const Device& device) {
   for (const CpuProbe& probe : CpuProbes()) {
     if (probe.runs_here()) calibration.fma_gflops[std::string(probe.target)] = MeasureGflops(probe, 0.03);
   }
-  const uint64_t l1 = device.l1d_bytes ? device.l1d_bytes : 32 << 10, l2 = device.l2_bytes ? device.l2_bytes : 512 << 10;
+  const uint64_t l1 = device.l1d_bytes ? device.l1d_bytes : 32 << 10,
+                 l2 = device.l2_bytes ? device.l2_bytes : 512 << 10;
   const uint64_t l3 = device.l3_bytes;
   calibration.l1_read_gbps = MeasureReadGbps(l1 / 2, 0.03);
   calibration.l2_read_gbps = MeasureReadGbps(l2 / 2, 0.03);
@@ -136,23 +142,22 @@ absl::StatusOr<Calibration> CalibrateAlone(const Device& device, const std::stri
 
 std::string DeviceToJson(const Device& device) {
   const Calibration& c = device.calibration;
-  const nlohmann::ordered_json json = {
-      {"device_class", device.device_class},
-      {"cpu_name", device.cpu_name},
-      {"target", device.target},
-      {"features", device.features},
-      {"cores", device.cores},
-      {"l1d_bytes", device.l1d_bytes},
-      {"l2_bytes", device.l2_bytes},
-      {"l3_bytes", device.l3_bytes},
-      {"calibration",
-       {{"fma_gflops", c.fma_gflops},
-        {"l1_read_gbps", c.l1_read_gbps},
-        {"l2_read_gbps", c.l2_read_gbps},
-        {"l3_read_gbps", c.l3_read_gbps},
-        {"dram_read_gbps", c.dram_read_gbps},
-        {"fork_join_us", c.fork_join_us}}},
-      {"fingerprint", device.fingerprint}};
+  const nlohmann::ordered_json json = {{"device_class", device.device_class},
+                                       {"cpu_name", device.cpu_name},
+                                       {"target", device.target},
+                                       {"features", device.features},
+                                       {"cores", device.cores},
+                                       {"l1d_bytes", device.l1d_bytes},
+                                       {"l2_bytes", device.l2_bytes},
+                                       {"l3_bytes", device.l3_bytes},
+                                       {"calibration",
+                                        {{"fma_gflops", c.fma_gflops},
+                                         {"l1_read_gbps", c.l1_read_gbps},
+                                         {"l2_read_gbps", c.l2_read_gbps},
+                                         {"l3_read_gbps", c.l3_read_gbps},
+                                         {"dram_read_gbps", c.dram_read_gbps},
+                                         {"fork_join_us", c.fork_join_us}}},
+                                       {"fingerprint", device.fingerprint}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

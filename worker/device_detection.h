@@ -8,7 +8,8 @@
 
 namespace hone {
 
-// What the system says about this machine: CPU, caches, the cores this process may use, fingerprint. Uncalibrated.
+// What the system says about this machine: CPU, caches, the cores this process may use, fingerprint.
+// Uncalibrated.
 Device DetectDevice();
 
 // Its measured limits (facts/performance.md §5.1). Takes about half a second; the caller holds the host lock.

@@ -13,14 +13,18 @@ namespace hone {
 absl::Status ErrnoStatus(int error, const std::string& what) {
   const std::string message = absl::StrCat(what, ": ", strerror(error));
   switch (error) {
-    case ENOENT: return absl::NotFoundError(message);
+    case ENOENT:
+      return absl::NotFoundError(message);
     case EACCES:
-    case EPERM: return absl::PermissionDeniedError(message);
+    case EPERM:
+      return absl::PermissionDeniedError(message);
     case ENOSPC:
     case ENOMEM:
     case EMFILE:
-    case ENFILE: return absl::ResourceExhaustedError(message);
-    default: return absl::UnavailableError(message);
+    case ENFILE:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::UnavailableError(message);
   }
 }
 
@@ -51,7 +55,8 @@ absl::Status SealSize(int memfd) {
 }
 
 absl::Status SealContents(int memfd) {
-  if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) return absl::OkStatus();
+  if (fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0)
+    return absl::OkStatus();
   return ErrnoStatus(errno, "sealing a memfd");
 }
 

@@ -54,8 +54,8 @@ class Mapping {
 
 // An anonymous file in memory that can be sealed. ResourceExhausted if there is no room.
 absl::StatusOr<FileDescriptor> MakeMemfd(const char* name, uint64_t bytes);
-absl::Status SealSize(int memfd);       // nobody can shrink or grow it
-absl::Status SealContents(int memfd);   // nor write it; no writable mapping may exist
+absl::Status SealSize(int memfd);      // nobody can shrink or grow it
+absl::Status SealContents(int memfd);  // nor write it; no writable mapping may exist
 
 absl::Status ErrnoStatus(int error, const std::string& what);
 

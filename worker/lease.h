@@ -11,7 +11,8 @@
 
 namespace hone {
 
-// Work handed out by the server; proto/hone/v1/workers.proto says what the fields mean. TaskKey is opaque text.
+// Work handed out by the server; proto/hone/v1/workers.proto says what the fields mean. TaskKey is opaque
+// text.
 enum class LeaseKind { kCalibrate, kCandidates, kModule };
 
 struct BlobId {
@@ -27,7 +28,7 @@ struct LeaseTrial {
 
 struct OracleSample {
   uint32_t output = 0;
-  std::vector<uint64_t> elements;   // row-major
+  std::vector<uint64_t> elements;  // row-major
   std::vector<double> values;
 };
 
@@ -58,8 +59,8 @@ struct LeaseResult {
   std::string lease_id;
   std::vector<TrialResult> trials;
   std::optional<Measurement> incumbent;
-  std::optional<Device> device;           // kCalibrate
-  Outcome outcome = Outcome::kOk;         // of the lease as a whole: kOk or kInfrastructure
+  std::optional<Device> device;    // kCalibrate
+  Outcome outcome = Outcome::kOk;  // of the lease as a whole: kOk or kInfrastructure
   std::string message;
 };
 

@@ -14,12 +14,12 @@
 namespace hone {
 namespace {
 
-constexpr uint32_t kModuleInputSets = 2;          // whole modules are compared on at least two inputs
-constexpr double kLoadLimitSeconds = 30;          // loading and packing, beside the run limit
-constexpr size_t kMostEntrants = 24;              // runners alive at once
+constexpr uint32_t kModuleInputSets = 2;  // whole modules are compared on at least two inputs
+constexpr double kLoadLimitSeconds = 30;  // loading and packing, beside the run limit
+constexpr size_t kMostEntrants = 24;      // runners alive at once
 constexpr absl::Duration kProbeTime = absl::Milliseconds(1);
 constexpr uint64_t kProbeReadBytes = uint64_t{4} << 20;
-constexpr double kMinKeptFraction = 0.5;          // of a round, or the rotation moves to another core
+constexpr double kMinKeptFraction = 0.5;  // of a round, or the rotation moves to another core
 
 uint64_t TotalBytes(const std::vector<TensorSpec>& specs) {
   uint64_t bytes = 0;
@@ -41,8 +41,8 @@ std::string InputsKey(const Lease& lease, uint32_t input_sets) {
   return key;
 }
 
-// The cores this process may use, one at a time: single-threaded runners share one core, hence one cache, and move
-// together when a neighbour takes it.
+// The cores this process may use, one at a time: single-threaded runners share one core, hence one cache, and
+// move together when a neighbour takes it.
 class CoreChoice {
  public:
   CoreChoice() {
@@ -75,8 +75,11 @@ class RunnerContestant : public Contestant {
     if (reply.calls == 0 || reply.wall_nanoseconds == 0) {
       return {.ending = Ending{Outcome::kCrash, "broke the runner's protocol"}};
     }
-    const auto wall = static_cast<double>(reply.wall_nanoseconds), cpu = static_cast<double>(reply.cpu_nanoseconds);
-    Window window{.seconds = wall * 1e-9 / reply.calls, .calls = reply.calls, .cpu_fraction = std::min(cpu / wall, 1.0)};
+    const auto wall = static_cast<double>(reply.wall_nanoseconds),
+               cpu = static_cast<double>(reply.cpu_nanoseconds);
+    Window window{.seconds = wall * 1e-9 / reply.calls,
+                  .calls = reply.calls,
+                  .cpu_fraction = std::min(cpu / wall, 1.0)};
     window.kept = reply.involuntary_switches == 0 && window.cpu_fraction > kKeptCpuFraction;
     return {.window = window};
   }
@@ -87,7 +90,9 @@ class RunnerContestant : public Contestant {
   const absl::Duration run_limit_;
 };
 
-Measurement FromEnding(const Ending& ending) { return {.outcome = ending.outcome, .message = ending.message}; }
+Measurement FromEnding(const Ending& ending) {
+  return {.outcome = ending.outcome, .message = ending.message};
+}
 
 }  // namespace
 
@@ -165,7 +170,8 @@ LeaseResult LeaseExecutor::ExecuteCalibration(const Lease& lease) {
 }
 
 absl::Status LeaseExecutor::Run(Batch& batch) {
-  for (const auto step : {&LeaseExecutor::PrepareInputs, &LeaseExecutor::PrepareExpected, &LeaseExecutor::StartEntrants}) {
+  for (const auto step :
+       {&LeaseExecutor::PrepareInputs, &LeaseExecutor::PrepareExpected, &LeaseExecutor::StartEntrants}) {
     if (absl::Status status = (this->*step)(batch); !status.ok()) return status;
   }
   for (Entrant& entrant : batch.entrants) CheckEntrant(batch, entrant);
@@ -193,12 +199,14 @@ absl::Status LeaseExecutor::PrepareInputs(Batch& batch) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const Batch& batch, const BlobId& object,
+absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const Batch& batch,
+                                                                          const BlobId& object,
                                                                           uint32_t threads) const {
   const Lease& lease = batch.lease;
   absl::StatusOr<FileDescriptor> file = options_.open_blob(object);
   if (!file.ok()) return file.status();
-  RunnerJob job{.subject = batch.subject, .threads = threads, .inputs = batch.inputs, .outputs = &lease.outputs};
+  RunnerJob job{
+      .subject = batch.subject, .threads = threads, .inputs = batch.inputs, .outputs = &lease.outputs};
   const uint64_t l3 = options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
   if (lease.cold_constants) job.cold_bytes = l3 + l3 / 2;
   // Generous: transformed weights (Winograd F(6,3)) are seven times as large as the weights.
@@ -212,12 +220,14 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const 
 
 absl::Status LeaseExecutor::PrepareExpected(Batch& batch) {
   // A module without an oracle of its own is compared with the incumbent.
-  const BlobId& oracle = !batch.lease.oracle.empty() || !batch.lease.incumbent ? batch.lease.oracle
-                                                                               : batch.lease.incumbent->object;
+  const BlobId& oracle = !batch.lease.oracle.empty() || !batch.lease.incumbent
+                             ? batch.lease.oracle
+                             : batch.lease.incumbent->object;
   if (oracle.empty()) return absl::InvalidArgumentError("the lease has neither an oracle nor an incumbent");
-  const std::string key = absl::StrCat(InputsKey(batch.lease, batch.input_sets), "|", oracle.sha256, "|",
-                                       batch.lease.task_key);
-  auto found = std::find_if(expected_.begin(), expected_.end(), [&key](const auto& e) { return e.first == key; });
+  const std::string key =
+      absl::StrCat(InputsKey(batch.lease, batch.input_sets), "|", oracle.sha256, "|", batch.lease.task_key);
+  auto found =
+      std::find_if(expected_.begin(), expected_.end(), [&key](const auto& e) { return e.first == key; });
   if (found == expected_.end()) {
     absl::StatusOr<Expected> expected = RunOracle(batch);
     if (!expected.ok()) return expected.status();
@@ -230,7 +240,8 @@ absl::Status LeaseExecutor::PrepareExpected(Batch& batch) {
     for (const auto& set : entry->second) {
       for (const std::string& tensor : set) total += tensor.size();
     }
-    entry = entry != expected_.begin() && total > options_.expected_cache_bytes ? expected_.erase(entry) : std::next(entry);
+    entry = entry != expected_.begin() && total > options_.expected_cache_bytes ? expected_.erase(entry)
+                                                                                : std::next(entry);
   }
   batch.expected = &expected_.front().second;
   return absl::OkStatus();
@@ -253,11 +264,12 @@ absl::StatusOr<LeaseExecutor::Expected> LeaseExecutor::RunOracle(Batch& batch) {
     }
   }
   if (step.ending) {
-    return absl::UnavailableError(
-        absl::StrCat("the oracle failed: ", std::string(OutcomeName(step.ending->outcome)), ": ", step.ending->message));
+    return absl::UnavailableError(absl::StrCat(
+        "the oracle failed: ", std::string(OutcomeName(step.ending->outcome)), ": ", step.ending->message));
   }
   for (const OracleSample& sample : lease.oracle_samples) {
-    if (sample.output >= lease.outputs.size()) return absl::InvalidArgumentError("an oracle sample of no output");
+    if (sample.output >= lease.outputs.size())
+      return absl::InvalidArgumentError("an oracle sample of no output");
     const TensorSpec& spec = lease.outputs[sample.output];
     const Difference difference = CompareSamples(spec, sample, expected[0][sample.output].data());
     if (!(difference.max_error <= Bound(spec.dtype, lease.tolerance))) {
@@ -321,7 +333,8 @@ absl::Status LeaseExecutor::Measure(Batch& batch) const {
   std::vector<RunnerContestant> contestants;
   std::vector<Contestant*> pointers;
   std::vector<double> first_seconds;
-  RotationOptions options{.windows = lease.windows, .run_limit_seconds = lease.run_limit_seconds, .seed = lease.seed};
+  RotationOptions options{
+      .windows = lease.windows, .run_limit_seconds = lease.run_limit_seconds, .seed = lease.seed};
   contestants.reserve(live.size());
   for (size_t i = 0; i < live.size(); ++i) {
     if (live[i]->is_incumbent) options.incumbent = i;

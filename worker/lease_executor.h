@@ -21,23 +21,23 @@ struct LeaseExecutorOptions {
   Device device;
   std::string host_lock_path;
   std::function<absl::StatusOr<FileDescriptor>(const BlobId&)> open_blob;
-  uint64_t expected_cache_bytes = uint64_t{256} << 20;   // expected outputs kept between leases of one task
-  double oracle_limit_seconds = 120;                     // the oracle is slow code, run once per task
+  uint64_t expected_cache_bytes = uint64_t{256} << 20;  // expected outputs kept between leases of one task
+  double oracle_limit_seconds = 120;                    // the oracle is slow code, run once per task
 };
 
-// Carries out leases: oracle, isolation, check, rotation. Whatever a candidate does ends in that trial's outcome; what
-// fails for the machine's reasons ends in the lease's. Always called from one thread.
+// Carries out leases: oracle, isolation, check, rotation. Whatever a candidate does ends in that trial's
+// outcome; what fails for the machine's reasons ends in the lease's. Always called from one thread.
 class LeaseExecutor {
  public:
   explicit LeaseExecutor(LeaseExecutorOptions options);
   LeaseResult Execute(const Lease& lease, const Cancellation& cancellation);
-  const Device& device() const { return options_.device; }   // newly calibrated after a kCalibrate lease
+  const Device& device() const { return options_.device; }  // newly calibrated after a kCalibrate lease
 
  private:
   // Expected outputs, per input set, one dense tensor per output.
   using Expected = std::vector<std::vector<std::string>>;
   struct Entrant;
-  struct Batch;   // one lease under way
+  struct Batch;  // one lease under way
 
   LeaseResult ExecuteCalibration(const Lease& lease);
   absl::Status Run(Batch& batch);

@@ -10,8 +10,8 @@
 namespace hone {
 
 void Log(const std::string& line) {
-  std::string text =
-      absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()), " hone-worker: ", line);
+  std::string text = absl::StrCat(absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()),
+                                  " hone-worker: ", line);
   for (char& c : text) {
     if (absl::ascii_iscntrl(c)) c = '?';
   }

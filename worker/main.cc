@@ -18,7 +18,8 @@
 namespace hone {
 namespace {
 
-// Turns SIGTERM and SIGINT into Stop; a second one ends the process at once. The signals must be blocked in all threads.
+// Turns SIGTERM and SIGINT into Stop; a second one ends the process at once. The signals must be blocked in
+// all threads.
 class SignalThread {
  public:
   explicit SignalThread(WorkerSession* session) : thread_([this, session] { Wait(session); }) {}
@@ -90,10 +91,16 @@ int Main(int argc, char** argv) {
     return 2;
   }
   switch (config->command) {
-    case WorkerConfig::Command::kHelp: std::fputs(HelpText().c_str(), stdout); return 0;
-    case WorkerConfig::Command::kVersion: std::puts("hone-worker " HONE_VERSION); return 0;
-    case WorkerConfig::Command::kCalibrate: return PrintCalibration(config->session.host_lock_path);
-    case WorkerConfig::Command::kJoin: return Join(config->session);
+    case WorkerConfig::Command::kHelp:
+      std::fputs(HelpText().c_str(), stdout);
+      return 0;
+    case WorkerConfig::Command::kVersion:
+      std::puts("hone-worker " HONE_VERSION);
+      return 0;
+    case WorkerConfig::Command::kCalibrate:
+      return PrintCalibration(config->session.host_lock_path);
+    case WorkerConfig::Command::kJoin:
+      return Join(config->session);
   }
   return 2;
 }

@@ -21,11 +21,14 @@ namespace fs = std::filesystem;
 constexpr absl::string_view kSuffix = ".result";
 
 // Lease ids come from the server: hex makes any of them a file name.
-std::string FileName(const std::string& lease_id) { return absl::StrCat(absl::BytesToHexString(lease_id), kSuffix); }
+std::string FileName(const std::string& lease_id) {
+  return absl::StrCat(absl::BytesToHexString(lease_id), kSuffix);
+}
 
 absl::Status SyncFolder(const std::string& folder) {
   FileDescriptor directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid() || fsync(directory.get()) != 0) return ErrnoStatus(errno, absl::StrCat("syncing ", folder));
+  if (!directory.valid() || fsync(directory.get()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("syncing ", folder));
   return absl::OkStatus();
 }
 
@@ -44,7 +47,8 @@ absl::Status WriteFileDurably(const std::string& path, const std::string& bytes)
     }
     if (fsync(file.get()) != 0) return ErrnoStatus(errno, absl::StrCat("syncing ", temporary));
   }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(errno, absl::StrCat("renaming to ", path));
+  if (rename(temporary.c_str(), path.c_str()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("renaming to ", path));
   return SyncFolder(fs::path(path).parent_path().string());
 }
 
@@ -58,7 +62,7 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
 
 ResultStore::ResultStore(std::string folder) : folder_(std::move(folder)) {
   std::error_code error;
-  fs::create_directories(folder_, error);   // a failure shows at the first Put
+  fs::create_directories(folder_, error);  // a failure shows at the first Put
 }
 
 absl::Status ResultStore::Put(const std::string& lease_id, const std::string& bytes) {
@@ -88,7 +92,8 @@ std::vector<ResultStore::Entry> ResultStore::Pending(size_t limit_bytes) const {
     if (!bytes.ok()) continue;
     total += bytes->size();
     if (!entries.empty() && total > limit_bytes) break;
-    entries.push_back({absl::HexStringToBytes(name.substr(0, name.size() - kSuffix.size())), *std::move(bytes)});
+    entries.push_back(
+        {absl::HexStringToBytes(name.substr(0, name.size() - kSuffix.size())), *std::move(bytes)});
   }
   return entries;
 }

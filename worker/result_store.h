@@ -11,10 +11,10 @@ namespace hone {
 
 // Writes a file so that after a crash it is either the old or the new one.
 absl::Status WriteFileDurably(const std::string& path, const std::string& bytes);
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path);   // NotFound if there is none
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path);  // NotFound if there is none
 
-// Finished leases' results on disk until the server has acknowledged them: one file per lease id, bytes opaque.
-// Thread-safe; one process uses a folder.
+// Finished leases' results on disk until the server has acknowledged them: one file per lease id, bytes
+// opaque. Thread-safe; one process uses a folder.
 class ResultStore {
  public:
   struct Entry {
@@ -23,7 +23,7 @@ class ResultStore {
   };
 
   explicit ResultStore(std::string folder);
-  absl::Status Put(const std::string& lease_id, const std::string& bytes);   // durable when it returns
+  absl::Status Put(const std::string& lease_id, const std::string& bytes);  // durable when it returns
   void Remove(const std::string& lease_id);
   bool Has(const std::string& lease_id) const;
   // Some pending results, at most `limit_bytes` together but at least one if there is any.

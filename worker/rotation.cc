@@ -9,10 +9,10 @@
 namespace hone {
 namespace {
 
-constexpr size_t kFewestKept = 3;          // below that there is no statistic
-constexpr size_t kFewestToDrop = 5;        // kept windows of both before a ratio interval decides
-constexpr double kDropMargin = 1.02;       // "above" the incumbent's: intervals of a few windows are rough
-constexpr double kHopeless = 1.5;          // all kept windows slower by this factor: out after kFewestKept
+constexpr size_t kFewestKept = 3;     // below that there is no statistic
+constexpr size_t kFewestToDrop = 5;   // kept windows of both before a ratio interval decides
+constexpr double kDropMargin = 1.02;  // "above" the incumbent's: intervals of a few windows are rough
+constexpr double kHopeless = 1.5;     // all kept windows slower by this factor: out after kFewestKept
 constexpr uint32_t kMostCalls = 1u << 20;
 
 size_t Kept(std::span<const Window> windows) {
@@ -31,8 +31,8 @@ std::vector<double> KeptSeconds(std::span<const Window> windows) {
 struct Lane {
   Contestant* contestant = nullptr;
   Measurement measurement;
-  double guess = 0;          // seconds per call
-  double spent = 0;          // seconds
+  double guess = 0;  // seconds per call
+  double spent = 0;  // seconds
   bool running = true;
 
   std::span<const Window> windows() const { return measurement.windows; }
@@ -65,8 +65,9 @@ struct Lane {
     });
     order.resize(std::min(all.size(), std::max(kFewestKept, all.size() / 3)));
     for (size_t i : order) all[i].kept = true;
-    measurement.message = absl::StrCat("noisy host: ", kept, " of ", all.size(),
-                                       " windows were undisturbed; kept the ", order.size(), " least disturbed");
+    measurement.message =
+        absl::StrCat("noisy host: ", kept, " of ", all.size(), " windows were undisturbed; kept the ",
+                     order.size(), " least disturbed");
   }
 };
 
@@ -80,7 +81,8 @@ bool HasLost(const Lane& lane, const Lane& incumbent, uint64_t seed) {
   return CompareSeries(lane.windows(), incumbent.windows(), seed).low > kDropMargin;
 }
 
-// One round: who still runs gets a window. Returns how many of its windows were kept, or nothing if nobody runs.
+// One round: who still runs gets a window. Returns how many of its windows were kept, or nothing if nobody
+// runs.
 std::optional<double> RunRound(std::vector<Lane>& lanes, const RotationOptions& options) {
   size_t ran = 0, kept = 0;
   for (Lane& lane : lanes) {
@@ -101,7 +103,8 @@ void Retire(std::vector<Lane>& lanes, const RotationOptions& options) {
   for (size_t i = 0; i < lanes.size(); ++i) {
     if (i == options.incumbent || !lanes[i].running) continue;
     if (Kept(lanes[i].windows()) >= options.windows) lanes[i].running = false;
-    if (options.incumbent && HasLost(lanes[i], lanes[*options.incumbent], options.seed)) lanes[i].running = false;
+    if (options.incumbent && HasLost(lanes[i], lanes[*options.incumbent], options.seed))
+      lanes[i].running = false;
     others |= lanes[i].running;
   }
   if (!options.incumbent || others) return;
@@ -111,7 +114,8 @@ void Retire(std::vector<Lane>& lanes, const RotationOptions& options) {
 
 }  // namespace
 
-RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const Window> incumbent, uint64_t seed) {
+RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const Window> incumbent,
+                            uint64_t seed) {
   constexpr int kResamples = 400;
   const size_t rounds = std::min(candidate.size(), incumbent.size());
   const std::vector<double> mine = KeptSeconds(candidate), theirs = KeptSeconds(incumbent);
@@ -136,8 +140,9 @@ RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const W
   return interval;
 }
 
-std::vector<Measurement> Rotate(std::span<Contestant* const> contestants, std::span<const double> first_seconds,
-                                const RotationOptions& options, const std::function<void(double)>& after_round) {
+std::vector<Measurement> Rotate(std::span<Contestant* const> contestants,
+                                std::span<const double> first_seconds, const RotationOptions& options,
+                                const std::function<void(double)>& after_round) {
   std::vector<Lane> lanes(contestants.size());
   for (size_t i = 0; i < lanes.size(); ++i) {
     lanes[i].contestant = contestants[i];

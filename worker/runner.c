@@ -1,5 +1,6 @@
-/* hone-runner: runs one candidate or module in this process and reports times. libc only. It is started by hone-worker
- * (runner_process.cc) with the descriptors of runner_protocol.h, and trusts nothing it loads: limits come first. */
+/* hone-runner: runs one candidate or module in this process and reports times. libc only. It is started by
+ * hone-worker (runner_process.cc) with the descriptors of runner_protocol.h, and trusts nothing it loads:
+ * limits come first. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -93,7 +94,8 @@ static int StartPool(RunnerContext* context) {
   if (!memory) return RunnerFail(context, "no memory for the thread pool");
   memset(memory, 0, bytes);
   context->pool = HoneThreadPoolInit(memory, threads);
-  if (HoneThreadPoolThreads(context->pool) < threads) return RunnerFail(context, "cannot start %d threads", threads);
+  if (HoneThreadPoolThreads(context->pool) < threads)
+    return RunnerFail(context, "cannot start %d threads", threads);
   return 0;
 }
 
@@ -123,8 +125,8 @@ static int Check(RunnerContext* context, const RunnerSubject* subject, const Run
   return code || subject->inspect(context) || subject->publish(context) ? -1 : 0;
 }
 
-/* One untimed call brings the caches back after the others' windows. Call counts double until the window is long
- * enough, so the clock is read rarely. */
+/* One untimed call brings the caches back after the others' windows. Call counts double until the window is
+ * long enough, so the clock is read rarely. */
 static int Window(RunnerContext* context, const RunnerSubject* subject, const RunnerCommand* command,
                   RunnerReply* reply) {
   const int alone = context->setup.threads <= 1;
@@ -136,8 +138,8 @@ static int Window(RunnerContext* context, const RunnerSubject* subject, const Ru
   getrusage(who, &before);
   const uint64_t cpu_begin = Nanoseconds(cpu_clock), begin = Nanoseconds(CLOCK_MONOTONIC);
   uint64_t end = begin;
-  for (uint32_t calls = command->calls; !failed && (reply->calls == 0 || end - begin < command->min_nanoseconds);
-       calls = reply->calls) {
+  for (uint32_t calls = command->calls;
+       !failed && (reply->calls == 0 || end - begin < command->min_nanoseconds); calls = reply->calls) {
     for (uint32_t i = 0; i < calls && !failed; ++i) failed = subject->run(context);
     reply->calls += calls;
     end = Nanoseconds(CLOCK_MONOTONIC);

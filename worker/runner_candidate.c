@@ -26,7 +26,8 @@ static int PackConstants(RunnerContext* context) {
   candidate.constant_stride = (bytes + 63) / 64 * 64;
   candidate.constant_copies = 1;
   if (bytes > 0 && setup->cold_bytes > candidate.constant_stride) {
-    candidate.constant_copies = (setup->cold_bytes + candidate.constant_stride - 1) / candidate.constant_stride;
+    candidate.constant_copies =
+        (setup->cold_bytes + candidate.constant_stride - 1) / candidate.constant_stride;
   }
   const uint64_t before_last = candidate.constant_stride * (candidate.constant_copies - 1);
   if (Allocate(context, &candidate.constants, before_last + bytes, "packed constants") != 0) return -1;
@@ -55,7 +56,8 @@ static int Load(RunnerContext* context, const void* table) {
   if (t->abi_version != HONE_CANDIDATE_ABI || t->struct_size < sizeof(*t)) {
     return RunnerFail(context, "candidate of ABI version %u, size %u", t->abi_version, t->struct_size);
   }
-  if (!t->pack_inputs || !t->run || !t->unpack_outputs || (context->setup.constants > 0 && !t->pack_constants)) {
+  if (!t->pack_inputs || !t->run || !t->unpack_outputs ||
+      (context->setup.constants > 0 && !t->pack_constants)) {
     return RunnerFail(context, "candidate with a NULL function");
   }
   candidate.parallel.threads = HoneThreadPoolThreads(context->pool);
@@ -77,8 +79,8 @@ static int Poison(RunnerContext* context) {
 static int Run(RunnerContext* context) {
   const char* constants = candidate.constants.data + candidate.next_copy * candidate.constant_stride;
   if (++candidate.next_copy == candidate.constant_copies) candidate.next_copy = 0;
-  const int code = candidate.table->run(candidate.input.data, constants, candidate.output.data, candidate.scratch.data,
-                                        &candidate.parallel);
+  const int code = candidate.table->run(candidate.input.data, constants, candidate.output.data,
+                                        candidate.scratch.data, &candidate.parallel);
   return code == 0 ? 0 : RunnerFail(context, "run returned %d", code);
 }
 

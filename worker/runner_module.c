@@ -54,7 +54,8 @@ static int Poison(RunnerContext* context) {
 
 static int Run(RunnerContext* context) {
   const int32_t inputs = (int32_t)context->setup.inputs, outputs = (int32_t)context->setup.outputs;
-  const int code = HoneRun(module.table, module.session, module.tensors, inputs, module.tensors + inputs, outputs);
+  const int code =
+      HoneRun(module.table, module.session, module.tensors, inputs, module.tensors + inputs, outputs);
   if (code == HONE_OK) return 0;
   return RunnerFail(context, "run returned %d: %.120s", code, module.table->error(module.session));
 }
@@ -65,8 +66,8 @@ static int Publish(RunnerContext* context) {
     const RunnerTensor* spec = &setup->tensors[setup->constants + i];
     for (int32_t d = 0; d < spec->rank; ++d) {
       if (module.shapes[i][d] != spec->dims[d]) {
-        return RunnerFail(context, "output %u has extent %lld in dimension %d instead of %lld", i - setup->inputs,
-                          (long long)module.shapes[i][d], d, (long long)spec->dims[d]);
+        return RunnerFail(context, "output %u has extent %lld in dimension %d instead of %lld",
+                          i - setup->inputs, (long long)module.shapes[i][d], d, (long long)spec->dims[d]);
       }
     }
   }

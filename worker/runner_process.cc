@@ -26,19 +26,32 @@ struct DLType {
 
 DLType ToDLType(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return {kDLFloat, 32};
-    case DType::kF64: return {kDLFloat, 64};
-    case DType::kF16: return {kDLFloat, 16};
-    case DType::kBF16: return {kDLBfloat, 16};
-    case DType::kI8: return {kDLInt, 8};
-    case DType::kI16: return {kDLInt, 16};
-    case DType::kI32: return {kDLInt, 32};
-    case DType::kI64: return {kDLInt, 64};
-    case DType::kU8: return {kDLUInt, 8};
-    case DType::kU16: return {kDLUInt, 16};
-    case DType::kU32: return {kDLUInt, 32};
-    case DType::kU64: return {kDLUInt, 64};
-    case DType::kBool: return {kDLBool, 8};
+    case DType::kF32:
+      return {kDLFloat, 32};
+    case DType::kF64:
+      return {kDLFloat, 64};
+    case DType::kF16:
+      return {kDLFloat, 16};
+    case DType::kBF16:
+      return {kDLBfloat, 16};
+    case DType::kI8:
+      return {kDLInt, 8};
+    case DType::kI16:
+      return {kDLInt, 16};
+    case DType::kI32:
+      return {kDLInt, 32};
+    case DType::kI64:
+      return {kDLInt, 64};
+    case DType::kU8:
+      return {kDLUInt, 8};
+    case DType::kU16:
+      return {kDLUInt, 16};
+    case DType::kU32:
+      return {kDLUInt, 32};
+    case DType::kU64:
+      return {kDLUInt, 64};
+    case DType::kBool:
+      return {kDLBool, 8};
   }
   return {};
 }
@@ -79,14 +92,15 @@ absl::StatusOr<RunnerSetup> MakeSetup(const RunnerJob& job, const TensorFile& ou
   return setup;
 }
 
-// Spawns the runner with descriptors[i] as its descriptor 3 + i, no environment, default signals, its own group.
+// Spawns the runner with descriptors[i] as its descriptor 3 + i, no environment, default signals, its own
+// group.
 absl::StatusOr<pid_t> Spawn(const std::string& path, std::initializer_list<int> descriptors) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
   posix_spawnattr_init(&attributes);
   for (int fd : {0, 1, 2}) posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-  std::vector<FileDescriptor> high;   // out of the way of the targets 3, 4, ...
+  std::vector<FileDescriptor> high;  // out of the way of the targets 3, 4, ...
   int target = kRunnerControlFd;
   for (int fd : descriptors) {
     high.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 64));
@@ -98,7 +112,8 @@ absl::StatusOr<pid_t> Spawn(const std::string& path, std::initializer_list<int> 
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setpgroup(&attributes, 0);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   char name[] = "hone-runner", serve[] = "--serve";
   char* arguments[] = {name, serve, nullptr};
   char* environment[] = {nullptr};
@@ -127,7 +142,8 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(const std::s
   absl::StatusOr<RunnerSetup> setup = MakeSetup(job, *outputs);
   if (!setup.ok()) return setup.status();
   int pair[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return ErrnoStatus(errno, "socketpair");
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+    return ErrnoStatus(errno, "socketpair");
   FileDescriptor ours(pair[0]), theirs(pair[1]);
   absl::StatusOr<pid_t> pid =
       Spawn(runner_path, {theirs.get(), object, job.inputs->descriptor(), outputs->descriptor()});
@@ -140,7 +156,8 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> RunnerProcess::Start(const std::s
   return process;
 }
 
-RunnerProcess::RunnerProcess(pid_t pid, FileDescriptor control, TensorFile outputs, const Cancellation* cancellation)
+RunnerProcess::RunnerProcess(pid_t pid, FileDescriptor control, TensorFile outputs,
+                             const Cancellation* cancellation)
     : pid_(pid), control_(std::move(control)), outputs_(std::move(outputs)), cancellation_(cancellation) {}
 
 RunnerProcess::~RunnerProcess() { Finish({}); }
@@ -231,8 +248,8 @@ StepResult RunnerProcess::AwaitReply(const Stopwatch& watch, absl::Duration limi
   return result;
 }
 
-// The socket closed. The kernel closes it before the status can be read, so waiting here is short; a child that only
-// closed its end is killed.
+// The socket closed. The kernel closes it before the status can be read, so waiting here is short; a child
+// that only closed its end is killed.
 Ending RunnerProcess::EndingOfDeadChild() {
   int status = 0;
   pid_t got = 0;

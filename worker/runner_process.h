@@ -27,28 +27,29 @@ struct Ending {
 // What one step of a runner gave: an answer, or its end.
 struct StepResult {
   std::optional<Ending> ending;
-  RunnerReply reply = {};        // range-checked against `elapsed_seconds`
-  double elapsed_seconds = 0;    // by this process's clock
+  RunnerReply reply = {};      // range-checked against `elapsed_seconds`
+  double elapsed_seconds = 0;  // by this process's clock
 };
 
 struct RunnerJob {
   RunnerSubjectKind subject = kRunnerCandidate;
   uint32_t threads = 1;
-  const TensorFile* inputs = nullptr;       // inputs and constants; outlives the runner
+  const TensorFile* inputs = nullptr;  // inputs and constants; outlives the runner
   const std::vector<TensorSpec>* outputs = nullptr;
   uint64_t cold_bytes = 0;
   uint64_t address_space_bytes = 0;
   uint64_t cpu_seconds = 0;
 };
 
-// One hone-runner child with one object in it, in its own process group. The destructor kills the group and reaps the
-// child. After an Ending every further step gives the same Ending. Not thread-safe; the thread that starts a runner must
-// outlive it (the kernel kills the child with it).
+// One hone-runner child with one object in it, in its own process group. The destructor kills the group and
+// reaps the child. After an Ending every further step gives the same Ending. Not thread-safe; the thread that
+// starts a runner must outlive it (the kernel kills the child with it).
 class RunnerProcess {
  public:
   // `object` is a sealed memfd. Fails only for the machine's reasons.
-  static absl::StatusOr<std::unique_ptr<RunnerProcess>> Start(const std::string& runner_path, const RunnerJob& job,
-                                                              int object, const Cancellation* cancellation);
+  static absl::StatusOr<std::unique_ptr<RunnerProcess>> Start(const std::string& runner_path,
+                                                              const RunnerJob& job, int object,
+                                                              const Cancellation* cancellation);
   ~RunnerProcess();
 
   StepResult AwaitLoaded(absl::Duration limit);
@@ -58,14 +59,14 @@ class RunnerProcess {
 
   const TensorFile& outputs() const { return outputs_; }
   const std::optional<Ending>& ending() const { return ending_; }
-  void PinTo(int cpu);   // its main thread; ignored where the system refuses
+  void PinTo(int cpu);  // its main thread; ignored where the system refuses
 
  private:
   RunnerProcess(pid_t pid, FileDescriptor control, TensorFile outputs, const Cancellation* cancellation);
   StepResult Step(const RunnerCommand& command, absl::Duration limit);
   // Waits for the reply to `sequence_`, or finds out why there is none. `watch` started with the step.
   StepResult AwaitReply(const Stopwatch& watch, absl::Duration limit);
-  Ending Finish(Ending ending);                 // remembers it and kills what is left
+  Ending Finish(Ending ending);  // remembers it and kills what is left
   Ending EndingOfDeadChild();
 
   const pid_t pid_;
@@ -73,7 +74,7 @@ class RunnerProcess {
   TensorFile outputs_;
   const Cancellation* const cancellation_;
   uint32_t sequence_ = 0;
-  bool entered_ = false;                        // the object was touched: what happens now is its doing
+  bool entered_ = false;  // the object was touched: what happens now is its doing
   bool reaped_ = false;
   std::optional<Ending> ending_;
 };

@@ -1,9 +1,11 @@
-/* What hone-worker and hone-runner say to each other: fixed-size records over one SOCK_SEQPACKET socket, tensors in two
- * shared files. C, and the only thing the two programs share. Both come from one build, so there are no versions.
+/* What hone-worker and hone-runner say to each other: fixed-size records over one SOCK_SEQPACKET socket,
+ * tensors in two shared files. C, and the only thing the two programs share. Both come from one build, so
+ * there are no versions.
  *
  *   worker                                   runner
  *   RunnerSetup                   ->
- *                                 <-   kReplyEntering      about to touch the object: what dies later is its doing
+ *                                 <-   kReplyEntering      about to touch the object: what dies later is its
+ * doing
  *                                 <-   kReplyDone          loaded and packed
  *   RunnerCommand (the token)     ->
  *                                 <-   kReplyDone          ...and so on until the socket closes
@@ -74,7 +76,8 @@ typedef struct RunnerReply {
   uint32_t kind;
   int32_t pid;    /* a forked copy of the runner gives itself away */
   uint32_t calls; /* timed */
-  uint64_t wall_nanoseconds, cpu_nanoseconds; /* of the timed calls; cpu: one thread's if threads = 1, else all */
+  uint64_t wall_nanoseconds,
+      cpu_nanoseconds; /* of the timed calls; cpu: one thread's if threads = 1, else all */
   uint64_t involuntary_switches;
   char message[kRunnerMessageBytes];
 } RunnerReply;

@@ -30,7 +30,8 @@ absl::StatusOr<TensorFile> TensorFile::Generate(std::span<const TensorSpec> inpu
     if (!mapping.ok()) return mapping.status();
     for (size_t i = 0; i < out.count(); ++i) {
       for (uint32_t set = 0; set < (i < inputs.size() ? input_sets : 1); ++set) {
-        GenerateTensor(out.spec(i), seed + set, i, mapping->data() + out.offset(i) + set * out.input_set_stride_);
+        GenerateTensor(out.spec(i), seed + set, i,
+                       mapping->data() + out.offset(i) + set * out.input_set_stride_);
       }
     }
   }

@@ -11,13 +11,14 @@
 
 namespace hone {
 
-// Logical tensors of one task in a file in memory that runners map too. Input set s holds the inputs made from
-// seed + s; constants are made once, from seed. Movable; reading is thread-safe.
+// Logical tensors of one task in a file in memory that runners map too. Input set s holds the inputs made
+// from seed + s; constants are made once, from seed. Movable; reading is thread-safe.
 class TensorFile {
  public:
   // Filled and sealed against writing: all runners of a lease share it.
-  static absl::StatusOr<TensorFile> Generate(std::span<const TensorSpec> inputs, std::span<const TensorSpec> constants,
-                                             uint64_t seed, uint32_t input_sets);
+  static absl::StatusOr<TensorFile> Generate(std::span<const TensorSpec> inputs,
+                                             std::span<const TensorSpec> constants, uint64_t seed,
+                                             uint32_t input_sets);
   // Room for outputs, one runner's; sealed in size.
   static absl::StatusOr<TensorFile> ForOutputs(std::span<const TensorSpec> outputs);
 
@@ -31,7 +32,7 @@ class TensorFile {
   const TensorSpec& spec(size_t i) const { return specs_[i]; }
   uint64_t offset(size_t i) const { return offsets_[i]; }
   const char* data(size_t i) const { return mapping_.data() + offsets_[i]; }
-  void Poison();   // outputs only: every byte 0xff (NaN for floats)
+  void Poison();  // outputs only: every byte 0xff (NaN for floats)
 
  private:
   // Places tensors one behind the other, 64-byte aligned, from `begin` on; returns the end, page-aligned.

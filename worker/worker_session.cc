@@ -26,7 +26,8 @@ absl::StatusOr<Credentials> LoadCredentials(const std::string& data_dir) {
   absl::StatusOr<std::string> text = ReadWholeFile(CredentialsPath(data_dir));
   if (!text.ok()) return text.status();
   const std::vector<std::string> lines = absl::StrSplit(*text, '\n');
-  if (lines.size() < 2 || lines[0].empty() || lines[1].empty()) return absl::DataLossError("damaged credentials file");
+  if (lines.size() < 2 || lines[0].empty() || lines[1].empty())
+    return absl::DataLossError("damaged credentials file");
   return Credentials{lines[0], lines[1]};
 }
 
@@ -58,7 +59,8 @@ absl::StatusOr<std::unique_ptr<WorkerSession>> WorkerSession::Create(const Worke
   return std::unique_ptr<WorkerSession>(new WorkerSession(options, device, std::move(lock)));
 }
 
-WorkerSession::WorkerSession(const WorkerSessionOptions& options, const Device& device, FileDescriptor directory_lock)
+WorkerSession::WorkerSession(const WorkerSessionOptions& options, const Device& device,
+                             FileDescriptor directory_lock)
     : options_(options),
       directory_lock_(std::move(directory_lock)),
       connection_(options.server),
@@ -115,7 +117,8 @@ void WorkerSession::Finish(const LeaseResult& result, const Device& device) {
     std::lock_guard lock(mutex_);
     if (!abandoned_) {
       const absl::Status stored = results_.Put(result.lease_id, SerialiseResult(result));
-      if (!stored.ok()) Log(absl::StrCat("cannot keep a result, the lease will be lost: ", stored.ToString()));
+      if (!stored.ok())
+        Log(absl::StrCat("cannot keep a result, the lease will be lost: ", stored.ToString()));
     }
     if (result.device) {
       device_ = device;
@@ -151,7 +154,7 @@ void WorkerSession::Talk() {
       if (last || !MayRetry(answer.status())) break;
       BackOff();
     } else {
-      last = false;   // interrupted because something changed: say that first
+      last = false;  // interrupted because something changed: say that first
     }
   }
   std::lock_guard lock(mutex_);
@@ -177,7 +180,8 @@ absl::Status WorkerSession::EnsureEnrolled() {
     credentials = connection_.Enrol(options_.enrol_token, *id, options_.display_name, device);
     if (!credentials.ok()) return credentials.status();
     const std::string text = absl::StrCat(credentials->worker, "\n", credentials->token, "\n");
-    if (absl::Status stored = WriteFileDurably(CredentialsPath(options_.data_dir), text); !stored.ok()) return stored;
+    if (absl::Status stored = WriteFileDurably(CredentialsPath(options_.data_dir), text); !stored.ok())
+      return stored;
     Log(absl::StrCat("enrolled as ", credentials->worker));
   }
   std::lock_guard lock(mutex_);
@@ -188,13 +192,14 @@ absl::Status WorkerSession::EnsureEnrolled() {
 // last: set when nothing is left to do but to hand in what is there.
 SynchronizeCall WorkerSession::MakeCall(bool* last) {
   SynchronizeCall call;
-  for (ResultStore::Entry& entry : results_.Pending(kResultBytesPerCall)) call.results.push_back(std::move(entry.bytes));
+  for (ResultStore::Entry& entry : results_.Pending(kResultBytesPerCall))
+    call.results.push_back(std::move(entry.bytes));
   std::lock_guard lock(mutex_);
   if (!device_known_) call.device = device_;
   if (!current_lease_.empty()) call.running_leases.push_back(current_lease_);
   call.accepts_lease = current_lease_.empty() && !stopping_;
   call.wait = options_.poll;
-  if (next_ || !current_lease_.empty()) call.wait = std::min(call.wait, absl::Seconds(5));   // heartbeat
+  if (next_ || !current_lease_.empty()) call.wait = std::min(call.wait, absl::Seconds(5));  // heartbeat
   if (stopping_) {
     *last = current_lease_.empty();
     call.wait = kStoppingPoll;
@@ -228,10 +233,11 @@ void WorkerSession::Accept(const SynchronizeAnswer::ReceivedLease& received) {
                               .outcome = Outcome::kInfrastructure,
                               .message = std::string(received.lease.status().message())};
     const absl::Status stored = results_.Put(received.lease_id, SerialiseResult(refusal));
-    Log(absl::StrCat("refused lease ", received.lease_id, ": ", refusal.message, stored.ok() ? "" : " (and lost that)"));
+    Log(absl::StrCat("refused lease ", received.lease_id, ": ", refusal.message,
+                     stored.ok() ? "" : " (and lost that)"));
     return;
   }
-  if (!current_lease_.empty()) return;   // not begun: the server's heartbeat limit takes it back
+  if (!current_lease_.empty()) return;  // not begun: the server's heartbeat limit takes it back
   next_ = *received.lease;
   current_lease_ = received.lease_id;
   cancellation_ = std::make_shared<Cancellation>();
@@ -264,12 +270,13 @@ bool WorkerSession::MayRetry(const absl::Status& status) {
       fatal_ = status;
       return false;
     }
-    default: return true;
+    default:
+      return true;
   }
 }
 
-// Exponential with jitter, so that a fleet does not come back in step. Stop ends the wait, and so does a connection that
-// comes back.
+// Exponential with jitter, so that a fleet does not come back in step. Stop ends the wait, and so does a
+// connection that comes back.
 void WorkerSession::BackOff() {
   absl::Duration wait = options_.first_backoff * (int64_t{1} << std::min(failures_++, 20));
   wait = std::min(wait, options_.longest_backoff) * std::uniform_real_distribution<double>(0.5, 1)(jitter_);

@@ -20,21 +20,21 @@ namespace hone {
 
 struct WorkerSessionOptions {
   ServerConnectionOptions server;
-  std::string enrol_token;       // needed until there are credentials, and again if the server forgets them
+  std::string enrol_token;  // needed until there are credentials, and again if the server forgets them
   std::string display_name;
-  std::string data_dir;          // credentials, results, blobs; one process at a time
+  std::string data_dir;  // credentials, results, blobs; one process at a time
   std::string runner_path;
   std::string host_lock_path;
   uint64_t blob_cache_bytes = uint64_t{2} << 30;
-  absl::Duration poll = absl::Seconds(30);            // longest long poll
+  absl::Duration poll = absl::Seconds(30);  // longest long poll
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(10);
-  absl::Duration stop_grace = absl::Seconds(5);       // a lease under way may take this much longer after Stop
+  absl::Duration stop_grace = absl::Seconds(5);  // a lease under way may take this much longer after Stop
 };
 
-// A worker at work: one thread talks to the server (enrols, polls, heartbeats, hands in results), the caller of Run carries
-// out leases. A result is on disk before the server hears of it and stays there until it is acknowledged, so a kill at
-// any moment repeats nothing that was finished.
+// A worker at work: one thread talks to the server (enrols, polls, heartbeats, hands in results), the caller
+// of Run carries out leases. A result is on disk before the server hears of it and stays there until it is
+// acknowledged, so a kill at any moment repeats nothing that was finished.
 class WorkerSession {
  public:
   // Fails if another process has the data directory.
@@ -43,7 +43,7 @@ class WorkerSession {
 
   // Until Stop (then Ok) or until the server will not have this worker any more.
   absl::Status Run();
-  void Stop();   // any thread
+  void Stop();  // any thread
 
  private:
   WorkerSession(const WorkerSessionOptions& options, const Device& device, FileDescriptor directory_lock);
@@ -67,18 +67,18 @@ class WorkerSession {
   BlobCache blobs_;
   LeaseExecutor executor_;
 
-  std::mt19937_64 jitter_{std::random_device{}()};   // talking thread only
-  int failures_ = 0;                                 // in a row; talking thread only
-  bool device_known_ = false;                        // the server has device_
+  std::mt19937_64 jitter_{std::random_device{}()};  // talking thread only
+  int failures_ = 0;                                // in a row; talking thread only
+  bool device_known_ = false;                       // the server has device_
 
-  std::mutex mutex_;                                 // of everything below
+  std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
   Credentials credentials_;
   Device device_;
-  std::optional<Lease> next_;                        // accepted, not begun
-  std::string current_lease_;                        // accepted, not finished
-  std::shared_ptr<Cancellation> cancellation_;       // of current_lease_
-  bool abandoned_ = false;                           // current_lease_ is no longer ours: drop its result
+  std::optional<Lease> next_;                   // accepted, not begun
+  std::string current_lease_;                   // accepted, not finished
+  std::shared_ptr<Cancellation> cancellation_;  // of current_lease_
+  bool abandoned_ = false;                      // current_lease_ is no longer ours: drop its result
   std::optional<Stopwatch> stopping_;
   bool talking_ = true;
   absl::Status fatal_;

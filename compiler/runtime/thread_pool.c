@@ -13,20 +13,20 @@ extern int pthread_join(HonePthread, void**) __attribute__((weak));
 enum {
   kFutexWaitPrivate = 128,
   kFutexWakePrivate = 129,
-  /* About 20-50 us of pauses, then yields, so that a neighbour on this core gets on; then the futex. A hand-off to a
-   * spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). */
+  /* About 20-50 us of pauses, then yields, so that a neighbour on this core gets on; then the futex. A
+   * hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). */
   kPauses = 1 << 10,
   kYields = 1 << 9,
   kChunksPerThread = 16
 };
 
-/* The gate: whether a region is open, whether its caller sleeps, and how many workers are inside. A worker enters only
- * while it is open; the caller closes it and leaves once nobody is inside. So every index that somebody claimed is done
- * by then, and a region's fields never change under a worker. */
+/* The gate: whether a region is open, whether its caller sleeps, and how many workers are inside. A worker
+ * enters only while it is open; the caller closes it and leaves once nobody is inside. So every index that
+ * somebody claimed is done by then, and a region's fields never change under a worker. */
 enum { kOpen = 1u << 31, kCallerSleeps = 1u << 30, kInside = kCallerSleeps - 1 };
 
 typedef struct {
-  _Alignas(64) _Atomic uint32_t next;   /* first unclaimed index of this thread's range */
+  _Alignas(64) _Atomic uint32_t next; /* first unclaimed index of this thread's range */
   uint32_t end;
   HonePthread thread;
   HoneThreadPool* pool;
@@ -35,9 +35,10 @@ typedef struct {
 
 struct HoneThreadPool {
   _Alignas(64) _Atomic uint32_t gate;
-  _Alignas(64) _Atomic uint32_t epoch;   /* changes when there may be something to do; what parked workers wait on */
+  /* Changes when there may be something to do; what parked workers wait on. */
+  _Alignas(64) _Atomic uint32_t epoch;
   _Atomic uint32_t sleepers;
-  _Atomic uint32_t spinning;             /* between Begin and End */
+  _Atomic uint32_t spinning; /* between Begin and End */
   _Atomic uint32_t stop;
   _Alignas(64) _Atomic uint32_t held;
   int32_t threads, limit;
@@ -46,7 +47,7 @@ struct HoneThreadPool {
   uint32_t chunk;
   void (*body)(void*, int32_t);
   void* context;
-  Slot slots[];                          /* slot 0 is the caller's */
+  Slot slots[]; /* slot 0 is the caller's */
 };
 
 static void FutexWait(_Atomic uint32_t* word, uint32_t value) {
@@ -105,8 +106,8 @@ static uint32_t WaitForEpoch(HoneThreadPool* pool, uint32_t seen) {
       Relax(step++);
       continue;
     }
-    /* Announce: the sleeper count is raised before the kernel compares the epoch, and wakers change the epoch before
-     * they read the count; one of the two sees the other. */
+    /* Announce: the sleeper count is raised before the kernel compares the epoch, and wakers change the epoch
+     * before they read the count; one of the two sees the other. */
     atomic_fetch_add(&pool->sleepers, 1);
     FutexWait(&pool->epoch, seen);
     atomic_fetch_sub(&pool->sleepers, 1);
@@ -137,8 +138,8 @@ static void ChangeEpoch(HoneThreadPool* pool) {
 /* Workers take none of the program's asynchronous signals. Synchronous faults (SIGILL 4, SIGTRAP 5, SIGBUS 7,
  * SIGFPE 8, SIGSEGV 11) and the three that libcs use internally (32-34) stay open. */
 static uint64_t BlockSignals(void) {
-  uint64_t mask = ~(UINT64_C(1) << 3 | UINT64_C(1) << 4 | UINT64_C(1) << 6 | UINT64_C(1) << 7 | UINT64_C(1) << 10 |
-                    UINT64_C(7) << 31);
+  uint64_t mask = ~(UINT64_C(1) << 3 | UINT64_C(1) << 4 | UINT64_C(1) << 6 | UINT64_C(1) << 7 |
+                    UINT64_C(1) << 10 | UINT64_C(7) << 31);
   uint64_t old = 0;
   HoneSystemCall6(kHoneSysRtSigprocmask, 0 /* SIG_BLOCK */, (long)&mask, (long)&old, sizeof(mask), 0, 0);
   return old;
@@ -197,7 +198,8 @@ void HoneThreadPoolEnd(HoneThreadPool* pool) {
 
 /* Closes the gate and waits until nobody is inside. */
 static void Close(HoneThreadPool* pool) {
-  uint32_t gate = atomic_fetch_and_explicit(&pool->gate, ~(uint32_t)kOpen, memory_order_acq_rel) & ~(uint32_t)kOpen;
+  uint32_t gate =
+      atomic_fetch_and_explicit(&pool->gate, ~(uint32_t)kOpen, memory_order_acq_rel) & ~(uint32_t)kOpen;
   for (int step = 0; (gate & kInside) != 0 && step < kPauses + kYields; ++step) {
     Relax(step);
     gate = atomic_load_explicit(&pool->gate, memory_order_acquire);

@@ -19,7 +19,8 @@ namespace {
 constexpr absl::Duration kFirstWait = absl::Microseconds(200);
 constexpr absl::Duration kLongestWait = absl::Milliseconds(5);
 
-// Opens before it creates: with fs.protected_regular the kernel refuses O_CREAT on another user's file in /tmp.
+// Opens before it creates: with fs.protected_regular the kernel refuses O_CREAT on another user's file in
+// /tmp.
 absl::StatusOr<int> OpenLockFile(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) {
@@ -30,14 +31,16 @@ absl::StatusOr<int> OpenLockFile(const std::string& path) {
       return absl::UnavailableError(absl::StrCat("cannot share lock file ", path, ": ", strerror(error)));
     }
   }
-  if (fd < 0) return absl::UnavailableError(absl::StrCat("cannot open lock file ", path, ": ", strerror(errno)));
+  if (fd < 0)
+    return absl::UnavailableError(absl::StrCat("cannot open lock file ", path, ": ", strerror(errno)));
   return fd;
 }
 
 absl::StatusOr<int> OpenAndLock(const std::string& path, int operation, absl::Time deadline) {
   absl::StatusOr<int> fd = OpenLockFile(path);
   if (!fd.ok()) return fd;
-  for (absl::Duration wait = kFirstWait; flock(*fd, operation | LOCK_NB) != 0; wait = std::min(wait * 2, kLongestWait)) {
+  for (absl::Duration wait = kFirstWait; flock(*fd, operation | LOCK_NB) != 0;
+       wait = std::min(wait * 2, kLongestWait)) {
     const int error = errno;
     const absl::Duration left = deadline - absl::Now();
     if ((error != EWOULDBLOCK && error != EINTR) || left <= absl::ZeroDuration()) {
@@ -54,7 +57,8 @@ absl::StatusOr<int> OpenAndLock(const std::string& path, int operation, absl::Ti
 
 }  // namespace
 
-// Two files: whoever wants the lock passes the turnstile first. An exclusive waiter stands in it until it has the lock.
+// Two files: whoever wants the lock passes the turnstile first. An exclusive waiter stands in it until it has
+// the lock.
 absl::StatusOr<HostLock> HostLock::Acquire(Mode mode, absl::Time deadline, const std::string& path) {
   absl::StatusOr<int> turnstile = OpenAndLock(path + ".turnstile", LOCK_EX, deadline);
   if (!turnstile.ok()) return turnstile.status();

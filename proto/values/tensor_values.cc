@@ -18,8 +18,8 @@ uint16_t ToHalf(double value) {
   if (magnitude >= 65520) return sign | 0x7c00;
   if (magnitude < 0x1p-14) return sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24));
   int exponent;
-  const double fraction = std::frexp(magnitude, &exponent);   // in [0.5, 1)
-  const auto significand = static_cast<uint32_t>(std::nearbyint(fraction * 2048));   // in [1024, 2048]
+  const double fraction = std::frexp(magnitude, &exponent);                         // in [0.5, 1)
+  const auto significand = static_cast<uint32_t>(std::nearbyint(fraction * 2048));  // in [1024, 2048]
   // A significand of 2048 carries into the exponent by the addition.
   return sign | static_cast<uint16_t>(((exponent + 13) << 10) + significand);
 }
@@ -61,38 +61,64 @@ void StoreInteger(void* data, int64_t element, double value) {
 
 double ReadElement(DType dtype, const void* data, int64_t i) {
   switch (dtype) {
-    case DType::kF32: return Load<float>(data, i);
-    case DType::kF64: return Load<double>(data, i);
-    case DType::kF16: return FromHalf(Load<uint16_t>(data, i));
-    case DType::kBF16: return FromBFloat16(Load<uint16_t>(data, i));
-    case DType::kI8: return Load<int8_t>(data, i);
-    case DType::kI16: return Load<int16_t>(data, i);
-    case DType::kI32: return Load<int32_t>(data, i);
-    case DType::kI64: return static_cast<double>(Load<int64_t>(data, i));
-    case DType::kU8: return Load<uint8_t>(data, i);
-    case DType::kU16: return Load<uint16_t>(data, i);
-    case DType::kU32: return Load<uint32_t>(data, i);
-    case DType::kU64: return static_cast<double>(Load<uint64_t>(data, i));
-    case DType::kBool: return Load<uint8_t>(data, i) != 0;
+    case DType::kF32:
+      return Load<float>(data, i);
+    case DType::kF64:
+      return Load<double>(data, i);
+    case DType::kF16:
+      return FromHalf(Load<uint16_t>(data, i));
+    case DType::kBF16:
+      return FromBFloat16(Load<uint16_t>(data, i));
+    case DType::kI8:
+      return Load<int8_t>(data, i);
+    case DType::kI16:
+      return Load<int16_t>(data, i);
+    case DType::kI32:
+      return Load<int32_t>(data, i);
+    case DType::kI64:
+      return static_cast<double>(Load<int64_t>(data, i));
+    case DType::kU8:
+      return Load<uint8_t>(data, i);
+    case DType::kU16:
+      return Load<uint16_t>(data, i);
+    case DType::kU32:
+      return Load<uint32_t>(data, i);
+    case DType::kU64:
+      return static_cast<double>(Load<uint64_t>(data, i));
+    case DType::kBool:
+      return Load<uint8_t>(data, i) != 0;
   }
   return 0;
 }
 
 void WriteElement(DType dtype, void* data, int64_t i, double value) {
   switch (dtype) {
-    case DType::kF32: return Store(data, i, static_cast<float>(value));
-    case DType::kF64: return Store(data, i, value);
-    case DType::kF16: return Store(data, i, ToHalf(value));
-    case DType::kBF16: return Store(data, i, ToBFloat16(value));
-    case DType::kI8: return StoreInteger<int8_t>(data, i, value);
-    case DType::kI16: return StoreInteger<int16_t>(data, i, value);
-    case DType::kI32: return StoreInteger<int32_t>(data, i, value);
-    case DType::kI64: return StoreInteger<int64_t>(data, i, value);
-    case DType::kU8: return StoreInteger<uint8_t>(data, i, value);
-    case DType::kU16: return StoreInteger<uint16_t>(data, i, value);
-    case DType::kU32: return StoreInteger<uint32_t>(data, i, value);
-    case DType::kU64: return StoreInteger<uint64_t>(data, i, value);
-    case DType::kBool: return Store<uint8_t>(data, i, value != 0);
+    case DType::kF32:
+      return Store(data, i, static_cast<float>(value));
+    case DType::kF64:
+      return Store(data, i, value);
+    case DType::kF16:
+      return Store(data, i, ToHalf(value));
+    case DType::kBF16:
+      return Store(data, i, ToBFloat16(value));
+    case DType::kI8:
+      return StoreInteger<int8_t>(data, i, value);
+    case DType::kI16:
+      return StoreInteger<int16_t>(data, i, value);
+    case DType::kI32:
+      return StoreInteger<int32_t>(data, i, value);
+    case DType::kI64:
+      return StoreInteger<int64_t>(data, i, value);
+    case DType::kU8:
+      return StoreInteger<uint8_t>(data, i, value);
+    case DType::kU16:
+      return StoreInteger<uint16_t>(data, i, value);
+    case DType::kU32:
+      return StoreInteger<uint32_t>(data, i, value);
+    case DType::kU64:
+      return StoreInteger<uint64_t>(data, i, value);
+    case DType::kBool:
+      return Store<uint8_t>(data, i, value != 0);
   }
 }
 
@@ -106,8 +132,9 @@ void GenerateTensor(const TensorSpec& spec, uint64_t seed, uint64_t tensor, void
   }
   const bool real = IsFloat(spec.dtype);
   for (int64_t i = 0; i < elements; ++i) {
-    const double value = real ? HoneGenerateReal(seed, tensor, i, spec.low, spec.high)
-                              : static_cast<double>(HoneGenerateInteger(seed, tensor, i, spec.low, spec.high));
+    const double value = real
+                             ? HoneGenerateReal(seed, tensor, i, spec.low, spec.high)
+                             : static_cast<double>(HoneGenerateInteger(seed, tensor, i, spec.low, spec.high));
     WriteElement(spec.dtype, out, i, value);
   }
 }

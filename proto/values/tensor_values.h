@@ -11,8 +11,8 @@
 // compiler/runtime/input_generator.h, then rounded to the tensor's dtype.
 namespace hone {
 
-// Tensors of a task are numbered inputs first, then constants: constant c of a task with n inputs is tensor n + c.
-// Writes spec.Bytes() bytes, dense row-major.
+// Tensors of a task are numbered inputs first, then constants: constant c of a task with n inputs is tensor n
+// + c. Writes spec.Bytes() bytes, dense row-major.
 void GenerateTensor(const TensorSpec& spec, uint64_t seed, uint64_t tensor, void* out);
 
 // Element of a dense tensor as a double (i64 and u64 beyond 2^53 lose their low bits).

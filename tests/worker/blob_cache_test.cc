@@ -12,13 +12,14 @@ namespace {
 class BlobCacheTest : public testing::Test {
  protected:
   BlobCache Make(uint64_t limit = 1 << 20) {
-    return BlobCache(folder_.path(), limit, [this](const BlobId&, uint64_t offset, const BlobCache::Sink& sink) {
-      ++fetches_;
-      // Gives up to piece_ bytes, then breaks off.
-      const std::string rest = source_.substr(std::min<size_t>(offset, source_.size()));
-      if (absl::Status status = sink(rest.substr(0, piece_)); !status.ok()) return status;
-      return rest.size() <= piece_ ? absl::OkStatus() : absl::UnavailableError("cut");
-    });
+    return BlobCache(folder_.path(), limit,
+                     [this](const BlobId&, uint64_t offset, const BlobCache::Sink& sink) {
+                       ++fetches_;
+                       // Gives up to piece_ bytes, then breaks off.
+                       const std::string rest = source_.substr(std::min<size_t>(offset, source_.size()));
+                       if (absl::Status status = sink(rest.substr(0, piece_)); !status.ok()) return status;
+                       return rest.size() <= piece_ ? absl::OkStatus() : absl::UnavailableError("cut");
+                     });
   }
   std::string Read(const absl::StatusOr<FileDescriptor>& file) {
     if (!file.ok()) return std::string(file.status().message());

@@ -18,8 +18,9 @@ TEST(WorkerConfig, Join) {
   TestFolder folder;
   std::ofstream(folder.path() + "/token") << "secret\n";
   std::ofstream(folder.path() + "/ca") << "PEM";
-  const auto config = Parse({"join", "--server=h:1", "--ca", folder.path() + "/ca", "--data-dir", "/d", "--runner",
-                             HONE_RUNNER, "--enrol-token-file", folder.path() + "/token", "--cache-mb", "3"});
+  const auto config =
+      Parse({"join", "--server=h:1", "--ca", folder.path() + "/ca", "--data-dir", "/d", "--runner",
+             HONE_RUNNER, "--enrol-token-file", folder.path() + "/token", "--cache-mb", "3"});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->session.server.address, "h:1");
   EXPECT_EQ(config->session.server.ca_pem, "PEM");

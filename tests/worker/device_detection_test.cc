@@ -10,7 +10,8 @@ namespace hone {
 namespace {
 
 TEST(DeviceDetection, ReadsCpuInfo) {
-  const char text[] = "processor\t: 0\nmodel name\t: A CPU: fast\nmodel\t\t: 2\n\nprocessor\t: 1\nmodel\t\t: 3\n";
+  const char text[] =
+      "processor\t: 0\nmodel name\t: A CPU: fast\nmodel\t\t: 2\n\nprocessor\t: 1\nmodel\t\t: 3\n";
   EXPECT_EQ(CpuInfoField(text, "model"), "2");
   EXPECT_EQ(CpuInfoField(text, "model name"), "A CPU: fast");
   EXPECT_EQ(CpuInfoField(text, "flags"), "");

@@ -37,9 +37,11 @@ TestCertificate MakeTestCertificate() {
   X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
   X509_set_pubkey(certificate, key);
   X509_NAME* name = X509_get_subject_name(certificate);
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"),
+                             -1, -1, 0);
   X509_set_issuer_name(certificate, name);
-  X509_EXTENSION* names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+  X509_EXTENSION* names =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
   X509_add_ext(certificate, names, -1);
   X509_EXTENSION_free(names);
   X509_sign(certificate, key, EVP_sha256());
@@ -138,7 +140,8 @@ grpc::Status FakeServer::Enrol(const grpc::ServerContext& context, const v1::Enr
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::Synchronize(const grpc::ServerContext& context, const v1::SynchronizeRequest& request,
+grpc::Status FakeServer::Synchronize(const grpc::ServerContext& context,
+                                     const v1::SynchronizeRequest& request,
                                      v1::SynchronizeResponse& response) {
   std::unique_lock lock(mutex_);
   if (TokenOf(context) != "Bearer worker-token" || refuse_identity > 0) {
@@ -161,10 +164,12 @@ grpc::Status FakeServer::Synchronize(const grpc::ServerContext& context, const v
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(request.wait_seconds());
   const auto news = [&] {
     return down_ || context.IsCancelled() || (request.accepts_lease() && !leases_.empty()) ||
-           std::any_of(abandon_.begin(), abandon_.end(), [&](const auto& id) { return running.contains(id); });
+           std::any_of(abandon_.begin(), abandon_.end(),
+                       [&](const auto& id) { return running.contains(id); });
   };
   // Woken now and then to see a cancelled call.
-  while (!news() && std::chrono::steady_clock::now() < until) changed_.wait_for(lock, std::chrono::milliseconds(20));
+  while (!news() && std::chrono::steady_clock::now() < until)
+    changed_.wait_for(lock, std::chrono::milliseconds(20));
   for (const std::string& id : abandon_) {
     if (running.contains(id)) response.add_abandon(id);
   }

@@ -30,8 +30,8 @@ class FakeServer {
 
   FakeServer();
   ~FakeServer();
-  void Start();      // again on the same port after Shutdown
-  void Shutdown();   // cuts every connection
+  void Start();     // again on the same port after Shutdown
+  void Shutdown();  // cuts every connection
 
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   const std::string& ca_pem() const { return certificate_.certificate; }
@@ -45,21 +45,22 @@ class FakeServer {
   bool Await(const std::function<bool(FakeServer&)>& condition);
 
   // Faults and observations; only through Order and Await.
-  int lose_acks = 0;                  // results are taken, but so many answers to them get lost
-  int refuse_identity = 0;            // so many Synchronize calls are UNAUTHENTICATED
-  size_t cut_blobs_at = 0;            // > 0: a download breaks off after so many bytes
+  int lose_acks = 0;        // results are taken, but so many answers to them get lost
+  int refuse_identity = 0;  // so many Synchronize calls are UNAUTHENTICATED
+  size_t cut_blobs_at = 0;  // > 0: a download breaks off after so many bytes
   int enrolments = 0, downloads = 0;
   std::set<std::string> enrol_requests;
-  std::map<std::string, std::vector<v1::LeaseResult>> results;   // every time they came, by lease
-  std::set<std::string> running;                                 // heartbeats of the last call
+  std::map<std::string, std::vector<v1::LeaseResult>> results;  // every time they came, by lease
+  std::set<std::string> running;                                // heartbeats of the last call
   std::set<std::string> ever_running;
   v1::Device device;
   std::set<std::string> workers_seen;
 
  private:
-  struct Services;   // of one Start
+  struct Services;  // of one Start
   grpc::Status Enrol(const grpc::ServerContext&, const v1::EnrolRequest&, v1::EnrolResponse&);
-  grpc::Status Synchronize(const grpc::ServerContext&, const v1::SynchronizeRequest&, v1::SynchronizeResponse&);
+  grpc::Status Synchronize(const grpc::ServerContext&, const v1::SynchronizeRequest&,
+                           v1::SynchronizeResponse&);
   grpc::Status DownloadBlob(const v1::DownloadBlobRequest&, grpc::ServerWriter<v1::DownloadBlobResponse>&);
 
   const TestCertificate certificate_;

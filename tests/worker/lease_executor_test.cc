@@ -74,7 +74,7 @@ class LeaseExecutorTest : public testing::Test {
 struct Behaviour {
   const char* object;
   Outcome outcome;
-  const char* message;   // part of it
+  const char* message;  // part of it
 };
 constexpr Behaviour kBehaviours[] = {
     {"good", Outcome::kOk, ""},
@@ -109,8 +109,10 @@ TEST_F(LeaseExecutorTest, EveryBehaviourHasItsOutcome) {
   for (size_t i = 0; i < std::size(kBehaviours); ++i) {
     const Measurement& m = result.trials[i].measurement;
     EXPECT_EQ(result.trials[i].trial_id, kBehaviours[i].object);
-    EXPECT_EQ(OutcomeName(m.outcome), OutcomeName(kBehaviours[i].outcome)) << kBehaviours[i].object << ": " << m.message;
-    EXPECT_TRUE(absl::StrContains(m.message, kBehaviours[i].message)) << kBehaviours[i].object << ": " << m.message;
+    EXPECT_EQ(OutcomeName(m.outcome), OutcomeName(kBehaviours[i].outcome))
+        << kBehaviours[i].object << ": " << m.message;
+    EXPECT_TRUE(absl::StrContains(m.message, kBehaviours[i].message))
+        << kBehaviours[i].object << ": " << m.message;
     if (m.outcome == Outcome::kOk) {
       EXPECT_GT(m.p20_seconds, 0);
       EXPECT_GE(m.windows.size(), 3u);

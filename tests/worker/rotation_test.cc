@@ -10,11 +10,12 @@
 namespace hone {
 namespace {
 
-// A machine of a test's own making: its clock advances by what is run on it, its speed drifts, neighbours disturb.
+// A machine of a test's own making: its clock advances by what is run on it, its speed drifts, neighbours
+// disturb.
 struct FakeHost {
   double now = 0;
   double Speed() const { return 1 + 0.3 * std::sin(now * 50); }
-  double disturbed = 0;   // part of windows
+  double disturbed = 0;  // part of windows
   uint64_t draws = 0;
   double Draw() { return HoneUniform(9, 1, draws++); }
 };

@@ -22,10 +22,12 @@ class WorkerSessionTest : public testing::Test {
   }
 
   void StartWorker(const std::string& token = FakeServer::kEnrolToken) {
-    std::vector<std::string> arguments = {HONE_WORKER,     "join",      "--server",
-                                          server_.address(), "--ca",      folder_.path() + "/ca.pem",
-                                          "--data-dir",    data_dir(),  "--enrol-token",
-                                          token,           "--runner",  HONE_RUNNER,
+    std::vector<std::string> arguments = {HONE_WORKER,     "join",
+                                          "--server",      server_.address(),
+                                          "--ca",          folder_.path() + "/ca.pem",
+                                          "--data-dir",    data_dir(),
+                                          "--enrol-token", token,
+                                          "--runner",      HONE_RUNNER,
                                           "--host-lock",   folder_.path() + "/lock"};
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -37,7 +39,7 @@ class WorkerSessionTest : public testing::Test {
     posix_spawn_file_actions_destroy(&actions);
   }
   void Signal(int signal) { kill(pid_, signal); }
-  int WaitForExit() {   // exit status, or -signal
+  int WaitForExit() {  // exit status, or -signal
     int status = 0;
     waitpid(pid_, &status, 0);
     pid_ = 0;
@@ -106,7 +108,8 @@ TEST_F(WorkerSessionTest, JoinsMeasuresAndLeavesNothingBehind) {
   const v1::LeaseResult result = Result("l1");
   EXPECT_EQ(result.outcome(), v1::OUTCOME_OK) << result.message();
   ASSERT_EQ(result.trials_size(), 3);
-  EXPECT_EQ(result.trials(0).measurement().outcome(), v1::OUTCOME_OK) << result.trials(0).measurement().message();
+  EXPECT_EQ(result.trials(0).measurement().outcome(), v1::OUTCOME_OK)
+      << result.trials(0).measurement().message();
   EXPECT_EQ(result.trials(1).measurement().outcome(), v1::OUTCOME_CRASH);
   EXPECT_EQ(result.trials(2).measurement().outcome(), v1::OUTCOME_WRONG_OUTPUT);
   EXPECT_GT(result.incumbent().p20_seconds(), 0);
@@ -190,7 +193,7 @@ TEST_F(WorkerSessionTest, StoppedWorkerDropsALeaseItLost) {
   StartWorker();
   ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.running.contains("stuck"); })) << LogText();
   Signal(SIGSTOP);
-  server_.Abandon("stuck");   // the heartbeat limit passed
+  server_.Abandon("stuck");  // the heartbeat limit passed
   server_.AddLease(MakeLease("next", {"good"}));
   Signal(SIGCONT);
   ASSERT_TRUE(AwaitResult("next")) << LogText();
@@ -214,7 +217,7 @@ TEST_F(WorkerSessionTest, ForgottenWorkerEnrolsAgain) {
   StartWorker();
   ASSERT_TRUE(AwaitResult("l1")) << LogText();
   server_.Order([](FakeServer& s) { s.refuse_identity = 1; });
-  server_.Shutdown();   // ends the long poll
+  server_.Shutdown();  // ends the long poll
   server_.Start();
   ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 2; })) << LogText();
   server_.Order([](FakeServer& s) { EXPECT_EQ(s.enrol_requests.size(), 2u); });

@@ -12,14 +12,20 @@ constexpr uint32_t kMostThreads = 1024, kMostWindows = 1000;
 
 BlobId FromMessage(const v1::BlobRef& message) { return {message.sha256(), message.size()}; }
 
-LeaseTrial FromMessage(const v1::LeaseTrial& message) { return {message.trial_id(), FromMessage(message.object())}; }
+LeaseTrial FromMessage(const v1::LeaseTrial& message) {
+  return {message.trial_id(), FromMessage(message.object())};
+}
 
 absl::StatusOr<LeaseKind> FromMessage(v1::LeaseKind kind) {
   switch (kind) {
-    case v1::LEASE_KIND_CALIBRATE: return LeaseKind::kCalibrate;
-    case v1::LEASE_KIND_CANDIDATES: return LeaseKind::kCandidates;
-    case v1::LEASE_KIND_MODULE: return LeaseKind::kModule;
-    default: return absl::InvalidArgumentError(absl::StrCat("unknown lease kind ", static_cast<int>(kind)));
+    case v1::LEASE_KIND_CALIBRATE:
+      return LeaseKind::kCalibrate;
+    case v1::LEASE_KIND_CANDIDATES:
+      return LeaseKind::kCandidates;
+    case v1::LEASE_KIND_MODULE:
+      return LeaseKind::kModule;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("unknown lease kind ", static_cast<int>(kind)));
   }
 }
 
@@ -42,8 +48,9 @@ absl::StatusOr<Lease> FromMessage(const v1::Lease& message) {
   if (!kind.ok()) return kind.status();
   lease.kind = *kind;
   lease.threads = std::clamp(message.threads(), 1u, kMostThreads);
-  for (absl::Status status : {Append(message.inputs(), lease.inputs), Append(message.constants(), lease.constants),
-                              Append(message.outputs(), lease.outputs)}) {
+  for (absl::Status status :
+       {Append(message.inputs(), lease.inputs), Append(message.constants(), lease.constants),
+        Append(message.outputs(), lease.outputs)}) {
     if (!status.ok()) return status;
   }
   for (const v1::LeaseTrial& trial : message.trials()) lease.trials.push_back(FromMessage(trial));

@@ -9,7 +9,8 @@
 // Leases and their results between values and messages.
 namespace hone {
 
-// InvalidArgument: unknown kind or dtype, no id, tensors of absurd size. Unset numbers get the defaults of Lease.
+// InvalidArgument: unknown kind or dtype, no id, tensors of absurd size. Unset numbers get the defaults of
+// Lease.
 absl::StatusOr<Lease> FromMessage(const v1::Lease& message);
 v1::LeaseResult ToMessage(const LeaseResult& result);
 

@@ -80,7 +80,8 @@ struct ServerConnection::Stubs {
   Interruptible synchronize, download;
 };
 
-ServerConnection::ServerConnection(const ServerConnectionOptions& options) : stubs_(std::make_unique<Stubs>()) {
+ServerConnection::ServerConnection(const ServerConnectionOptions& options)
+    : stubs_(std::make_unique<Stubs>()) {
   stubs_->channel = MakeChannel(options);
   stubs_->workers = v1::WorkerService::NewStub(stubs_->channel);
   stubs_->blobs = v1::BlobService::NewStub(stubs_->channel);
@@ -90,7 +91,8 @@ ServerConnection::~ServerConnection() = default;
 
 std::string SerialiseResult(const LeaseResult& result) { return ToMessage(result).SerializeAsString(); }
 
-absl::StatusOr<Credentials> ServerConnection::Enrol(const std::string& enrol_token, const std::string& request_id,
+absl::StatusOr<Credentials> ServerConnection::Enrol(const std::string& enrol_token,
+                                                    const std::string& request_id,
                                                     const std::string& display_name, const Device& device) {
   grpc::ClientContext context;
   Prepare(context, enrol_token, kCallTime);
@@ -127,14 +129,16 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credential
   SynchronizeAnswer answer;
   answer.acknowledged.assign(response.acknowledged().begin(), response.acknowledged().end());
   answer.abandon.assign(response.abandon().begin(), response.abandon().end());
-  for (const v1::Lease& lease : response.leases()) answer.leases.push_back({lease.lease_id(), FromMessage(lease)});
+  for (const v1::Lease& lease : response.leases())
+    answer.leases.push_back({lease.lease_id(), FromMessage(lease)});
   return answer;
 }
 
 bool ServerConnection::IsConnected() const { return stubs_->channel->GetState(false) == GRPC_CHANNEL_READY; }
 
 bool ServerConnection::AwaitConnected(absl::Duration limit) {
-  return stubs_->channel->WaitForConnected(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
+  return stubs_->channel->WaitForConnected(std::chrono::system_clock::now() +
+                                           absl::ToChronoMilliseconds(limit));
 }
 
 void ServerConnection::InterruptSynchronize() { stubs_->synchronize.Interrupt(true); }

@@ -17,22 +17,22 @@ namespace hone {
 
 // Who this worker is to the server: what Enrol gives and every later call shows.
 struct Credentials {
-  std::string worker;   // workers/{id}
+  std::string worker;  // workers/{id}
   std::string token;
 };
 
 struct SynchronizeCall {
   std::optional<Device> device;
   std::vector<std::string> running_leases;
-  std::vector<std::string> results;   // SerialiseResult's bytes
+  std::vector<std::string> results;  // SerialiseResult's bytes
   bool accepts_lease = false;
-  absl::Duration wait;                // long poll limit
+  absl::Duration wait;  // long poll limit
 };
 
 struct SynchronizeAnswer {
   struct ReceivedLease {
     std::string lease_id;
-    absl::StatusOr<Lease> lease;      // what is wrong with it, if it cannot be understood
+    absl::StatusOr<Lease> lease;  // what is wrong with it, if it cannot be understood
   };
   std::vector<std::string> acknowledged;
   std::vector<ReceivedLease> leases;
@@ -43,13 +43,13 @@ struct SynchronizeAnswer {
 std::string SerialiseResult(const LeaseResult& result);
 
 struct ServerConnectionOptions {
-  std::string address;       // HOST:PORT
-  std::string ca_pem;        // certificates to trust
-  std::string server_name;   // expected in the certificate instead of HOST, if not empty
+  std::string address;      // HOST:PORT
+  std::string ca_pem;       // certificates to trust
+  std::string server_name;  // expected in the certificate instead of HOST, if not empty
 };
 
-// All the worker says over gRPC. Errors are canonical: Unavailable and DeadlineExceeded may be tried again. Thread-safe;
-// one Synchronize at a time.
+// All the worker says over gRPC. Errors are canonical: Unavailable and DeadlineExceeded may be tried again.
+// Thread-safe; one Synchronize at a time.
 class ServerConnection {
  public:
   explicit ServerConnection(const ServerConnectionOptions& options);
@@ -62,13 +62,14 @@ class ServerConnection {
   // Ends the Synchronize under way, or else the next one, with Cancelled.
   void InterruptSynchronize();
 
-  // A channel makes progress towards a connection only while somebody waits in it: back off here, not in a sleep.
+  // A channel makes progress towards a connection only while somebody waits in it: back off here, not in a
+  // sleep.
   bool IsConnected() const;
   bool AwaitConnected(absl::Duration limit);
 
   absl::Status Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,
                         const std::function<absl::Status(std::string_view)>& sink);
-  void CancelDownload();     // the one under way, if any
+  void CancelDownload();  // the one under way, if any
 
  private:
   struct Stubs;

@@ -29,7 +29,8 @@ class Pool {
 
   void For(int n, const std::function<void(int)>& body) {
     HoneThreadPoolParallelFor(
-        pool_, n, [](void* context, int32_t i) { (*static_cast<const std::function<void(int)>*>(context))(i); },
+        pool_, n,
+        [](void* context, int32_t i) { (*static_cast<const std::function<void(int)>*>(context))(i); },
         const_cast<std::function<void(int)>*>(&body));
   }
 
@@ -47,9 +48,10 @@ TEST(ThreadPool, EveryIndexOnce) {
     EXPECT_EQ(HoneThreadPoolThreads(pool.get()), threads);
     ASSERT_TRUE(HoneThreadPoolBegin(pool.get()));
     for (int n : {0, 1, 2, 3, 7, 17, 100, 1000, 4099}) {
-      std::vector<int> counts(n, 0);   // plain ints: a thread sanitizer build proves the hand-over as well
+      std::vector<int> counts(n, 0);  // plain ints: a thread sanitizer build proves the hand-over as well
       pool.For(n, [&](int i) { ++counts[i]; });
-      for (int i = 0; i < n; ++i) ASSERT_EQ(counts[i], 1) << "threads " << threads << " n " << n << " i " << i;
+      for (int i = 0; i < n; ++i)
+        ASSERT_EQ(counts[i], 1) << "threads " << threads << " n " << n << " i " << i;
     }
     HoneThreadPoolEnd(pool.get());
   }

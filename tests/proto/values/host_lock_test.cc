@@ -17,7 +17,8 @@ using Mode = HostLock::Mode;
 class HostLockTest : public testing::Test {
  protected:
   std::string path_ = testing::TempDir() + "/host_lock_" +
-                      testing::UnitTest::GetInstance()->current_test_info()->name() + std::to_string(getpid());
+                      testing::UnitTest::GetInstance()->current_test_info()->name() +
+                      std::to_string(getpid());
   absl::StatusOr<HostLock> Try(Mode mode) { return HostLock::Acquire(mode, absl::Now(), path_); }
 };
 
@@ -42,7 +43,7 @@ TEST_F(HostLockTest, OverlappingSlicesDoNotStarveAnExclusiveWaiter) {
     while (!stop.HasBeenNotified()) {
       auto slice = HostLock::Acquire(Mode::kShared, absl::InfiniteFuture(), path_);
       EXPECT_TRUE(slice.ok());
-      stop.WaitForNotificationWithTimeout(absl::Milliseconds(3));   // work of one slice
+      stop.WaitForNotificationWithTimeout(absl::Milliseconds(3));  // work of one slice
     }
   };
   std::thread a(slices), b(slices);

@@ -8,8 +8,9 @@
 namespace hone {
 namespace {
 
-constexpr DType kAll[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16, DType::kI8,  DType::kI16, DType::kI32,
-                          DType::kI64, DType::kU8,  DType::kU16, DType::kU32,  DType::kU64, DType::kBool};
+constexpr DType kAll[] = {DType::kF32, DType::kF64, DType::kF16, DType::kBF16, DType::kI8,
+                          DType::kI16, DType::kI32, DType::kI64, DType::kU8,   DType::kU16,
+                          DType::kU32, DType::kU64, DType::kBool};
 
 TEST(TensorValues, SmallIntegersSurviveEveryType) {
   for (DType dtype : kAll) {
