@@ -38,7 +38,8 @@ constexpr Flag kFlags[] = {
      [](WorkerConfig& c, const std::string& v) { return c.session.server.address = v, absl::OkStatus(); }},
     {"--ca", "FILE", "PEM certificate(s) to trust: the server's own, or its authority's",
      [](WorkerConfig& c, const std::string& v) { return SetFromFile(v, c.session.server.ca_pem); }},
-    {"--server-name", "NAME", "name the server's certificate is made for, if not HOST",
+    {"--server-name", "NAME",
+     "name the server's certificate is made for; by default the one in FILE, else HOST",
      [](WorkerConfig& c, const std::string& v) {
        return c.session.server.server_name = v, absl::OkStatus();
      }},

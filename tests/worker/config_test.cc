@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "absl/strings/match.h"
+#include "tests/worker/fake_server.h"
 #include "tests/worker/test_objects.h"
 
 namespace hone {
@@ -46,6 +47,11 @@ TEST(WorkerConfig, ErrorsNameTheFlag) {
     EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_TRUE(absl::StrContains(config.status().message(), part)) << config.status();
   }
+}
+
+TEST(WorkerConfig, TheServersOwnCertificatePinsItsName) {
+  EXPECT_EQ(PinnedName(MakeTestCertificate().certificate), "hone.test");
+  EXPECT_EQ(PinnedName("no certificate"), "");
 }
 
 TEST(WorkerConfig, HelpListsEveryFlag) {

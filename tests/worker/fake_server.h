@@ -17,7 +17,7 @@
 
 namespace hone {
 
-// A key and a self-signed certificate for localhost and 127.0.0.1, PEM.
+// A key and a self-signed certificate for hone.test, a name nobody connects by: it must be pinned. PEM.
 struct TestCertificate {
   std::string key, certificate;
 };

@@ -1,6 +1,8 @@
 #include "worker/server_connection/server_connection.h"
 
 #include <grpcpp/grpcpp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,7 +31,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& option
   grpc::SslCredentialsOptions ssl;
   ssl.pem_root_certs = options.ca_pem;
   grpc::ChannelArguments arguments;
-  if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
+  const std::string name = options.server_name.empty() ? PinnedName(options.ca_pem) : options.server_name;
+  if (!name.empty()) arguments.SetSslTargetNameOverride(name);
   arguments.SetMaxReceiveMessageSize(kLargestMessage);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
@@ -72,6 +75,26 @@ class Interruptible {
 };
 
 }  // namespace
+
+std::string PinnedName(const std::string& pem) {
+  std::string name;
+  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+  BIO_free(bio);
+  if (!certificate) return name;
+  auto* names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  for (int i = 0; names && name.empty() && i < sk_GENERAL_NAME_num(names); ++i) {
+    const GENERAL_NAME* entry = sk_GENERAL_NAME_value(names, i);
+    if (entry->type != GEN_DNS) continue;
+    const ASN1_IA5STRING* text = entry->d.dNSName;
+    name.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                static_cast<size_t>(ASN1_STRING_length(text)));
+  }
+  GENERAL_NAMES_free(names);
+  X509_free(certificate);
+  return name;
+}
 
 struct ServerConnection::Stubs {
   std::shared_ptr<grpc::Channel> channel;

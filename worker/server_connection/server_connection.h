@@ -45,8 +45,13 @@ std::string SerialiseResult(const LeaseResult& result);
 struct ServerConnectionOptions {
   std::string address;      // HOST:PORT
   std::string ca_pem;       // certificates to trust
-  std::string server_name;  // expected in the certificate instead of HOST, if not empty
+  std::string server_name;  // expected in the certificate, if not empty; else PinnedName(ca_pem), else HOST
 };
+
+// The DNS name in the first certificate of a PEM text, empty if there is none. A certificate with such a name
+// is the server's own, not an authority's: trusting it alone pins the server, whatever address it is reached
+// by.
+std::string PinnedName(const std::string& pem);
 
 // All the worker says over gRPC. Errors are canonical: Unavailable and DeadlineExceeded may be tried again.
 // Thread-safe; one Synchronize at a time.
