@@ -3,14 +3,14 @@
     end_to_end_test.py BIN_FOLDER CASE      CASE: small | classifier | recogniser | kill_server | kill_job | kill_worker | detach | bad_input
 """
 import os
-import signal
 import subprocess
 import sys
 
 import numpy as np
 
-from hone_service import Hone, kill_9
+from hone_service import Hone
 from networks import assert_module_agrees, conv_relu_gap_gemm
+import survival
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -74,92 +74,15 @@ def recogniser(hone):
     assert "read      Hone reads 2026" in text, text
 
 
-TRIALS = 48   # of the jobs that are disturbed: enough to be caught in the middle
-
-
 def small_model(hone):
     model = os.path.join(hone.folder, "small.onnx")
     conv_relu_gap_gemm(model)
     return model
 
 
-def start_job(hone):
-    """Queues a job on the small network and waits for its first trial."""
-    job = hone.json("optimize", small_model(hone), "--trials", TRIALS, "--strategy", "random", "--threads", 1, "--detach")
-    job = job["job"]["name"]
-    hone.wait_for_job(job, lambda j: j["progress"]["trials_done"] > 0, "a first trial")
-    return job
-
-
-def assert_survived(hone, job, acknowledged):
-    """The job reached its end, each trial counted once, nothing acknowledged was measured again."""
-    after = hone.wait_for_job(job, lambda j: j["state"] == "JOB_STATE_SUCCEEDED", "the end of the job", timeout=300)
-    assert 0 < len(acknowledged) < TRIALS, "the disturbance came too late to prove anything"
-    assert after["progress"]["trials_done"] == TRIALS, after["progress"]
-    records = hone.records(job)
-    ids = [r["trial_id"] for r in records]
-    assert len(ids) == len(set(ids)) == TRIALS, (len(ids), len(set(ids)))
-    kept = {r["name"]: r for r in records}
-    for record in acknowledged:   # still there, word for word
-        assert kept[record["name"]] == record, (kept[record["name"]], record)
-    out = os.path.join(hone.folder, "survived")
-    hone.run("module", "download", job, "-o", out)
+def check_small_module(hone, folder):
     x = np.random.default_rng(0).normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
-    assert_module_agrees(out, os.path.join(hone.folder, "small.onnx"), {"x": x}, 1)
-    return after
-
-
-def kill_server(hone):
-    """The command that watches starts the server again and sees the job through."""
-    out = os.path.join(hone.folder, "out")
-    command = hone.start("optimize", small_model(hone), "-o", out, "--trials", TRIALS, "--strategy", "random", "--threads", 1,
-                         "--no-onnxruntime")
-    job = hone.wait_for_any_job()
-    hone.wait_for_job(job, lambda j: j["progress"]["trials_done"] > 0, "a first trial")
-    acknowledged = hone.records(job)
-    killed = hone.state["server_pid"]
-    kill_9(killed)
-    text, _ = command.communicate(timeout=300)
-    print(text)
-    assert command.returncode == 0, text
-    assert "away" in text, text
-    assert not hone.up()["started"] and hone.state["server_pid"] != killed
-    assert_survived(hone, job, acknowledged)
-
-
-def kill_job(hone):
-    job = start_job(hone)
-    acknowledged = hone.records(job)
-    children = hone.job_children()
-    assert children, "no hone-job child runs"
-    for pid in children:
-        kill_9(pid)
-    assert assert_survived(hone, job, acknowledged)["child_restarts"] >= 1
-
-
-def kill_worker(hone):
-    job = start_job(hone)
-    acknowledged = hone.records(job)
-    kill_9(hone.state["worker_pid"])
-    assert hone.up()["started"]
-    assert_survived(hone, job, acknowledged)
-
-
-def detach(hone):
-    """Ctrl-C leaves the job running; cancelling it gives the best so far."""
-    command = hone.start("optimize", small_model(hone), "--budget", "none", "--strategy", "random", "--threads", 1)
-    job = hone.wait_for_any_job()
-    hone.wait_for_job(job, lambda j: j["progress"]["trials_done"] > 0, "a first trial")
-    command.send_signal(signal.SIGINT)
-    text, _ = command.communicate(timeout=60)
-    assert command.returncode == 130 and "hone job watch" in text, text
-    before = hone.json("job", "show", job)["progress"]["trials_done"]
-    hone.wait_for_job(job, lambda j: j["progress"]["trials_done"] > before, "another trial")
-    hone.run("job", "cancel", job)
-    out = os.path.join(hone.folder, "best")
-    hone.run("module", "download", job, "-o", out)
-    x = np.random.default_rng(0).normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
-    assert_module_agrees(out, os.path.join(hone.folder, "small.onnx"), {"x": x}, 1)
+    assert_module_agrees(folder, os.path.join(hone.folder, "small.onnx"), {"x": x}, 1)
 
 
 def bad_input(hone):
@@ -232,7 +155,9 @@ def make_certificate():
                            "-keyout", "/dev/null", "-subj", "/CN=other", "-days", "1"], check=True, capture_output=True).stdout
 
 
-CASES = {f.__name__: f for f in (small, classifier, recogniser, kill_server, kill_job, kill_worker, detach, bad_input)}
+CASES = {f.__name__: f for f in (small, classifier, recogniser, bad_input)}
+for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.detach):
+    CASES[disturbance.__name__] = lambda hone, disturb=disturbance: disturb(hone, small_model(hone), check_small_module)
 
 
 def main():

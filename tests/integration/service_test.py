@@ -1,0 +1,70 @@
+"""Server, worker and client together, with a stand-in for hone-job: a hand-written candidate and module, no compiler.
+
+    service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | kill_server | kill_job | kill_worker | detach
+"""
+import os
+import sys
+import tempfile
+
+import onnx
+from onnx import TensorProto, helper
+
+from hone_service import Hone
+import survival
+
+
+def relu_model(hone):
+    """What the stand-in's module computes."""
+    path = os.path.join(hone.folder, "relu.onnx")
+    if not os.path.exists(path):
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 3]) for name in "xy"]
+        graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", values[:1], values[1:])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def check_module(hone, folder):
+    assert hone.json("bench", folder, "--model", relu_model(hone), "--rounds", 3, "--window", "1ms")["agrees"]
+
+
+def whole(hone):
+    out = os.path.join(hone.folder, "out")
+    answer = hone.json("optimize", relu_model(hone), "-o", out, "--trials", 8)
+    assert answer["onnxruntime"]["agrees"], answer
+    assert answer["report"]["verdict"] == "no gain"
+    records = hone.records(answer["job"]["name"])
+    assert len(records) == 8 and all(r["measurement"]["outcome"] == "OUTCOME_OK" for r in records), records
+    assert all(r["measurement"]["p20_seconds"] > 0 and r["device"]["cpu_name"] for r in records)
+    assert "multiply 1000" in hone.run("job", "logs", answer["job"]["name"]).stdout
+    found = hone.json("log", "query", 'status="ok" AND latency<1s AND trace:"tile x 3"')["records"]
+    assert len(found) == 1, found
+    first = hone.json("log", "query", "--limit", 5)
+    second = hone.json("log", "query", "--limit", 5, "--page", first["next_page_token"])
+    assert len(first["records"]) == 5 and len(second["records"]) == 3 and not second["next_page_token"]
+    assert hone.run("dump", relu_model(hone), "--after=cut").stdout == "stand-in dump\n"
+    assert hone.json("worker", "list")["workers"][0]["device"]["calibration"]["fma_gflops"]
+    for words in (("job", "list"), ("job", "show", answer["job"]["name"]), ("module", "list"), ("worker", "list"), ("version",),
+                  ("log", "export", "--format", "csv")):
+        hone.run(*words)
+    assert hone.json("up")["started"] is False
+
+
+CASES = {"whole": whole}
+for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.detach):
+    CASES[disturbance.__name__] = lambda hone, disturb=disturbance: disturb(hone, relu_model(hone), check_module)
+
+
+def main():
+    programs, stand_in, case = sys.argv[1:]
+    # Hard links: the programs find each other in the folder they were started from.
+    with tempfile.TemporaryDirectory(prefix="stand-in-", dir=programs) as folder:
+        for name in ("hone", "hone-server", "hone-worker", "hone-runner"):
+            os.link(os.path.join(programs, name), os.path.join(folder, name))
+        os.link(stand_in, os.path.join(folder, "hone-job"))
+        with Hone(folder) as hone:
+            CASES[case](hone)
+    print("passed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+// Stands in for hone-job in tests of server, worker and client together: neither compiler nor search, but the
+// same protocol (proto/hone/v1/job_link.proto). It proposes batches of a hand-written candidate until the
+// budget of trials is spent or it is told to stop, then hands over a hand-written module. Like the real one
+// it keeps no state: what is stored counts.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "hone/v1/job_link.pb.h"
+#include "proto/values/sha256.h"
+
+namespace hone {
+namespace {
+
+constexpr int kLink = 3;
+constexpr int kBatch = 4;
+constexpr int kElements = 1000;  // of tests/worker/candidate.c
+
+[[noreturn]] void Die(const std::string& why) {
+  std::cerr << "stand_in_job: " << why << std::endl;
+  _exit(1);
+}
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) Die("cannot read " + path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+struct Blob {
+  explicit Blob(const std::string& bytes)
+      : descriptor(memfd_create("blob", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
+    if (write(descriptor, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) Die("memfd");
+    fcntl(descriptor, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    ref.set_sha256(Sha256Hex(bytes));
+    ref.set_size(bytes.size());
+  }
+  int descriptor;
+  v1::BlobRef ref;
+};
+
+void Send(const v1::JobMessage& message, const std::vector<int>& descriptors = {}) {
+  const std::string body = message.SerializeAsString();
+  const uint32_t size = body.size();
+  std::string frame(reinterpret_cast<const char*>(&size), 4);
+  frame += body;
+  iovec data{frame.data(), frame.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  if (!descriptors.empty()) {
+    const size_t bytes = descriptors.size() * sizeof(int);
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(bytes);
+    memcpy(CMSG_DATA(rights), descriptors.data(), bytes);
+  }
+  ssize_t sent = sendmsg(kLink, &header, MSG_NOSIGNAL);
+  while (sent >= 0 && sent < static_cast<ssize_t>(frame.size())) {
+    const ssize_t more = write(kLink, frame.data() + sent, frame.size() - sent);
+    sent = more < 0 ? more : sent + more;
+  }
+  if (sent < 0) Die("the server is gone");
+}
+
+void ReadExactly(char* to, size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t n =
+        read(kLink, to, bytes);  // descriptors that ride along are dropped: the model does not matter here
+    if (n <= 0) _exit(0);
+    to += n;
+    bytes -= n;
+  }
+}
+
+v1::JobMessage Receive() {
+  uint32_t size;
+  ReadExactly(reinterpret_cast<char*>(&size), 4);
+  std::string body(size, '\0');
+  ReadExactly(body.data(), size);
+  v1::JobMessage message;
+  if (!message.ParseFromString(body)) Die("a frame does not parse");
+  return message;
+}
+
+class StandInJob {
+ public:
+  explicit StandInJob(const v1::StartJob& start)
+      : start_(start), candidate_(ReadWhole(HONE_STAND_IN_CANDIDATE)) {
+    for (const v1::TuningRecord& record : start.log()) seen_.insert(record.trial_id());
+    for (const v1::StoredBatch& batch : start.batches()) {
+      batches_ = std::max(batches_, batch.number());
+      for (const std::string& id : batch.trial_ids()) proposed_.insert(id);
+    }
+  }
+
+  void Run() {
+    if (!start_.has_device()) {
+      v1::JobMessage want;
+      want.mutable_want_device()->set_target("x86-64-v2");
+      Progress("waiting for a worker");
+      Send(want);
+      while (!start_.has_device()) Handle(Receive());
+    }
+    while (!cancelled_) {
+      Progress("tuning");
+      if (seen_.size() == proposed_.size()) {
+        const uint32_t budget = start_.spec().budget().trials();
+        if (budget > 0 && proposed_.size() >= budget) break;
+        Propose(budget == 0 ? kBatch : std::min<size_t>(kBatch, budget - proposed_.size()));
+      }
+      Handle(Receive());
+    }
+    Finish();
+  }
+
+ private:
+  void Handle(const v1::JobMessage& message) {
+    if (message.has_device()) *start_.mutable_device() = message.device().device();
+    if (message.has_cancel()) cancelled_ = true;
+    for (const v1::TuningRecord& record : message.records().records()) seen_.insert(record.trial_id());
+  }
+
+  void Progress(const std::string& phase) {
+    v1::JobMessage message;
+    v1::JobProgress& progress = *message.mutable_progress();
+    progress.set_phase(phase);
+    progress.set_trials_done(seen_.size());
+    progress.set_trials_budget(start_.spec().budget().trials());
+    Send(message);
+  }
+
+  void Propose(size_t trials) {
+    v1::JobMessage message;
+    v1::ProposeBatch& batch = *message.mutable_propose();
+    batch.set_number(++batches_);
+    batch.set_task_key("stand-in task");
+    batch.set_task_label("multiply 1000");
+    batch.set_trace_version(1);
+    batch.set_compiler_build("stand-in");
+    batch.set_target("x86-64-v2");
+    for (size_t i = 0; i < trials; ++i) {
+      v1::ProposedTrial& trial = *batch.add_trials();
+      trial.set_trial_id("b" + std::to_string(batches_) + "." + std::to_string(i));
+      trial.set_trace("trace 1; algorithm stand_in; tile x " + std::to_string(proposed_.size()));
+      *trial.mutable_object() = candidate_.ref;
+      proposed_.insert(trial.trial_id());
+    }
+    v1::Lease& lease = *batch.mutable_lease();
+    lease.set_kind(v1::LEASE_KIND_CANDIDATES);
+    lease.set_task_key(batch.task_key());
+    lease.set_threads(1);
+    for (v1::TensorSpec* tensor : {lease.add_inputs(), lease.add_constants(), lease.add_outputs()}) {
+      tensor->set_dtype("f32");
+      tensor->add_dims(kElements);
+      tensor->set_low(-1);
+      tensor->set_high(1);
+    }
+    lease.set_seed(7);
+    lease.mutable_incumbent()->set_trial_id("incumbent");
+    *lease.mutable_incumbent()->mutable_object() = candidate_.ref;
+    *lease.mutable_oracle_object() = candidate_.ref;
+    lease.set_tolerance(2e-5);
+    lease.set_windows(9);
+    lease.set_run_limit_seconds(10);
+    lease.set_lease_seconds(5);
+    Send(message, {candidate_.descriptor});
+  }
+
+  void Finish() {
+    Progress("compiling");
+    const Blob library(ReadWhole(HONE_STAND_IN_MODULE));
+    const std::string report = R"({"model":"stand-in","verdict":"no gain","default":{"median_seconds":1e-6},)"
+                               R"("tuned":{"median_seconds":1e-6,"ratio":1},"tasks":[]})";
+    const Blob report_file(report);
+    v1::JobMessage message;
+    v1::ModuleBuilt& built = *message.mutable_module();
+    for (const auto& [name, blob] :
+         {std::pair("relu.so", &library), std::pair("report.json", &report_file)}) {
+      v1::NamedBlob& file = *built.add_files();
+      file.set_name(name);
+      *file.mutable_blob() = blob->ref;
+    }
+    built.set_report_json(report);
+    built.set_target("x86-64-v2");
+    Send(message, {library.descriptor, report_file.descriptor});
+    for (;;) Receive();  // until the server closes the link
+  }
+
+  v1::StartJob start_;
+  const Blob candidate_;
+  std::set<std::string> proposed_, seen_;  // trial ids
+  uint32_t batches_ = 0;
+  bool cancelled_ = false;
+};
+
+void Inspect() {
+  v1::JobMessage answer;
+  answer.mutable_inspected()->set_report_json(
+      R"({"model":"stand-in","nodes":1,"unsupported":[],"unbound_symbols":[]})");
+  answer.mutable_inspected()->set_dump_text("stand-in dump\n");
+  Send(answer);
+}
+
+}  // namespace
+}  // namespace hone
+
+int main() {
+  const hone::v1::JobMessage first = hone::Receive();
+  if (first.has_inspect()) {
+    hone::Inspect();
+  } else if (first.has_start()) {
+    hone::StandInJob(first.start()).Run();
+  } else {
+    hone::Die("neither a job nor a model to inspect");
+  }
+  return 0;
+}
