@@ -30,7 +30,7 @@ absl::StatusOr<ClientConfig> ReadConfig(const Arguments& arguments,
   };
   ClientConfig config;
   const std::string user_home = variable("HOME", "/tmp");
-  config.home = variable("HONE_HOME", user_home + "/.local/share/hone");
+  config.home = std::filesystem::absolute(variable("HONE_HOME", user_home + "/.local/share/hone")).string();
   config.server = arguments.GetOr("--server", variable("HONE_SERVER"));
   config.ca_file = arguments.GetOr("--ca", variable("HONE_CA"));
   config.python = variable("HONE_PYTHON");

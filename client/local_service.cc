@@ -67,20 +67,24 @@ absl::StatusOr<int> LocalService::Lock() const {
 
 absl::Status LocalService::FindProcesses() {
   server_ = worker_ = {};
+  grpc_ = http_ = kAnyPort;
   worker_address_.clear();
   auto json = ReadJsonFile(PathOf("processes.json"));
   if (absl::IsNotFound(json.status())) return absl::OkStatus();
   if (!json.ok()) return WithRemedy(json.status(), absl::StrCat("remove ", PathOf("processes.json")));
   server_ = ProcessFromJson(JsonMember(*json, "server"));
   worker_ = ProcessFromJson(JsonMember(*json, "worker"));
-  worker_address_ = JsonText(JsonMember(*json, "worker"), "address");
+  worker_address_ = JsonText(JsonMember(*json, "worker"), "grpc");
+  if (const std::string grpc = JsonText(JsonMember(*json, "server"), "grpc"); !grpc.empty()) grpc_ = grpc;
+  if (const std::string http = JsonText(JsonMember(*json, "server"), "http"); !http.empty()) http_ = http;
   return absl::OkStatus();
 }
 
 absl::Status LocalService::SaveProcesses() const {
   const Json json = {
-      {"server", {{"pid", server_.pid}, {"start_ticks", server_.start_ticks}}},
-      {"worker", {{"pid", worker_.pid}, {"start_ticks", worker_.start_ticks}, {"address", worker_address_}}}};
+      {"server",
+       {{"pid", server_.pid}, {"start_ticks", server_.start_ticks}, {"grpc", grpc_}, {"http", http_}}},
+      {"worker", {{"pid", worker_.pid}, {"start_ticks", worker_.start_ticks}, {"grpc", worker_address_}}}};
   const std::string path = PathOf("processes.json");
   std::ofstream out(path + ".part");
   out << json.dump(2) << "\n";
@@ -154,14 +158,16 @@ absl::StatusOr<LocalState> LocalService::StartServerAt(const std::string& listen
 }
 
 absl::StatusOr<LocalState> LocalService::StartServer(absl::Time deadline) {
-  auto last = ReadJsonFile(PathOf("server/endpoint.json"));
-  const std::string listen = last.ok() ? JsonText(*last, "grpc") : "";
-  if (!listen.empty()) {
-    const std::string http = JsonText(*last, "http");
-    auto state = StartServerAt(listen, http.empty() ? kAnyPort : http, deadline);
-    if (state.ok() || IsRunning(server_)) return state;  // ended: the port may be taken by another program
-  }
-  return StartServerAt(kAnyPort, kAnyPort, deadline);
+  auto state = StartServerAt(grpc_, http_, deadline);
+  // Ended at once: another program may have taken a port meanwhile.
+  if (!state.ok() && !IsRunning(server_) && grpc_ != kAnyPort)
+    state = StartServerAt(kAnyPort, kAnyPort, deadline);
+  if (!state.ok()) return state;
+  grpc_ = state->endpoint.address;
+  if (!state->http.empty()) http_ = state->http;
+  absl::Status status = SaveProcesses();
+  if (!status.ok()) return status;
+  return state;
 }
 
 absl::Status LocalService::StartWorker(const LocalState& state) {

@@ -14,7 +14,9 @@ namespace hone {
 
 // This user's own server and worker, kept under HONE_HOME:
 //   up.lock          flock held by whoever starts or stops them
-//   processes.json   {"server": {"pid", "start_ticks"}, "worker": {..., "address"}}
+//   processes.json   {"server": {"pid", "start_ticks", "grpc", "http"}, "worker": {"pid", "start_ticks",
+//   "grpc"}}; the
+//                    addresses stay when they are stopped: the next server takes them again
 //   server/          data folder of hone-server (endpoint.json, admin.token, enrol.token, tls/cert.pem, ...)
 //   worker/          data folder of hone-worker
 //   logs/            server.log, worker.log
@@ -58,6 +60,7 @@ class LocalService {
   std::string programs_;
   const Console& console_;
   ProcessId server_;
+  std::string grpc_, http_;  // its addresses, or those of the last one
   ProcessId worker_;
   std::string worker_address_;  // of the server that the worker dials
 };

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "client/error.h"
+#include "tests/client/fake_server.h"
 
 namespace hone {
 namespace {
@@ -80,6 +81,26 @@ TEST_F(LocalServiceTest, AKilledServerComesBackOnItsPortAndKeepsItsWorker) {
   EXPECT_EQ(second->endpoint.address, first->endpoint.address);
   EXPECT_NE(second->server, first->server);
   EXPECT_EQ(second->worker, first->worker);
+}
+
+TEST_F(LocalServiceTest, AStoppedServerTakesItsPortAgain) {
+  auto first = Up();
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(*Service().Down());
+  auto second = Up();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->endpoint.address, first->endpoint.address);
+}
+
+TEST_F(LocalServiceTest, ATakenPortIsGivenUp) {
+  auto first = Up();
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(*Service().Down());
+  FakeServer other("secret", first->endpoint.address);
+  ASSERT_TRUE(other.listening());
+  auto second = Up();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_NE(second->endpoint.address, first->endpoint.address);
 }
 
 TEST_F(LocalServiceTest, AKilledWorkerIsReplaced) {
