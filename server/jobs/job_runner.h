@@ -1,0 +1,36 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "server/jobs/job_session.h"
+
+namespace hone {
+
+// Keeps one running job going on a thread of its own: child after child until the job has ended. Destroying it ends the
+// child and leaves the job running in the database, for the next server to go on with.
+class JobRunner {
+ public:
+  static absl::StatusOr<std::unique_ptr<JobRunner>> Start(JobServices& services, const std::string& job);
+  ~JobRunner();
+
+  bool finished() const { return finished_; }
+
+ private:
+  JobRunner(JobServices& services, std::string job, std::unique_ptr<WakeUp> wake_up);
+  void Loop();
+  // What follows a child's death; false when the job has failed.
+  bool Recover(const absl::Status& death, bool progressed);
+  void WaitBeforeRestart();
+
+  JobServices& services_;
+  const std::string job_;
+  const std::unique_ptr<WakeUp> wake_up_;
+  int fruitless_ = 0;   // deaths in a row
+  std::atomic<bool> finished_ = false;
+  std::thread thread_;
+};
+
+}  // namespace hone

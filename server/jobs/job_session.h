@@ -1,0 +1,82 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "hone/v1/job_link.pb.h"
+#include "server/execution/change_hub.h"
+#include "server/jobs/job_child.h"
+#include "server/jobs/wake_up.h"
+#include "server/storage/blob_store.h"
+#include "server/storage/store.h"
+#include "server/workers/lease_broker.h"
+
+namespace hone {
+
+struct JobOptions {
+  JobChildOptions child;                                      // log_path is filled in per job
+  std::string log_directory;                                  // {job}.log of each child
+  int max_running = 2;                                        // jobs with a child at a time
+  int max_fruitless_restarts = 5;                             // deaths in a row without a new batch or record: the job fails
+  absl::Duration first_backoff = absl::Milliseconds(100);     // before a restart; doubles
+  absl::Duration max_backoff = absl::Seconds(10);
+  absl::Duration progress_interval = absl::Milliseconds(250);   // at most one progress write per interval
+  absl::Duration cancel_grace = absl::Minutes(10);            // for compiling the best so far
+  absl::Duration inspect_limit = absl::Seconds(60);
+};
+
+// What jobs need of the server; all outlive them.
+struct JobServices {
+  Store& store;
+  BlobStore& blobs;
+  ChangeHub& hub;
+  LeaseBroker& broker;
+  JobOptions options;
+};
+
+// Opened files of a manifest, in its order.
+absl::StatusOr<std::vector<FileDescriptor>> OpenFiles(BlobStore& blobs, const std::vector<FileRow>& files);
+
+// One child's life for one running job, from StartJob to the end of the job or of the child. All that counts is in the
+// database before the child hears of it. Used by one thread; Stop from any.
+class JobSession {
+ public:
+  enum class End { kJobEnded, kStopped };
+
+  JobSession(JobServices& services, std::string job, WakeUp& wake_up)
+      : services_(services), job_(std::move(job)), wake_up_(wake_up) {}
+
+  // An error is the child's death or misbehaviour, or ours to store: worth another try.
+  absl::StatusOr<End> Run();
+  bool progressed() const { return progressed_; }   // a batch was stored or a record sent
+
+ private:
+  absl::Status Start();
+  absl::Status Loop();
+  absl::Status Handle(JobFrame frame);
+  absl::Status HandleBatch(const v1::ProposeBatch& proposal, const std::vector<FileDescriptor>& files);
+  absl::Status HandleModule(const v1::ModuleBuilt& built, const std::vector<FileDescriptor>& files);
+  absl::Status EndJob(JobState state, const std::string& error, const std::optional<ModuleRow>& module);
+  absl::Status LookAtJob();      // new records, cancellation
+  absl::Status ChooseDevice();
+  absl::Status FlushProgress(bool now);
+  int PollTimeout() const;       // milliseconds
+
+  JobServices& services_;
+  const std::string job_;
+  WakeUp& wake_up_;
+  std::unique_ptr<JobChild> child_;
+  JobRow row_;                                   // as last read
+  uint64_t last_sequence_ = 0;                   // of the records that the child knows
+  std::optional<std::string> wanted_target_;     // the child waits for a device
+  std::optional<std::string> progress_bytes_;    // not stored yet
+  absl::Time next_progress_ = absl::InfinitePast();
+  absl::Time cancel_deadline_ = absl::InfiniteFuture();
+  bool ended_ = false;
+  bool progressed_ = false;
+};
+
+}  // namespace hone

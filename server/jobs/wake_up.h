@@ -1,0 +1,41 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/execution/change_hub.h"
+#include "server/storage/file_descriptor.h"
+
+namespace hone {
+
+// A descriptor that becomes readable when one of some hub topics changes or somebody calls Stop: lets a thread poll changes
+// of the database beside a socket. Thread-safe.
+class WakeUp {
+ public:
+  static absl::StatusOr<std::unique_ptr<WakeUp>> Make(ChangeHub& hub, std::vector<std::string> topics);
+
+  int descriptor() const { return state_->event.get(); }
+  // Watches the topics again and makes the descriptor unreadable. Call it before reading the database.
+  void Arm();
+  void Stop();
+  bool stopped() const { return state_->stopped; }
+
+ private:
+  // Shared with the hub's callbacks, which may come after this object is gone.
+  struct State {
+    FileDescriptor event;
+    std::atomic<bool> stopped = false;
+    std::vector<std::unique_ptr<std::atomic<bool>>> armed;   // by topic
+    void Ring();
+  };
+  WakeUp(ChangeHub& hub, std::vector<std::string> topics) : hub_(hub), topics_(std::move(topics)) {}
+
+  ChangeHub& hub_;
+  const std::vector<std::string> topics_;
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+}  // namespace hone

@@ -1,0 +1,85 @@
+#include "server/server.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/execution/log.h"
+#include "server/execution/status_macros.h"
+#include "server/workers/record_message.h"
+
+namespace hone {
+namespace {
+
+constexpr int kThreads = 8;   // blocked most of the time: on the disk, or for the writer's next commit
+constexpr size_t kQueueLimit = 4096;
+constexpr int kInspections = 2;
+constexpr size_t kInspectionQueue = 16;
+constexpr absl::Duration kShutdownPatience = absl::Seconds(5);
+constexpr char kExpiryTopic[] = "expiry";   // nobody notifies it: a timer
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config) {
+  std::unique_ptr<Server> server(new Server(config));
+  HONE_RETURN_IF_ERROR(server->Open());
+  HONE_RETURN_IF_ERROR(server->Serve());
+  return server;
+}
+
+absl::Status Server::Open() {
+  HONE_ASSIGN_OR_RETURN(folder_, DataFolder::Open(config_.data_dir));
+  HONE_ASSIGN_OR_RETURN(store_, SqliteStore::Open({.path = folder_->PathOf("hone.db"),
+                                                   .clock = absl::Now,
+                                                   .make_lost_record = MakeLostRecordRow,
+                                                   .readers = kThreads / 2}));
+  HONE_ASSIGN_OR_RETURN(blobs_, BlobStore::Open({.directory = folder_->PathOf("blobs")}));
+  HONE_RETURN_IF_ERROR(folder_->ProvideTokens(*store_));
+  tokens_ = std::make_unique<TokenTable>(*store_);
+  HONE_RETURN_IF_ERROR(tokens_->Reload());
+  hub_ = std::make_unique<ChangeHub>();
+  broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now, LeaseBrokerOptions{.lease_seconds = config_.lease_seconds});
+  jobs_ = std::make_unique<JobServices>(
+      JobServices{*store_, *blobs_, *hub_, *broker_,
+                  JobOptions{.child = {.binary = config_.job_binary},
+                             .log_directory = folder_->PathOf("logs"),
+                             .max_running = config_.max_jobs}});
+  return absl::OkStatus();
+}
+
+absl::Status Server::Serve() {
+  HONE_ASSIGN_OR_RETURN(CertificatePem certificate, folder_->Certificate());
+  executor_ = std::make_unique<Executor>(kThreads, kQueueLimit);
+  inspections_ = std::make_unique<Executor>(kInspections, kInspectionQueue);
+  context_ = std::make_unique<ServiceContext>(
+      ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, *executor_, *inspections_});
+  HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
+  HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
+  HONE_ASSIGN_OR_RETURN(health_, HealthServer::Start(config_.http, [this] { return store_->CheckHealth(); }));
+  ExpireLeases();
+  HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), health_->address()));
+  LogEvent("serving", {{"grpc", edge_->address()}, {"http", health_->address()}, {"data_dir", config_.data_dir}});
+  return absl::OkStatus();
+}
+
+void Server::ExpireLeases() {
+  executor_->Continue([this] {
+    if (hub_->stopped()) return;
+    const absl::Status status = broker_->ExpireLeases();
+    if (!status.ok()) LogEvent("expiry_failed", {{"error", std::string(status.message())}});
+    const absl::Duration period = std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4));
+    hub_->Wait(kExpiryTopic, hub_->Stamp(), absl::Now() + period, [this] { ExpireLeases(); });
+  });
+}
+
+Server::~Server() {
+  if (folder_ != nullptr) folder_->RemoveEndpoint();
+  health_.reset();
+  if (hub_ != nullptr) hub_->Stop();   // long polls answer with what they have
+  if (edge_ != nullptr) edge_->Stop(absl::Now() + kShutdownPatience);
+  edge_.reset();
+  scheduler_.reset();
+  inspections_.reset();
+  executor_.reset();
+  LogEvent("stopped");
+}
+
+}  // namespace hone

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <thread>
+
+#include "server/config.h"
+#include "server/data_folder.h"
+#include "server/http/health_server.h"
+#include "server/jobs/job_scheduler.h"
+#include "server/service/grpc_edge.h"
+#include "server/storage/sqlite_store.h"
+
+namespace hone {
+
+// The composition of hone-server. Start() returns once it serves and endpoint.json says where.
+class Server {
+ public:
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
+  // Graceful: no new calls, long polls answered, children ended (their jobs go on at the next start), store closed.
+  ~Server();
+
+ private:
+  explicit Server(const ServerConfig& config) : config_(config) {}
+  absl::Status Open();
+  absl::Status Serve();
+  void ExpireLeases();   // once, and again after a while
+
+  // In the order of their dependence: each is used by those below it.
+  const ServerConfig config_;
+  std::unique_ptr<DataFolder> folder_;
+  std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<BlobStore> blobs_;
+  std::unique_ptr<ChangeHub> hub_;
+  std::unique_ptr<LeaseBroker> broker_;
+  std::unique_ptr<TokenTable> tokens_;
+  std::unique_ptr<JobServices> jobs_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Executor> inspections_;
+  std::unique_ptr<ServiceContext> context_;
+  std::unique_ptr<JobScheduler> scheduler_;
+  std::unique_ptr<GrpcEdge> edge_;
+  std::unique_ptr<HealthServer> health_;
+};
+
+}  // namespace hone

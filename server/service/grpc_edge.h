@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/auth/certificate.h"
+#include "server/service/service_context.h"
+
+namespace hone {
+
+// The gRPC server: API v1 over TLS on one address, every call authorised by the token table before a service sees it.
+class GrpcEdge {
+ public:
+  static absl::StatusOr<std::unique_ptr<GrpcEdge>> Start(ServiceContext& context, const std::string& address,
+                                                         const CertificatePem& certificate);
+  virtual ~GrpcEdge() = default;   // Stop()s
+
+  virtual const std::string& address() const = 0;   // with the real port
+  // No new calls; those under way get until `deadline`, then they are cancelled. Long polls end when the hub is stopped.
+  virtual void Stop(absl::Time deadline) = 0;
+};
+
+}  // namespace hone

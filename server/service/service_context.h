@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include "server/execution/change_hub.h"
+#include "server/execution/executor.h"
+#include "server/jobs/inspector.h"
+#include "server/service/token_table.h"
+#include "server/storage/blob_store.h"
+#include "server/storage/store.h"
+#include "server/workers/lease_broker.h"
+
+namespace hone {
+
+// What the services share; all outlive them.
+struct ServiceContext {
+  Store& store;
+  BlobStore& blobs;
+  ChangeHub& hub;
+  LeaseBroker& broker;
+  TokenTable& tokens;
+  JobServices& jobs;
+  Executor& executor;      // everything that blocks briefly
+  Executor& inspections;   // pre-flights: a minute each, so they queue among themselves
+};
+
+}  // namespace hone

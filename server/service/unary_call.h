@@ -1,0 +1,32 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/execution/executor.h"
+#include "server/service/grpc_status.h"
+#include "server/service/token_table.h"
+
+namespace hone {
+
+// The caller's authorization metadata; "" if there is none.
+std::string AuthorizationOf(const grpc::CallbackServerContext& context);
+
+// Runs `handler` (an absl::Status of const Principal&) on the executor and finishes the call with what it returns. Reactors
+// themselves never block. Authorisation has already let the call in; here the principal is looked up.
+template <typename Handler>
+grpc::ServerUnaryReactor* RunUnary(Executor& executor, const TokenTable& tokens, grpc::CallbackServerContext* context,
+                                   Handler handler) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const bool accepted = executor.TryRun([&tokens, context, reactor, handler = std::move(handler)] {
+    const absl::StatusOr<Principal> principal = tokens.Authenticate(AuthorizationOf(*context));
+    reactor->Finish(ToGrpc(principal.ok() ? handler(*principal) : principal.status()));
+  });
+  if (!accepted) reactor->Finish(ToGrpc(absl::ResourceExhaustedError("the server is overloaded; try again")));
+  return reactor;
+}
+
+}  // namespace hone

@@ -1,0 +1,226 @@
+#include "server/storage/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "proto/values/sha256.h"
+#include "server/execution/status_macros.h"
+#include "server/storage/durable_file.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kCopyBytes = 1 << 20;
+
+// Reads `file` from its start, whatever its offset, to `sink` (a Status of string_view).
+template <typename Sink>
+absl::Status ReadThrough(int file, Sink sink) {
+  std::string buffer(kCopyBytes, '\0');
+  for (off_t at = 0;;) {
+    const ssize_t got = pread(file, buffer.data(), buffer.size(), at);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus("reading a blob");
+    if (got == 0) return absl::OkStatus();
+    HONE_RETURN_IF_ERROR(sink(std::string_view(buffer.data(), static_cast<size_t>(got))));
+    at += got;
+  }
+}
+
+bool FileSize(const std::string& path, uint64_t& size) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return false;
+  size = static_cast<uint64_t>(info.st_size);
+  return true;
+}
+
+absl::Status DigestMismatch(const BlobId& blob, const std::string& actual) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("the bytes uploaded as ", blob.sha256, " have the SHA-256 ", actual, "; upload them again from 0"));
+}
+
+}  // namespace
+
+absl::Status CheckDigest(const std::string& sha256) {
+  if (IsSha256Hex(sha256)) return absl::OkStatus();
+  return absl::InvalidArgumentError("a blob is named by its SHA-256 as 64 lower-case hex digits");
+}
+
+absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions options) {
+  HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/sha256"));
+  HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/parts"));
+  return std::unique_ptr<BlobStore>(new BlobStore(std::move(options)));
+}
+
+std::string BlobStore::FinalPath(const std::string& sha256) const {
+  return absl::StrCat(options_.directory, "/sha256/", sha256.substr(0, 2), "/", sha256.substr(2));
+}
+
+std::string BlobStore::PartPath(const std::string& sha256) const {
+  return absl::StrCat(options_.directory, "/parts/", sha256);
+}
+
+absl::Status BlobStore::CheckSize(const BlobId& blob) const {
+  HONE_RETURN_IF_ERROR(CheckDigest(blob.sha256));
+  if (blob.size <= options_.max_blob_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a blob of ", blob.size, " bytes exceeds this server's limit of ", options_.max_blob_bytes));
+}
+
+absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
+  HONE_RETURN_IF_ERROR(CheckDigest(sha256));
+  BlobState state;
+  if (FileSize(FinalPath(sha256), state.committed_size)) {
+    state.complete = true;
+    return state;
+  }
+  absl::StatusOr<FileDescriptor> part = OpenFile(PartPath(sha256), O_WRONLY);
+  if (absl::IsNotFound(part.status())) return state;
+  HONE_RETURN_IF_ERROR(part.status());
+  struct stat info;
+  if (fstat(part->get(), &info) != 0) return ErrnoStatus("examining an upload");
+  if (fdatasync(part->get()) != 0) {
+    // The kernel may have dropped the dirty pages: nothing of this part can be trusted any more.
+    const absl::Status failed = ErrnoStatus("syncing an upload");
+    unlink(PartPath(sha256).c_str());
+    return failed;
+  }
+  state.committed_size = static_cast<uint64_t>(info.st_size);
+  return state;
+}
+
+absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const BlobId& blob, uint64_t offset) {
+  HONE_RETURN_IF_ERROR(CheckSize(blob));
+  std::lock_guard lock(mutex_);
+  uint64_t size = 0;
+  if (FileSize(FinalPath(blob.sha256), size)) return absl::AlreadyExistsError("the blob is complete");
+  HONE_ASSIGN_OR_RETURN(FileDescriptor part, OpenFile(PartPath(blob.sha256), O_RDWR | O_CREAT | O_APPEND));
+  FileSize(PartPath(blob.sha256), size);
+  if (offset != size) {
+    return absl::OutOfRangeError(absl::StrCat("this upload goes on at ", size, ", not at ", offset));
+  }
+  const uint64_t generation = owner_[blob.sha256] = ++generation_;
+  return std::unique_ptr<Upload>(new Upload(*this, blob, std::move(part), offset, generation));
+}
+
+absl::Status BlobStore::CopyPart(const BlobId& blob, int source, const std::string& part) {
+  HONE_ASSIGN_OR_RETURN(FileDescriptor copy, OpenFile(part, O_WRONLY | O_CREAT | O_TRUNC));
+  Sha256 sha;
+  uint64_t size = 0;
+  HONE_RETURN_IF_ERROR(ReadThrough(source, [&](std::string_view bytes) -> absl::Status {
+    sha.Update(bytes);
+    size += bytes.size();
+    if (size > blob.size) return absl::InvalidArgumentError("a file is longer than its blob reference says");
+    return WriteAll(copy.get(), bytes);
+  }));
+  const std::string actual = sha.FinishHex();
+  if (actual != blob.sha256 || size != blob.size) return DigestMismatch(blob, actual);
+  if (fdatasync(copy.get()) != 0) return ErrnoStatus("syncing a blob");
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::Publish(const std::string& part, const std::string& sha256) {
+  const std::string final_path = FinalPath(sha256);
+  HONE_RETURN_IF_ERROR(MakeDirectories(final_path.substr(0, final_path.rfind('/'))));
+  if (rename(part.c_str(), final_path.c_str()) != 0) return ErrnoStatus("publishing a blob");
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vector<int>& files) {
+  std::set<std::string> directories;
+  for (size_t i = 0; i < blobs.size(); ++i) {
+    HONE_RETURN_IF_ERROR(CheckSize(blobs[i]));
+    const std::string final_path = FinalPath(blobs[i].sha256);
+    uint64_t size = 0;
+    if (FileSize(final_path, size)) continue;
+    uint64_t serial;
+    {
+      std::lock_guard lock(mutex_);
+      serial = ++generation_;
+    }
+    const std::string part = absl::StrCat(options_.directory, "/parts/import-", serial);
+    absl::Status status = CopyPart(blobs[i], files[i], part);
+    if (status.ok()) status = Publish(part, blobs[i].sha256);
+    if (!status.ok()) {
+      unlink(part.c_str());
+      return status;
+    }
+    directories.insert(final_path.substr(0, final_path.rfind('/')));
+  }
+  for (const std::string& directory : directories) HONE_RETURN_IF_ERROR(SyncDirectory(directory));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FileDescriptor> BlobStore::OpenBlob(const std::string& sha256) {
+  HONE_RETURN_IF_ERROR(CheckDigest(sha256));
+  absl::StatusOr<FileDescriptor> file = OpenFile(FinalPath(sha256), O_RDONLY);
+  if (absl::IsNotFound(file.status())) return absl::NotFoundError("there is no complete blob " + sha256);
+  return file;
+}
+
+absl::Status BlobStore::Remove(const std::string& sha256) {
+  HONE_RETURN_IF_ERROR(CheckDigest(sha256));
+  if (unlink(FinalPath(sha256).c_str()) != 0 && errno != ENOENT) return ErrnoStatus("removing a blob");
+  return absl::OkStatus();
+}
+
+BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset, uint64_t generation)
+    : store_(store), blob_(std::move(blob)), part_(std::move(part)), offset_(offset), generation_(generation) {}
+
+BlobStore::Upload::~Upload() {
+  std::lock_guard lock(store_.mutex_);
+  if (Owns()) store_.owner_.erase(blob_.sha256);
+}
+
+bool BlobStore::Upload::Owns() const {
+  auto owner = store_.owner_.find(blob_.sha256);
+  return owner != store_.owner_.end() && owner->second == generation_;
+}
+
+absl::Status BlobStore::Upload::Append(std::string_view bytes) {
+  if (bytes.size() > blob_.size - offset_) {
+    return absl::InvalidArgumentError(absl::StrCat("more bytes than the ", blob_.size, " announced"));
+  }
+  std::lock_guard lock(store_.mutex_);   // a successor must see a part of stable length
+  if (!Owns()) return absl::AbortedError("a later upload of this blob has taken over");
+  const absl::Status written = WriteAll(part_.get(), bytes);
+  if (!written.ok()) {
+    if (ftruncate(part_.get(), static_cast<off_t>(offset_)) != 0) return ErrnoStatus("taking back a partial write");
+    return written;
+  }
+  offset_ += bytes.size();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BlobState> BlobStore::Upload::Finish() {
+  {
+    std::lock_guard lock(store_.mutex_);
+    if (!Owns()) return absl::AbortedError("a later upload of this blob has taken over");
+  }
+  const std::string part = store_.PartPath(blob_.sha256);
+  if (offset_ < blob_.size) return store_.Query(blob_.sha256);
+  Sha256 sha;
+  HONE_RETURN_IF_ERROR(ReadThrough(part_.get(), [&](std::string_view bytes) {
+    sha.Update(bytes);
+    return absl::OkStatus();
+  }));
+  if (const std::string actual = sha.FinishHex(); actual != blob_.sha256) {
+    unlink(part.c_str());
+    return DigestMismatch(blob_, actual);
+  }
+  if (fdatasync(part_.get()) != 0) {
+    const absl::Status failed = ErrnoStatus("syncing an upload");
+    unlink(part.c_str());
+    return failed;
+  }
+  HONE_RETURN_IF_ERROR(store_.Publish(part, blob_.sha256));
+  const std::string final_path = store_.FinalPath(blob_.sha256);
+  HONE_RETURN_IF_ERROR(SyncDirectory(final_path.substr(0, final_path.rfind('/'))));
+  return BlobState{blob_.size, true};
+}
+
+}  // namespace hone

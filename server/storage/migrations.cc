@@ -1,0 +1,90 @@
+#include "server/storage/migrations.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/execution/status_macros.h"
+
+namespace hone {
+namespace {
+
+// Times: microseconds since 1970. `number` columns give the order of creation and the key of paging.
+constexpr char kFirstSchema[] = R"sql(
+CREATE TABLE tokens(
+  hash TEXT PRIMARY KEY, role TEXT NOT NULL CHECK(role IN ('admin', 'user', 'worker', 'enrol')),
+  subject TEXT NOT NULL, create_time INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE requests(
+  principal TEXT NOT NULL, method TEXT NOT NULL, id TEXT NOT NULL, digest TEXT NOT NULL, resource TEXT NOT NULL,
+  create_time INTEGER NOT NULL, PRIMARY KEY(principal, method, id)) STRICT, WITHOUT ROWID;
+CREATE TABLE files(
+  owner TEXT NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY(owner, position)) STRICT, WITHOUT ROWID;
+CREATE TABLE models(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, main_file TEXT NOT NULL,
+  deleted INTEGER NOT NULL DEFAULT 0, create_time INTEGER NOT NULL) STRICT;
+CREATE TABLE jobs(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+  model TEXT NOT NULL REFERENCES models(id), model_display_name TEXT NOT NULL, spec BLOB NOT NULL, progress BLOB NOT NULL,
+  error TEXT NOT NULL DEFAULT '', module TEXT NOT NULL DEFAULT '', device_class TEXT NOT NULL DEFAULT '', device BLOB NOT NULL,
+  cancel_requested INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0, trials_done INTEGER NOT NULL DEFAULT 0,
+  last_sequence INTEGER NOT NULL DEFAULT 0, create_time INTEGER NOT NULL, end_time INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX jobs_by_state ON jobs(state, number);
+CREATE TABLE modules(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL REFERENCES jobs(id), model TEXT NOT NULL,
+  target TEXT NOT NULL, report TEXT NOT NULL, create_time INTEGER NOT NULL) STRICT;
+CREATE TABLE batches(
+  job TEXT NOT NULL REFERENCES jobs(id), number INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK(kind IN ('calibrate', 'candidates', 'module')), proposal BLOB NOT NULL,
+  run_seconds REAL NOT NULL, PRIMARY KEY(job, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE leases(
+  number INTEGER PRIMARY KEY, job TEXT NOT NULL, batch INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('queued', 'leased', 'done', 'lost', 'dropped')),
+  attempts INTEGER NOT NULL DEFAULT 0, lease_id TEXT UNIQUE, worker TEXT, lease_seconds REAL NOT NULL DEFAULT 0,
+  lease_until INTEGER, run_until INTEGER, FOREIGN KEY(job, batch) REFERENCES batches(job, number)) STRICT;
+CREATE INDEX leases_by_state ON leases(state, number);
+CREATE TABLE trials(
+  job TEXT NOT NULL, trial_id TEXT NOT NULL, batch INTEGER NOT NULL, position INTEGER NOT NULL, trace TEXT NOT NULL,
+  object TEXT NOT NULL, object_size INTEGER NOT NULL, predicted_seconds REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+  done INTEGER NOT NULL DEFAULT 0, lease INTEGER REFERENCES leases(number), PRIMARY KEY(job, trial_id),
+  FOREIGN KEY(job, batch) REFERENCES batches(job, number)) STRICT, WITHOUT ROWID;
+CREATE INDEX trials_by_batch ON trials(job, batch, position);
+CREATE INDEX trials_by_lease ON trials(lease);
+CREATE TABLE workers(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, device_class TEXT NOT NULL,
+  device BLOB NOT NULL, create_time INTEGER NOT NULL, last_seen INTEGER NOT NULL, trials_done INTEGER NOT NULL DEFAULT 0)
+  STRICT;
+CREATE TABLE records(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL REFERENCES jobs(id), sequence INTEGER NOT NULL,
+  batch INTEGER NOT NULL, trial_id TEXT NOT NULL, counted INTEGER NOT NULL, model TEXT NOT NULL, task_id TEXT NOT NULL,
+  task_label TEXT NOT NULL, target TEXT NOT NULL, device_class TEXT NOT NULL, worker TEXT NOT NULL, status TEXT NOT NULL,
+  latency REAL, trace TEXT NOT NULL, create_time INTEGER NOT NULL, attempts INTEGER NOT NULL, record BLOB NOT NULL,
+  UNIQUE(job, sequence), UNIQUE(job, trial_id)) STRICT;
+CREATE INDEX records_by_task ON records(task_id, device_class);
+)sql";
+
+constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}};
+
+}  // namespace
+
+std::span<const Migration> Migrations() { return kMigrations; }
+
+absl::Status Migrate(Connection& connection) {
+  int64_t version = 0;
+  {
+    Query query(connection, "PRAGMA user_version");
+    if (query.Next()) version = query.Int(0);
+    HONE_RETURN_IF_ERROR(query.status());
+  }
+  const int newest = Migrations().back().version;
+  if (version > newest) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the database has schema ", version, ", this build knows up to ", newest, ": use a newer hone-server"));
+  }
+  for (const Migration& migration : Migrations()) {
+    if (migration.version <= version) continue;
+    HONE_RETURN_IF_ERROR(connection.Execute(absl::StrCat("BEGIN IMMEDIATE;", migration.sql, "PRAGMA user_version=",
+                                                         migration.version, "; COMMIT;")));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace hone

@@ -1,0 +1,220 @@
+// Opening, tokens, models, modules, workers.
+#include "server/storage/sqlite_store.h"
+
+#include "absl/strings/str_cat.h"
+#include "server/execution/status_macros.h"
+#include "server/storage/migrations.h"
+#include "server/storage/sqlite_rows.h"
+
+namespace hone {
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(SqliteStoreOptions options) {
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer, Connection::Open(options.path, Connection::Mode::kWriter));
+  HONE_RETURN_IF_ERROR(Migrate(*writer));
+  std::vector<std::unique_ptr<Connection>> readers;
+  for (int i = 0; i < options.readers; ++i) {
+    HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> reader, Connection::Open(options.path, Connection::Mode::kReader));
+    readers.push_back(std::move(reader));
+  }
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(options), std::move(writer), std::move(readers)));
+}
+
+SqliteStore::SqliteStore(SqliteStoreOptions options, std::unique_ptr<Connection> writer,
+                         std::vector<std::unique_ptr<Connection>> readers)
+    : options_(std::move(options)), writer_(std::move(writer)), readers_(std::move(readers)) {}
+
+absl::Status SqliteStore::CheckHealth() {
+  return writer_.Run([](Connection& db) { return Query(db, "SELECT 1").Run(); });
+}
+
+absl::Status SqliteStore::PutToken(const TokenRow& token) {
+  return writer_.Run([&](Connection& db) {
+    return Query(db, "INSERT OR REPLACE INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)", token.hash,
+                 token.role, token.subject, Now())
+        .Run();
+  });
+}
+
+absl::StatusOr<std::vector<TokenRow>> SqliteStore::ListTokens() {
+  std::vector<TokenRow> tokens;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, "SELECT hash, role, subject FROM tokens");
+    while (query.Next()) tokens.push_back({query.Text(0), query.Text(1), query.Text(2)});
+    return query.status();
+  }));
+  return tokens;
+}
+
+namespace {
+
+constexpr char kModelColumns[] = "SELECT number, id, display_name, main_file, create_time FROM models ";
+
+absl::Status ReadModels(Connection& db, Query& query, std::vector<ModelRow>& models) {
+  while (query.Next()) {
+    models.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), {}, query.Int(4)});
+  }
+  HONE_RETURN_IF_ERROR(query.status());
+  for (ModelRow& model : models) HONE_RETURN_IF_ERROR(ReadFiles(db, "models/" + model.id, model.files));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ModelRow> ReadModel(Connection& db, const std::string& id) {
+  std::vector<ModelRow> models;
+  Query query(db, absl::StrCat(kModelColumns, "WHERE id = ? AND deleted = 0"), id);
+  HONE_RETURN_IF_ERROR(ReadModels(db, query, models));
+  if (models.empty()) return absl::NotFoundError("there is no models/" + id);
+  return models.front();
+}
+
+constexpr char kModuleColumns[] = "SELECT number, id, job, model, target, report, create_time FROM modules ";
+
+absl::Status ReadModules(Connection& db, Query& query, std::vector<ModuleRow>& modules) {
+  while (query.Next()) {
+    modules.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Text(5), {}, query.Int(6)});
+  }
+  HONE_RETURN_IF_ERROR(query.status());
+  for (ModuleRow& module : modules) HONE_RETURN_IF_ERROR(ReadFiles(db, "modules/" + module.id, module.files));
+  return absl::OkStatus();
+}
+
+constexpr char kWorkerColumns[] =
+    "SELECT number, id, display_name, device_class, device, create_time, last_seen, trials_done, "
+    "EXISTS(SELECT 1 FROM leases WHERE leases.worker = workers.id AND leases.state = 'leased') FROM workers ";
+
+absl::Status ReadWorkers(Query& query, std::vector<WorkerRow>& workers) {
+  while (query.Next()) {
+    workers.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Int(5), query.Int(6),
+                       static_cast<uint64_t>(query.Int(7)), query.Int(8) != 0});
+  }
+  return query.status();
+}
+
+absl::StatusOr<WorkerRow> ReadWorker(Connection& db, const std::string& id) {
+  std::vector<WorkerRow> workers;
+  Query query(db, absl::StrCat(kWorkerColumns, "WHERE id = ?"), id);
+  HONE_RETURN_IF_ERROR(ReadWorkers(query, workers));
+  if (workers.empty()) return absl::NotFoundError("there is no workers/" + id);
+  return workers.front();
+}
+
+}  // namespace
+
+absl::StatusOr<ModelRow> SqliteStore::CreateModel(const ModelRow& model, const RequestKey& request) {
+  ModelRow created;
+  HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(std::string before, FindRequest(db, request));
+    if (before.empty()) {
+      HONE_RETURN_IF_ERROR(Query(db,
+                                 "INSERT INTO models(id, display_name, main_file, create_time) VALUES(?, ?, ?, ?) "
+                                 "ON CONFLICT(id) DO UPDATE SET display_name = excluded.display_name, deleted = 0",
+                                 model.id, model.display_name, model.main_file, Now())
+                               .Run());
+      HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM files WHERE owner = ?", "models/" + model.id).Run());
+      HONE_RETURN_IF_ERROR(InsertFiles(db, "models/" + model.id, model.files));
+      HONE_RETURN_IF_ERROR(RememberRequest(db, request, model.id, Now()));
+    }
+    HONE_ASSIGN_OR_RETURN(created, ReadModel(db, model.id));
+    return absl::OkStatus();
+  }));
+  return created;
+}
+
+absl::StatusOr<ModelRow> SqliteStore::GetModel(const std::string& id) {
+  ModelRow model;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(model, ReadModel(db, id));
+    return absl::OkStatus();
+  }));
+  return model;
+}
+
+absl::StatusOr<std::vector<ModelRow>> SqliteStore::ListModels(const Page& page) {
+  std::vector<ModelRow> models;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kModelColumns, "WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?"), page.after,
+                page.limit);
+    return ReadModels(db, query, models);
+  }));
+  return models;
+}
+
+absl::Status SqliteStore::DeleteModel(const std::string& id, const RequestKey& request) {
+  return writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(std::string before, FindRequest(db, request));
+    if (!before.empty()) return absl::OkStatus();
+    HONE_RETURN_IF_ERROR(ReadModel(db, id).status());
+    {
+      Query busy(db, "SELECT id FROM jobs WHERE model = ? AND state IN ('queued', 'running')", id);
+      if (busy.Next()) {
+        return absl::FailedPreconditionError(absl::StrCat("models/", id, " is in use by jobs/", busy.Text(0), "; cancel it first"));
+      }
+      HONE_RETURN_IF_ERROR(busy.status());
+    }
+    HONE_RETURN_IF_ERROR(Query(db, "UPDATE models SET deleted = 1 WHERE id = ?", id).Run());
+    return RememberRequest(db, request, id, Now());
+  });
+}
+
+absl::StatusOr<ModuleRow> SqliteStore::GetModule(const std::string& id) {
+  std::vector<ModuleRow> modules;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kModuleColumns, "WHERE id = ?"), id);
+    return ReadModules(db, query, modules);
+  }));
+  if (modules.empty()) return absl::NotFoundError("there is no modules/" + id);
+  return modules.front();
+}
+
+absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::string& job, const Page& page) {
+  std::vector<ModuleRow> modules;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kModuleColumns, "WHERE number > ? AND (?2 = '' OR job = ?2) ORDER BY number LIMIT ?"),
+                page.after, job, page.limit);
+    return ReadModules(db, query, modules);
+  }));
+  return modules;
+}
+
+absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const TokenRow& token, const RequestKey& request) {
+  WorkerRow enrolled;
+  HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(std::string id, FindRequest(db, request));
+    if (id.empty()) {
+      id = worker.id;
+      HONE_RETURN_IF_ERROR(Query(db,
+                                 "INSERT INTO workers(id, display_name, device_class, device, create_time, last_seen) "
+                                 "VALUES(?, ?, ?, ?, ?5, ?5)",
+                                 id, worker.display_name, worker.device_class, Bytes{worker.device_bytes}, Now())
+                               .Run());
+      HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
+    } else {
+      HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
+    }
+    HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)", token.hash,
+                               token.role, "workers/" + id, Now())
+                             .Run());
+    HONE_ASSIGN_OR_RETURN(enrolled, ReadWorker(db, id));
+    return absl::OkStatus();
+  }));
+  return enrolled;
+}
+
+absl::StatusOr<WorkerRow> SqliteStore::GetWorker(const std::string& id) {
+  WorkerRow worker;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(worker, ReadWorker(db, id));
+    return absl::OkStatus();
+  }));
+  return worker;
+}
+
+absl::StatusOr<std::vector<WorkerRow>> SqliteStore::ListWorkers(const Page& page) {
+  std::vector<WorkerRow> workers;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kWorkerColumns, "WHERE number > ? ORDER BY number LIMIT ?"), page.after, page.limit);
+    return ReadWorkers(query, workers);
+  }));
+  return workers;
+}
+
+}  // namespace hone

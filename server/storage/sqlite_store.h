@@ -1,0 +1,81 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/execution/clock.h"
+#include "server/storage/sqlite_threads.h"
+#include "server/storage/store.h"
+
+namespace hone {
+
+struct SqliteStoreOptions {
+  std::string path;             // of the database file; its folder exists and is ours alone
+  Clock clock;                  // the database's clock: all times and lease ends come from it
+  MakeLostRecord make_lost_record;
+  int readers = 4;              // connections; more than the threads that read makes no sense
+};
+
+// Store in one SQLite file (WAL, synchronous=FULL). One process at a time: the caller holds the data folder's lock.
+class SqliteStore : public Store {
+ public:
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(SqliteStoreOptions options);
+
+  absl::Status CheckHealth() override;
+  absl::Status PutToken(const TokenRow& token) override;
+  absl::StatusOr<std::vector<TokenRow>> ListTokens() override;
+
+  absl::StatusOr<ModelRow> CreateModel(const ModelRow& model, const RequestKey& request) override;
+  absl::StatusOr<ModelRow> GetModel(const std::string& id) override;
+  absl::StatusOr<std::vector<ModelRow>> ListModels(const Page& page) override;
+  absl::Status DeleteModel(const std::string& id, const RequestKey& request) override;
+  absl::StatusOr<ModuleRow> GetModule(const std::string& id) override;
+  absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job, const Page& page) override;
+
+  absl::StatusOr<JobRow> CreateJob(const JobRow& job, const RequestKey& request) override;
+  absl::StatusOr<JobRow> GetJob(const std::string& id) override;
+  absl::StatusOr<std::vector<JobRow>> ListJobs(const Page& page) override;
+  absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) override;
+  absl::StatusOr<JobRow> RequestCancel(const std::string& id) override;
+  absl::Status StartJob(const std::string& id) override;
+  absl::Status SetProgress(const std::string& id, const std::string& progress_bytes) override;
+  absl::StatusOr<JobRow> ChooseDevice(const std::string& id, const std::string& device_class,
+                                      const std::string& device_bytes) override;
+  absl::Status CountRestart(const std::string& id) override;
+  absl::Status EndJob(const std::string& id, JobState state, const std::string& error,
+                      const std::optional<ModuleRow>& module) override;
+
+  absl::Status StoreBatch(const BatchRow& batch, const std::vector<TrialRow>& trials,
+                          const std::vector<RecordRow>& ended) override;
+  absl::StatusOr<std::vector<StoredBatchRow>> ListBatches(const std::string& job) override;
+  absl::StatusOr<std::optional<LeaseGrant>> ClaimLease(const std::string& worker, const std::string& device_class,
+                                                       double lease_seconds) override;
+  absl::StatusOr<LeaseGrant> GetLease(const std::string& lease_id) override;
+  absl::Status CompleteLease(const LeaseCompletion& completion) override;
+  absl::StatusOr<std::vector<std::string>> ExpireLeases() override;
+
+  absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token, const RequestKey& request) override;
+  absl::StatusOr<WorkerRow> GetWorker(const std::string& id) override;
+  absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) override;
+  absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) override;
+
+  absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) override;
+  absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter, const Page& page) override;
+
+ private:
+  SqliteStore(SqliteStoreOptions options, std::unique_ptr<Connection> writer,
+              std::vector<std::unique_ptr<Connection>> readers);
+
+  int64_t Now() const { return absl::ToUnixMicros(options_.clock()); }
+  // Writes in a running job: bumps its revision, FailedPrecondition if it is not running.
+  absl::Status TouchRunningJob(Connection& db, const std::string& id);
+  // Ends one lease row as lost and queues its unfinished trials again: candidates singly, others together.
+  absl::Status LoseLease(Connection& db, int64_t lease);
+
+  const SqliteStoreOptions options_;
+  SqliteWriter writer_;
+  SqliteReaders readers_;
+};
+
+}  // namespace hone
