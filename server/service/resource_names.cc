@@ -36,7 +36,7 @@ absl::StatusOr<std::string> IdIn(std::string_view collection, std::string_view n
 
 absl::Status CheckFileName(std::string_view name) {
   bool fine = !name.empty() && name.size() <= kMaxFileName && !HasControl(name) && name.find('\\') == std::string_view::npos;
-  for (const std::string& part : absl::StrSplit(std::string(name), '/')) fine &= !part.empty() && part != "." && part != "..";
+  for (const absl::string_view part : absl::StrSplit(absl::string_view(name.data(), name.size()), '/')) fine &= !part.empty() && part != "." && part != "..";
   if (fine) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("the file name ", Quoted(name), " is not a plain relative name (no '..', leading '/', backslash or control "

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "tests/server/server_process.h"
+
+namespace hone {
+
+// A worker that measures nothing: enrols, takes leases and answers with made-up times. It remembers what the server
+// acknowledged, and survives the server's restarts like a real one: results are sent again until acknowledged.
+class FakeWorker {
+ public:
+  FakeWorker(ServerProcess& server, const std::string& device_class = "test-class");
+  ~FakeWorker();   // stops
+
+  void Start();
+  void Stop();
+  // By "batch trial": how often a result of this trial was acknowledged.
+  std::map<std::string, int> Acknowledged() const;
+  int leases() const { return leases_; }
+
+  static v1::Device Device(const std::string& device_class);
+  static v1::LeaseResult Measure(const v1::Lease& lease);
+
+  std::string name;
+  std::string token;
+
+ private:
+  void Loop();
+
+  ServerProcess& server_;
+  const std::string device_class_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> leases_ = 0;
+  mutable std::mutex mutex_;
+  std::map<std::string, int> acknowledged_;
+  std::thread thread_;
+};
+
+// Enrols and returns (name, token).
+v1::EnrolResponse EnrolWorker(ServerProcess& server, const std::string& request_id = "");
+
+}  // namespace hone

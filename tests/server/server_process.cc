@@ -1,0 +1,231 @@
+#include "tests/server/server_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "proto/values/sha256.h"
+
+extern char** environ;
+
+namespace hone {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(20);
+
+class Bearer final : public grpc::MetadataCredentialsPlugin {
+ public:
+  explicit Bearer(std::string token) : token_(std::move(token)) {}
+  grpc::Status GetMetadata(grpc::string_ref, grpc::string_ref, const grpc::AuthContext&,
+                           std::multimap<grpc::string, grpc::string>* metadata) override {
+    metadata->emplace("authorization", "Bearer " + token_);
+    return grpc::Status::OK;
+  }
+
+ private:
+  const std::string token_;
+};
+
+}  // namespace
+
+TemporaryFolder::TemporaryFolder() {
+  char path[] = "/tmp/hone-server-test-XXXXXX";
+  path_ = mkdtemp(path);
+}
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code error;
+  std::filesystem::remove_all(path_, error);
+}
+
+ServerProcess::ServerProcess(std::string data_dir, std::vector<std::string> flags)
+    : data_dir_(std::move(data_dir)), flags_(std::move(flags)) {}
+
+ServerProcess::~ServerProcess() {
+  if (pid_ > 0) Stop(SIGKILL);
+}
+
+void ServerProcess::Start() {
+  std::vector<std::string> words = {HONE_SERVER_BINARY, "--data-dir", data_dir_, "--job-binary", HONE_FAKE_JOB_BINARY};
+  words.insert(words.end(), flags_.begin(), flags_.end());
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::error_code error;
+  std::filesystem::remove(data_dir_ + "/endpoint.json", error);   // a killed server's
+  const std::string log = data_dir_ + ".log";
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 2, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  ASSERT_EQ(posix_spawn(&pid_, words[0].c_str(), &files, nullptr, arguments.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&files);
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!std::filesystem::exists(data_dir_ + "/endpoint.json")) {
+    ASSERT_LT(absl::Now(), deadline) << "the server does not come up; see " << log;
+    ASSERT_EQ(waitpid(pid_, nullptr, WNOHANG), 0) << "the server ended; see " << log;
+    absl::SleepFor(absl::Milliseconds(5));   // polls another process's file
+  }
+}
+
+int ServerProcess::Stop(int signal) {
+  int status = 0;
+  kill(pid_, signal);
+  waitpid(pid_, &status, 0);
+  pid_ = -1;
+  return status;
+}
+
+std::string ServerProcess::Read(const std::string& name) const {
+  std::ifstream in(data_dir_ + "/" + name);
+  std::stringstream content;
+  content << in.rdbuf();
+  return content.str();
+}
+
+std::string ServerProcess::Grpc() const { return nlohmann::json::parse(Read("endpoint.json"))["grpc"]; }
+std::string ServerProcess::Http() const { return nlohmann::json::parse(Read("endpoint.json"))["http"]; }
+std::string ServerProcess::AdminToken() const { return std::string(absl::StripAsciiWhitespace(Read("admin.token"))); }
+std::string ServerProcess::EnrolToken() const { return std::string(absl::StripAsciiWhitespace(Read("enrol.token"))); }
+
+std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& token, const std::string& certificate) const {
+  grpc::SslCredentialsOptions tls;
+  tls.pem_root_certs = certificate.empty() ? Read("tls/cert.pem") : certificate;
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::SslCredentials(tls);
+  if (!token.empty()) {
+    credentials = grpc::CompositeChannelCredentials(
+        credentials, grpc::MetadataCredentialsFromPlugin(std::make_unique<Bearer>(token)));
+  }
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt("grpc.testing.fixed_reconnect_backoff_ms", 100);
+  return grpc::CreateCustomChannel(Grpc(), credentials, arguments);
+}
+
+Caller::Caller(std::shared_ptr<grpc::Channel> channel)
+    : blobs(v1::BlobService::NewStub(channel)),
+      models(v1::ModelService::NewStub(channel)),
+      jobs(v1::JobService::NewStub(channel)),
+      modules(v1::ModuleService::NewStub(channel)),
+      records(v1::RecordService::NewStub(channel)),
+      workers(v1::WorkerService::NewStub(channel)),
+      server(v1::ServerService::NewStub(channel)) {}
+
+std::unique_ptr<grpc::ClientContext> Caller::Context(double seconds) {
+  auto context = std::make_unique<grpc::ClientContext>();
+  context->set_wait_for_ready(true);
+  context->set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(seconds)));
+  return context;
+}
+
+grpc::Status Caller::Upload(const std::string& content, v1::BlobStatus* status, size_t chunk) {
+  auto context = Context();
+  auto writer = blobs->UploadBlob(context.get(), status);
+  v1::UploadBlobRequest request;
+  request.mutable_blob()->set_sha256(Sha256Hex(content));
+  request.mutable_blob()->set_size(content.size());
+  for (size_t at = 0; at < content.size() || at == 0; at += chunk) {
+    request.set_data(content.substr(at, chunk));
+    if (!writer->Write(request)) break;
+    request.clear_blob();
+  }
+  writer->WritesDone();
+  return writer->Finish();
+}
+
+std::string Caller::Download(const std::string& sha256) {
+  auto context = Context();
+  v1::DownloadBlobRequest request;
+  request.set_sha256(sha256);
+  auto reader = blobs->DownloadBlob(context.get(), request);
+  std::string content;
+  v1::DownloadBlobResponse response;
+  while (reader->Read(&response)) content += response.data();
+  const grpc::Status status = reader->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return content;
+}
+
+v1::Model Caller::CreateModel(const std::string& content, const std::string& name) {
+  v1::BlobStatus blob;
+  grpc::Status status = Upload(content, &blob);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(blob.complete());
+  v1::CreateModelRequest request;
+  request.set_display_name(name);
+  request.set_main_file("model.onnx");
+  request.add_files()->set_name("model.onnx");
+  request.mutable_files(0)->mutable_blob()->set_sha256(Sha256Hex(content));
+  request.mutable_files(0)->mutable_blob()->set_size(content.size());
+  v1::Model model;
+  status = models->CreateModel(Context().get(), request, &model);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return model;
+}
+
+v1::Job Caller::CreateJob(const std::string& model, const std::string& request_id) {
+  v1::CreateJobRequest request;
+  request.set_request_id(request_id);
+  request.mutable_spec()->set_model(model);
+  request.mutable_spec()->set_target("x86-64-v3");
+  v1::Job job;
+  const grpc::Status status = jobs->CreateJob(Context().get(), request, &job);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return job;
+}
+
+v1::Job Caller::GetJob(const std::string& name) {
+  v1::GetJobRequest request;
+  request.set_name(name);
+  v1::Job job;
+  const grpc::Status status = jobs->GetJob(Context().get(), request, &job);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return job;
+}
+
+v1::Job Caller::WaitForEnd(const std::string& job) {
+  v1::WatchJobRequest request;
+  request.set_name(job);
+  request.set_timeout_seconds(5);
+  const absl::Time deadline = absl::Now() + absl::Seconds(60);
+  v1::Job answer;
+  while (answer.end_time_micros() == 0) {
+    const grpc::Status status = jobs->WatchJob(Context().get(), request, &answer);
+    request.set_after_revision(status.ok() ? answer.revision() : 0);
+    if (absl::Now() > deadline) {
+      ADD_FAILURE() << job << " does not end: " << answer.DebugString();
+      return answer;
+    }
+  }
+  return answer;
+}
+
+std::vector<v1::TuningRecord> Caller::Records(const std::string& filter) {
+  v1::ListRecordsRequest request;
+  request.set_filter(filter);
+  request.set_page_size(7);   // several pages even for few records
+  std::vector<v1::TuningRecord> all;
+  do {
+    v1::ListRecordsResponse response;
+    const grpc::Status status = records->ListRecords(Context().get(), request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    if (!status.ok()) return all;
+    all.insert(all.end(), response.records().begin(), response.records().end());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
+}  // namespace hone

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+#include "hone/v1/blobs.grpc.pb.h"
+#include "hone/v1/jobs.grpc.pb.h"
+#include "hone/v1/models.grpc.pb.h"
+#include "hone/v1/modules.grpc.pb.h"
+#include "hone/v1/records.grpc.pb.h"
+#include "hone/v1/server.grpc.pb.h"
+#include "hone/v1/workers.grpc.pb.h"
+
+namespace hone {
+
+// A folder under /tmp that goes with the test.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// hone-server as a process, with the fake hone-job, over one data folder: starting it again goes on where it was.
+class ServerProcess {
+ public:
+  explicit ServerProcess(std::string data_dir, std::vector<std::string> flags = {});
+  ~ServerProcess();   // SIGKILL if it runs
+
+  void Start();                 // returns once endpoint.json is there; fails the test after 20 s
+  int Stop(int signal);         // and waits; the wait status
+  pid_t pid() const { return pid_; }
+  std::string Grpc() const;     // address
+  std::string Http() const;
+  std::string Read(const std::string& name) const;   // a file of the data folder
+  // A channel of its own that trusts this server's certificate; the token rides on each call.
+  std::shared_ptr<grpc::Channel> Channel(const std::string& token, const std::string& certificate = "") const;
+  std::string AdminToken() const;
+  std::string EnrolToken() const;
+
+ private:
+  const std::string data_dir_;
+  const std::vector<std::string> flags_;
+  pid_t pid_ = -1;
+};
+
+// All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server is up, for at
+// most 20 s; failures fail the test.
+class Caller {
+ public:
+  explicit Caller(std::shared_ptr<grpc::Channel> channel);
+
+  static std::unique_ptr<grpc::ClientContext> Context(double seconds = 20);
+  grpc::Status Upload(const std::string& content, v1::BlobStatus* status, size_t chunk = 1 << 16);
+  std::string Download(const std::string& sha256);
+  v1::Model CreateModel(const std::string& content, const std::string& name = "fake");
+  v1::Job CreateJob(const std::string& model, const std::string& request_id = "");
+  v1::Job GetJob(const std::string& name);
+  v1::Job WaitForEnd(const std::string& job);   // by WatchJob
+  std::vector<v1::TuningRecord> Records(const std::string& filter);
+
+  std::unique_ptr<v1::BlobService::Stub> blobs;
+  std::unique_ptr<v1::ModelService::Stub> models;
+  std::unique_ptr<v1::JobService::Stub> jobs;
+  std::unique_ptr<v1::ModuleService::Stub> modules;
+  std::unique_ptr<v1::RecordService::Stub> records;
+  std::unique_ptr<v1::WorkerService::Stub> workers;
+  std::unique_ptr<v1::ServerService::Stub> server;
+};
+
+}  // namespace hone
