@@ -25,7 +25,7 @@ std::string Sanitised(const std::string& name) {
   std::string label;
   for (const char c : name) {
     const bool kept = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-                      c == '/' || c == '-';
+                      c == '/' || c == '-' || c == '~';
     label += kept ? c : '_';
   }
   return label.empty() ? "_" : label;

@@ -50,13 +50,24 @@ void Reshape(NodeContext& c) {
     known = known * shape[d];
     if (known.IsConstant() && known.Constant() > kMaxElements) return c.Fail("a shape that is too large");
   }
-  if (inferred >= 0) {
-    if (known.Bounds().lower < 1) {
-      return c.Unsupported("shape", "-1 beside dimensions that are not bound", "bind them: --shape INPUT=1,3,224,224");
+  // Dimensions that both shapes have cancel: what remains needs no division, or one of constants.
+  std::vector<DimExpr> left = from, right;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (static_cast<int>(d) == inferred) continue;
+    const auto same = std::find(left.begin(), left.end(), shape[d]);
+    if (same != left.end()) {
+      left.erase(same);
+    } else {
+      right.push_back(shape[d]);
     }
-    shape[inferred] = FloorDiv(Product(from), known);
   }
-  if (!(Product(shape) == Product(from))) {
+  const DimExpr divisor = Product(right);
+  if (inferred >= 0) {
+    if (divisor.Bounds().lower < 1) return c.Fail("-1 beside dimensions that are not bound");
+    shape[inferred] = FloorDiv(Product(left), divisor);
+    right.push_back(shape[inferred]);
+  }
+  if (!(Product(right) == Product(left))) {
     return c.Fail(absl::StrCat("cannot reshape ", ShapeText(from), " to ", ShapeText(shape)));
   }
   c.SetOutput(0, c.Reshape(x, std::move(shape)));

@@ -19,15 +19,15 @@ int64_t ElementsOf(const ConstantData& constant) {
   return std::accumulate(constant.dims.begin(), constant.dims.end(), int64_t{1}, std::multiplies<>());
 }
 
-// The element as a number, whatever its type.
-double RealAt(const HostTensor& tensor, int64_t i) { return tensor.Get(i); }
-
 }  // namespace
 
 std::vector<DimExpr> ToDims(const std::vector<int64_t>& values) { return {values.begin(), values.end()}; }
 
 void NodeContext::Fail(const std::string& what) {
   if (!ok()) return;
+  if (!scope_.graph.symbols().empty()) {   // what cannot be proven of symbols may well hold of numbers
+    return Unsupported("", what, "bind the open dimensions: --shape INPUT=1,3,224,224");
+  }
   status_ = absl::InvalidArgumentError(absl::StrCat("node '", name_, "' (", node_.op_type(), "): ", what));
 }
 
@@ -146,7 +146,7 @@ std::optional<std::vector<double>> NodeContext::Reals(TensorId id) const {
   if (ElementsOf(constant) > kMaxFoldedElements) return std::nullopt;
   const HostTensor host = HostTensorOf(constant);
   std::vector<double> values;
-  for (int64_t i = 0; i < ElementsOf(constant); ++i) values.push_back(RealAt(host, i));
+  for (int64_t i = 0; i < ElementsOf(constant); ++i) values.push_back(host.Get(i));
   return values;
 }
 
