@@ -1,0 +1,61 @@
+#include "compiler/graph_passes/graph_matching.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace hone {
+
+const Node* ProducerIf(const Graph& graph, TensorId id, std::string_view op) {
+  const NodeId producer = graph.tensor(id).producer;
+  if (producer.index < 0 || graph.node(producer).op->name != op) return nullptr;
+  return &graph.node(producer);
+}
+
+bool IsGraphOutput(const Graph& graph, TensorId id) {
+  return std::find(graph.outputs().begin(), graph.outputs().end(), id) != graph.outputs().end();
+}
+
+bool HasOneUse(const Graph& graph, TensorId id) {
+  if (IsGraphOutput(graph, id)) return false;
+  int uses = 0;
+  for (const NodeId user : graph.UsersOf(id)) {
+    const std::vector<TensorId>& inputs = graph.node(user).inputs;
+    uses += static_cast<int>(std::count(inputs.begin(), inputs.end(), id));
+  }
+  return uses == 1;
+}
+
+const ConstantData* ConstantOf(const Graph& graph, TensorId id) {
+  const ConstantData* constant = graph.tensor(id).constant.get();
+  return constant != nullptr && constant->data != nullptr ? constant : nullptr;
+}
+
+std::optional<std::vector<float>> Floats(const Graph& graph, TensorId id) {
+  const ConstantData* constant = ConstantOf(graph, id);
+  if (constant == nullptr || constant->dtype != DType::kF32) return std::nullopt;
+  std::vector<float> values(constant->size / sizeof(float));
+  std::memcpy(values.data(), constant->data, constant->size);
+  return values;
+}
+
+std::optional<float> SplatFloat(const Graph& graph, TensorId id) {
+  const ConstantData* constant = ConstantOf(graph, id);
+  if (constant == nullptr || constant->dtype != DType::kF32 || !IsWrittenByValue(*constant)) return std::nullopt;
+  float value;
+  std::memcpy(&value, constant->data, sizeof value);
+  return value;
+}
+
+TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims, const std::vector<float>& values) {
+  std::vector<uint8_t> bytes(values.size() * sizeof(float));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return graph.AddConstant(name, MakeConstant(DType::kF32, std::move(dims), std::move(bytes)));
+}
+
+int ConstantOperand(const Graph& graph, const Node& node) {
+  if (node.inputs.size() != 2) return -1;
+  const bool first = ConstantOf(graph, node.inputs[0]) != nullptr, second = ConstantOf(graph, node.inputs[1]) != nullptr;
+  return first == second ? -1 : (second ? 1 : 0);
+}
+
+}  // namespace hone

@@ -1,0 +1,41 @@
+#include "compiler/graph_passes/pass_table.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+
+absl::Status RemoveDeadCode(Graph& graph, const Target&) {
+  graph.Compact();
+  return absl::OkStatus();
+}
+
+std::span<const GraphPass> PassTable() {
+  // Normalisation is recognised before affine folding would spread its scale; layouts come last, for they stay valid
+  // only while no shapes change.
+  static constexpr GraphPass kPasses[] = {
+      {"remove_dead_code", "drops what no output needs", RemoveDeadCode},
+      {"simplify", "cancels transposes, reshapes and neutral elements; merges constant factors", SimplifyGraph},
+      {"recognise_normalisation", "layer normalisation written out becomes one operator", RecogniseNormalisation},
+      {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
+      {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between", AssignLayouts},
+  };
+  return kPasses;
+}
+
+absl::Status RunPasses(Graph& graph, const Target& target,
+                       const std::function<void(const GraphPass&, const Graph&)>& observe) {
+  for (const GraphPass& pass : PassTable()) {
+    absl::Status status = pass.run(graph, target);
+    if (status.ok()) {
+      graph.Compact();
+      status = graph.Verify();
+    }
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrCat("pass ", std::string(pass.name), ": ", std::string(status.message())));
+    }
+    if (observe) observe(pass, graph);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace hone
