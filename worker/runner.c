@@ -125,18 +125,18 @@ static int Check(RunnerContext* context, const RunnerSubject* subject, const Run
   return code || subject->inspect(context) || subject->publish(context) ? -1 : 0;
 }
 
-/* One untimed call brings the caches back after the others' windows. Call counts double until the window is
- * long enough, so the clock is read rarely. */
+/* The calling thread's CPU time speaks for all: it waits for the others awake, and the process's clock only
+ * advances with the scheduler's tick under RLIMIT_CPU. Switches count on every thread. One untimed call
+ * brings the caches back after the others' windows. Call counts double until the window is long enough, so
+ * the clock is read rarely. */
 static int Window(RunnerContext* context, const RunnerSubject* subject, const RunnerCommand* command,
                   RunnerReply* reply) {
-  const int alone = context->setup.threads <= 1;
-  const clockid_t cpu_clock = alone ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID;
-  const int who = alone ? RUSAGE_THREAD : RUSAGE_SELF;
+  const int who = context->setup.threads <= 1 ? RUSAGE_THREAD : RUSAGE_SELF;
   struct rusage before, after;
   HoneThreadPoolBegin(context->pool);
   int failed = subject->run(context);
   getrusage(who, &before);
-  const uint64_t cpu_begin = Nanoseconds(cpu_clock), begin = Nanoseconds(CLOCK_MONOTONIC);
+  const uint64_t cpu_begin = Nanoseconds(CLOCK_THREAD_CPUTIME_ID), begin = Nanoseconds(CLOCK_MONOTONIC);
   uint64_t end = begin;
   for (uint32_t calls = command->calls;
        !failed && (reply->calls == 0 || end - begin < command->min_nanoseconds); calls = reply->calls) {
@@ -144,7 +144,7 @@ static int Window(RunnerContext* context, const RunnerSubject* subject, const Ru
     reply->calls += calls;
     end = Nanoseconds(CLOCK_MONOTONIC);
   }
-  reply->cpu_nanoseconds = Nanoseconds(cpu_clock) - cpu_begin;
+  reply->cpu_nanoseconds = Nanoseconds(CLOCK_THREAD_CPUTIME_ID) - cpu_begin;
   getrusage(who, &after);
   HoneThreadPoolEnd(context->pool);
   reply->wall_nanoseconds = end - begin;

@@ -74,10 +74,9 @@ typedef enum RunnerReplyKind {
 typedef struct RunnerReply {
   uint32_t sequence; /* of the command; 0 before the first */
   uint32_t kind;
-  int32_t pid;    /* a forked copy of the runner gives itself away */
-  uint32_t calls; /* timed */
-  uint64_t wall_nanoseconds,
-      cpu_nanoseconds; /* of the timed calls; cpu: one thread's if threads = 1, else all */
+  int32_t pid;                                /* a forked copy of the runner gives itself away */
+  uint32_t calls;                             /* timed */
+  uint64_t wall_nanoseconds, cpu_nanoseconds; /* of the timed calls; cpu: of the calling thread */
   uint64_t involuntary_switches;
   char message[kRunnerMessageBytes];
 } RunnerReply;

@@ -141,6 +141,9 @@ TEST_F(LeaseExecutorTest, ColdConstantsAndThreads) {
   for (const TrialResult& trial : result.trials) {
     EXPECT_EQ(trial.measurement.outcome, Outcome::kOk) << trial.measurement.message;
     EXPECT_TRUE(trial.measurement.cold);
+    double most = 0;
+    for (const Window& window : trial.measurement.windows) most = std::max(most, window.cpu_fraction);
+    EXPECT_GT(most, 0.2);
   }
 }
 

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <fstream>
@@ -32,11 +32,17 @@ class WorkerSessionTest : public testing::Test {
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 2, log_path().c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ASSERT_EQ(posix_spawn(&pid_, HONE_WORKER, &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
+    const std::string log = log_path();
+    const int file = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_ = fork();
+    if (pid_ == 0) {
+      // Only system calls between fork and exec. The worker must not outlive a test that is killed.
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      dup2(file, 2);
+      execv(HONE_WORKER, argv.data());
+      _exit(127);
+    }
+    close(file);
   }
   void Signal(int signal) { kill(pid_, signal); }
   int WaitForExit() {  // exit status, or -signal
