@@ -1,0 +1,79 @@
+#include "tuner/prior.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace hone {
+namespace {
+
+constexpr double kCallSeconds = 15e-9;           // entering a leaf: coordinates, addresses, first loads
+constexpr double kLevelShare = 0.75;             // of a cache that one operand may take
+constexpr double kSustained = 0.97;              // of the peak, in the best leaf
+constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
+
+double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
+
+// Cycles per reduction step relative to the multiply-adds' own.
+double Slowdown(const NestStatistics& s, const Roofline& r) {
+  if (s.fmas_per_step == 0) return 1;
+  const double compute = static_cast<double>(s.fmas_per_step) / r.fma_per_cycle;
+  const double loads = static_cast<double>(s.loads_per_step) / r.loads_per_cycle;
+  const double latency = s.accumulators > 0 ? r.fma_latency * static_cast<double>(s.fmas_per_step) / s.accumulators : 0;
+  return std::max({compute, loads, latency}) / compute;
+}
+
+}  // namespace
+
+Roofline Roofline::Of(const Device& device, const Target& target) {
+  const Calibration& c = device.calibration;
+  const TargetRow& row = *target.row;
+  Roofline r;
+  const auto measured = c.fma_gflops.find(target.ToString());
+  r.gflops = Known(measured == c.fma_gflops.end() ? 0 : measured->second, row.nominal_gflops);
+  r.l1_gbps = Known(c.l1_read_gbps, r.gflops / kGflopsPerGbps);
+  r.l2_gbps = Known(c.l2_read_gbps, r.l1_gbps / 2);
+  r.l3_gbps = Known(c.l3_read_gbps, r.l2_gbps / 2);
+  r.dram_gbps = Known(c.dram_read_gbps, r.l3_gbps / 3);
+  r.l1_bytes = Known(static_cast<double>(device.l1d_bytes), static_cast<double>(row.l1d_bytes));
+  r.l2_bytes = Known(static_cast<double>(device.l2_bytes), static_cast<double>(row.l2_bytes));
+  r.l3_bytes = Known(static_cast<double>(device.l3_bytes), static_cast<double>(row.l3_bytes));
+  r.fork_join_seconds = Known(c.fork_join_us, 1) * 1e-6;
+  r.fma_per_cycle = row.fma_per_cycle;
+  r.loads_per_cycle = row.loads_per_cycle;
+  r.fma_latency = row.fma_latency;
+  return r;
+}
+
+double Roofline::BandwidthFor(double bytes) const {
+  if (bytes <= l1_bytes * kLevelShare) return l1_gbps;
+  if (bytes <= l2_bytes * kLevelShare) return l2_gbps;
+  return bytes <= l3_bytes * kLevelShare ? l3_gbps : dram_gbps;
+}
+
+double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
+  const double peak = r.gflops * 1e9 * kSustained;
+  double compute = s.executed_flops / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds;
+  compute += s.transcendental * 20 / peak;
+  const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
+  // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
+  double memory = seconds(s.input_bytes + s.constant_bytes + s.output_bytes, s.input_bytes + s.constant_bytes + s.output_bytes);
+  if (s.leaf_calls > 0) {
+    const double reads = s.a_reads * s.input_bytes;
+    memory = std::max(memory, seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) + seconds(reads, s.a_panel_bytes) +
+                                  seconds(s.b_reads * s.constant_bytes, s.constant_bytes));
+  }
+  const double copies = 2 * s.copy_bytes / (r.l2_gbps * 1e9);
+  const double serial = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
+  const double chunks = std::max(1.0, s.parallel_chunks);
+  const double rounds = std::ceil(chunks / threads) * threads / chunks;   // the last round may be partly idle
+  const double shared = serial / std::min<double>(threads, chunks) * (threads > 1 ? rounds : 1);
+  return shared + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
+}
+
+double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
+  const double compute = s.flops / (r.gflops * 1e9);
+  const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
+  return std::max(compute, bytes / (r.BandwidthFor(bytes) * 1e9)) / threads;
+}
+
+}  // namespace hone

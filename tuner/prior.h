@@ -1,0 +1,28 @@
+#pragma once
+
+#include "compiler/schedule/schedule.h"
+#include "proto/values/device.h"
+
+namespace hone {
+
+// Limits of the device a job tunes for, per core unless said otherwise. Filled from its calibration, where there is one.
+struct Roofline {
+  double gflops = 0;               // f32 multiply-adds x 2
+  double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0, dram_gbps = 0;
+  double l1_bytes = 0, l2_bytes = 0, l3_bytes = 0;   // l3 shared by all cores
+  double fork_join_seconds = 0;
+  int fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4;
+
+  static Roofline Of(const Device& device, const Target& target);
+  // Bandwidth of the cache level that holds this many bytes, GB/s.
+  double BandwidthFor(double bytes) const;
+};
+
+// Analytic estimate in seconds of one run: compute and memory limits of the leaf, its calls, copies, synchronisation.
+// Good for order, not for truth; the booster learns the difference.
+double PriorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
+
+// Below this no schedule of the direct algorithm can go: nominal operations and compulsory traffic.
+double FloorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
+
+}  // namespace hone

@@ -1,0 +1,166 @@
+#include "tuner/search_space.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+namespace {
+
+using Decision = SearchSpace::Decision;
+
+constexpr size_t kFewValues = 4;   // a neighbour may take any of them
+
+std::vector<std::string> Numbers(const std::vector<int64_t>& values) {
+  std::vector<std::string> texts;
+  for (const int64_t value : values) texts.push_back(absl::StrCat(value));
+  return texts;
+}
+
+std::vector<std::string> UpTo(int64_t most, const std::vector<int64_t>& values) {
+  std::vector<int64_t> kept;
+  for (const int64_t value : values) {
+    if (value <= most) kept.push_back(value);
+  }
+  if (kept.empty()) kept.push_back(1);
+  return Numbers(kept);
+}
+
+std::vector<std::string> Widths(const Task& task) {
+  return Numbers({task.target.row->vector_widths.begin(), task.target.row->vector_widths.end()});
+}
+
+// Matmul-like tasks, dense convolutions among them.
+std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
+  const int64_t lanes = task.target.vector_width();
+  const int64_t vectors = (anchor.n + lanes - 1) / lanes;
+  std::vector<std::string> hold = {"b", "a"};
+  if (task.target.row->folds_broadcast) hold.push_back("none");
+  std::vector<int64_t> splits = {0};
+  for (int64_t steps = 64; steps * 2 <= anchor.k; steps *= 2) splits.push_back(steps);
+  std::vector<Decision> decisions = {
+      {"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
+      {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
+      {"vw", {absl::StrCat(lanes)}},
+      {"hold", hold},
+      {"ku", {"1", "2", "4"}},
+      {"rows", anchor.row > 1 ? std::vector<std::string>{"affine", "table"} : std::vector<std::string>{"affine"}},
+      {"order", {"m,n", "n,m"}},
+      {"block", UpTo(anchor.m, {1, 2, 4, 8, 16, 32, 64})},
+      {"split", Numbers(splits)},
+      {"parallel", task.threads > 1 ? std::vector<std::string>{"m", "n", "mn"} : std::vector<std::string>{"m"}}};
+  return decisions;
+}
+
+std::vector<Decision> WindowDecisions(const Task& task, const Anchor& anchor) {
+  return {{"tile", UpTo(std::max<int64_t>(1, anchor.tile_extent), {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 28})},
+          {"vw", Widths(task)}};
+}
+std::vector<Decision> RowDecisions(const Task& task, const Anchor&) {
+  return {{"unroll", {"1", "2", "4", "8"}}, {"vw", Widths(task)}};
+}
+
+struct Rule {
+  AnchorKind kind;
+  const char* leaf;
+  std::vector<Decision> (*decisions)(const Task&, const Anchor&);
+};
+constexpr Rule kRules[] = {{AnchorKind::kContract, "contract", ContractDecisions},
+                           {AnchorKind::kWindow, "window", WindowDecisions},
+                           {AnchorKind::kRow, "row", RowDecisions},
+                           {AnchorKind::kMap, "map", RowDecisions}};
+
+size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(random() % count); }
+
+}  // namespace
+
+SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
+  for (const Rule& rule : kRules) {
+    if (rule.kind != anchor.kind) continue;
+    leaf_ = rule.leaf;
+    decisions_ = rule.decisions(task, anchor);
+  }
+}
+
+double SearchSpace::size() const {
+  double points = 1;
+  for (const Decision& decision : decisions_) points *= static_cast<double>(decision.values.size());
+  return points;
+}
+
+SearchSpace::Point SearchSpace::Random(std::mt19937_64& random) const {
+  Point point;
+  for (const Decision& decision : decisions_) point.push_back(static_cast<int>(Pick(random, decision.values.size())));
+  return point;
+}
+
+SearchSpace::Point SearchSpace::Mutated(const Point& point, std::mt19937_64& random) const {
+  Point mutated = point;
+  const size_t changes = 1 + Pick(random, 2);
+  for (size_t i = 0; i < changes; ++i) {
+    const size_t d = Pick(random, decisions_.size());
+    mutated[d] = static_cast<int>(Pick(random, decisions_[d].values.size()));
+  }
+  return mutated;
+}
+
+std::vector<SearchSpace::Point> SearchSpace::Neighbours(const Point& point) const {
+  std::vector<Point> neighbours;
+  for (size_t d = 0; d < decisions_.size(); ++d) {
+    const int count = static_cast<int>(decisions_[d].values.size());
+    const bool few = decisions_[d].values.size() <= kFewValues;
+    for (int value = 0; value < count; ++value) {
+      if (value == point[d] || (!few && std::abs(value - point[d]) > 1)) continue;
+      neighbours.push_back(point);
+      neighbours.back()[d] = value;
+    }
+  }
+  return neighbours;
+}
+
+std::string SearchSpace::Value(const Point& point, std::string_view name) const {
+  for (size_t d = 0; d < decisions_.size(); ++d) {
+    if (decisions_[d].name == name) return decisions_[d].values[point[d]];
+  }
+  return "";
+}
+
+Trace SearchSpace::TraceOf(const Point& point) const {
+  std::string leaf = absl::StrCat("leaf ", leaf_);
+  std::string rest;
+  for (size_t d = 0; d < decisions_.size(); ++d) {
+    const std::string& name = decisions_[d].name;
+    const std::string& value = decisions_[d].values[point[d]];
+    if (name == "order" || name == "parallel") {
+      absl::StrAppend(&rest, "; ", name, " ", value);
+    } else if (name == "block") {
+      // Panels outside sweep all rows: a block of rows decides nothing there.
+      if (Value(point, "order") == "m,n") absl::StrAppend(&rest, "; block m ", value);
+    } else if (name == "split") {
+      if (value != "0") absl::StrAppend(&rest, "; split k ", value);
+    } else {
+      absl::StrAppend(&leaf, " ", name, "=", value);
+    }
+  }
+  if (Value(point, "parallel").empty()) rest += "; parallel outer";
+  return *Trace::Parse(absl::StrCat("trace ", Trace::kVersion, "; algorithm direct; ", leaf, rest));
+}
+
+SearchSpace::Point SearchSpace::PointOf(const Trace& trace) const {
+  const Primitive* leaf = trace.Find("leaf");
+  if (leaf == nullptr || leaf->operands[0] != leaf_) return {};
+  Point point;
+  for (const Decision& decision : decisions_) {
+    std::string value;
+    if (const auto option = leaf->Option(decision.name)) value = *option;
+    if (const Primitive* primitive = trace.Find(decision.name)) value = primitive->operands.back();
+    if (value.empty() && decision.name == "split") value = "0";
+    if (value.empty() && decision.name == "block") value = decision.values.front();
+    const auto found = std::find(decision.values.begin(), decision.values.end(), value);
+    // A value that is not in the list: neighbours start from its first.
+    point.push_back(found == decision.values.end() ? 0 : static_cast<int>(found - decision.values.begin()));
+  }
+  return point;
+}
+
+}  // namespace hone

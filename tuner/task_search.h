@@ -1,0 +1,80 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proto/values/measurement.h"
+#include "tuner/cost_model.h"
+#include "tuner/prior.h"
+#include "tuner/search_space.h"
+
+namespace hone {
+
+enum class SearchStrategy { kEvolutionary, kRandom };
+
+// A legal schedule considered for a batch.
+struct Draft {
+  Trace trace;
+  CostSample sample;            // features and prior; no measurement yet
+  double predicted_seconds = 0;
+};
+
+// The search of one task: what was proposed, what was measured, what to try next. Everything it does follows from its
+// seed and the measurements it was shown, in order.
+class TaskSearch {
+ public:
+  // `program` is LowerTask(task). NotLowered tasks give an error.
+  static absl::StatusOr<TaskSearch> Make(Task task, TensorProgram program, int weight, const Roofline& roofline);
+
+  const Task& task() const { return task_; }
+  const TensorProgram& program() const { return program_; }
+  int weight() const { return weight_; }
+  const Trace& default_trace() const { return default_trace_; }
+  const Trace& best_trace() const { return best_trace_; }
+
+  // Seconds; before the first measurement the prior's.
+  double default_seconds() const { return default_seconds_.value_or(prior_seconds_); }
+  double best_seconds() const { return best_seconds_.value_or(default_seconds()); }
+  double floor_seconds() const { return floor_seconds_; }
+  bool measured() const { return default_seconds_.has_value(); }
+  int trials() const { return trials_; }
+  int trials_without_gain() const { return trials_without_gain_; }
+  bool exhausted() const { return exhausted_; }   // no new legal schedule was found
+
+  void MarkProposed(const Trace& trace) { proposed_.insert(trace.ToString()); }
+  // The incumbent's time in a batch: fixes the default's time when it was that.
+  void ObserveIncumbent(const Trace& trace, const Measurement& measurement);
+  void Observe(const Trace& trace, const Trace& incumbent, const Measurement& measurement);
+  const std::vector<CostSample>& samples() const { return samples_; }
+
+  // Up to `count` new schedules, most promising first, diverse. Deterministic in `random` and what was observed.
+  absl::StatusOr<std::vector<Draft>> Propose(int count, SearchStrategy strategy, const CostModel& model,
+                                             std::mt19937_64& random);
+
+ private:
+  TaskSearch(Task task, TensorProgram program, int weight, const Roofline& roofline, Anchor anchor);
+  std::optional<Draft> DraftOf(const SearchSpace::Point& point);
+  std::vector<Draft> Candidates(SearchStrategy strategy, std::mt19937_64& random, int count);
+  CostSample SampleOf(const Trace& trace, const NestStatistics& statistics) const;
+
+  Task task_;
+  TensorProgram program_;
+  int weight_;
+  Roofline roofline_;
+  Anchor anchor_;
+  SearchSpace space_;
+  Trace default_trace_, best_trace_;
+  double prior_seconds_ = 0, floor_seconds_ = 0;
+  std::optional<double> default_seconds_, best_seconds_;
+  std::map<std::string, double> seconds_;          // by trace, of what was measured
+  std::set<std::string> proposed_;
+  std::vector<CostSample> samples_;
+  int trials_ = 0, trials_without_gain_ = 0;
+  bool exhausted_ = false;
+};
+
+}  // namespace hone

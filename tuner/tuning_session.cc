@@ -1,0 +1,128 @@
+#include "tuner/tuning_session.h"
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+namespace {
+
+constexpr uint32_t kBatchTrials = 8;
+constexpr double kNearFloor = 1.03;      // a task this close to its floor is finished
+constexpr int kPatience = 48;            // trials without gain after which "until no gain" gives a task up
+constexpr double kPatienceScale = 16;    // trials without gain that halve a task's promise
+
+}  // namespace
+
+TuningSession::TuningSession(std::vector<TaskSearch> tasks, SessionOptions options)
+    : tasks_(std::move(tasks)), options_(options) {}
+
+absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task_key,
+                                        const std::vector<std::string>& trial_ids,
+                                        const std::vector<std::string>& traces) {
+  if (number != next_number()) return absl::InternalError(absl::StrCat("batch ", number, " out of order"));
+  Sent sent{.trial_ids = trial_ids, .open = trial_ids.size()};
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (tasks_[i].task().Key() == task_key) sent.task = static_cast<int>(i);
+  }
+  if (sent.task < 0) return absl::InternalError(absl::StrCat("batch ", number, " is of a task this model does not have"));
+  TaskSearch& task = tasks_[sent.task];
+  sent.incumbent = task.best_trace();
+  for (const std::string& text : traces) {
+    absl::StatusOr<Trace> trace = Trace::Parse(text);
+    if (!trace.ok()) return trace.status();
+    task.MarkProposed(*trace);
+    sent.traces.push_back(*std::move(trace));
+  }
+  trials_proposed_ += static_cast<uint32_t>(trial_ids.size());
+  batches_.push_back(std::move(sent));
+  return absl::OkStatus();
+}
+
+void TuningSession::Observe(const TuningRecord& record) {
+  if (record.batch < 1 || record.batch > batches_.size()) return;
+  Sent& sent = batches_[record.batch - 1];
+  TaskSearch& task = tasks_[sent.task];
+  if (record.trial_id == absl::StrCat("b", record.batch, ".incumbent")) {
+    task.ObserveIncumbent(sent.incumbent, record.measurement);
+    return;
+  }
+  const auto found = std::find(sent.trial_ids.begin(), sent.trial_ids.end(), record.trial_id);
+  if (found == sent.trial_ids.end() || sent.open == 0) return;
+  task.Observe(sent.traces[static_cast<size_t>(found - sent.trial_ids.begin())], sent.incumbent, record.measurement);
+  --sent.open;
+  ++trials_done_;
+}
+
+bool TuningSession::BatchComplete() const { return batches_.empty() || batches_.back().open == 0; }
+
+// Budget goes where the whole model gains most: weight x distance to the floor, discounted while nothing is found.
+std::optional<int> TuningSession::MostPromising() const {
+  const bool until_no_gain = options_.budget.trials == 0 && options_.budget.seconds <= 0;
+  std::optional<int> best;
+  double most = 0;
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    const TaskSearch& task = tasks_[i];
+    if (task.exhausted()) continue;
+    if (task.measured() && task.best_seconds() <= kNearFloor * task.floor_seconds()) continue;
+    if (until_no_gain && task.trials_without_gain() >= kPatience) continue;
+    const double distance = std::max(task.best_seconds() - task.floor_seconds(), 1e-3 * task.best_seconds());
+    double promise = task.weight() * distance / (1 + task.trials_without_gain() / kPatienceScale);
+    if (!task.measured()) promise *= 2;
+    if (!best || promise > most) {
+      best = static_cast<int>(i);
+      most = promise;
+    }
+  }
+  return best;
+}
+
+absl::StatusOr<std::optional<Batch>> TuningSession::Next(double seconds_spent, CostModel* model) {
+  const TuningBudget& budget = options_.budget;
+  if (budget.zero_trials) return std::nullopt;
+  if (budget.seconds > 0 && seconds_spent >= budget.seconds) return std::nullopt;
+  uint32_t count = kBatchTrials;
+  if (budget.trials > 0) {
+    if (trials_proposed_ >= budget.trials) return std::nullopt;
+    count = std::min(count, budget.trials - trials_proposed_);
+  }
+  std::vector<CostSample> samples;
+  for (const TaskSearch& task : tasks_) samples.insert(samples.end(), task.samples().begin(), task.samples().end());
+  if (options_.strategy == SearchStrategy::kEvolutionary) {
+    if (absl::Status status = model->Train(samples); !status.ok()) return status;
+  }
+  while (const std::optional<int> chosen = MostPromising()) {
+    TaskSearch& task = tasks_[*chosen];
+    Batch batch{.number = next_number(), .task = *chosen, .incumbent = task.best_trace()};
+    std::mt19937_64 random(options_.seed * 1000003 + batch.number);
+    absl::StatusOr<std::vector<Draft>> drafts = task.Propose(static_cast<int>(count), options_.strategy, *model, random);
+    if (!drafts.ok()) return drafts.status();
+    if (drafts->empty()) continue;   // exhausted now: the next one
+    batch.drafts = *std::move(drafts);
+    Sent sent{.task = *chosen, .incumbent = batch.incumbent, .open = batch.drafts.size()};
+    for (size_t i = 0; i < batch.drafts.size(); ++i) {
+      sent.trial_ids.push_back(absl::StrCat("b", batch.number, ".", i));
+      sent.traces.push_back(batch.drafts[i].trace);
+      task.MarkProposed(batch.drafts[i].trace);
+    }
+    trials_proposed_ += static_cast<uint32_t>(batch.drafts.size());
+    batches_.push_back(std::move(sent));
+    return batch;
+  }
+  return std::nullopt;
+}
+
+double TuningSession::PredictedSeconds() const {
+  double seconds = 0;
+  for (const TaskSearch& task : tasks_) seconds += task.weight() * task.best_seconds();
+  return seconds;
+}
+
+double TuningSession::DefaultPredictedSeconds() const {
+  double seconds = 0;
+  for (const TaskSearch& task : tasks_) seconds += task.weight() * task.default_seconds();
+  return seconds;
+}
+
+}  // namespace hone
