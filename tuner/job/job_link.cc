@@ -1,0 +1,129 @@
+#include "tuner/job/job_link.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "proto/values/sha256.h"
+
+namespace hone {
+namespace {
+
+constexpr size_t kMaxFiles = 253;                         // SCM_MAX_FD of Linux
+constexpr uint32_t kMaxFrameBytes = uint32_t{1} << 30;    // from our own server
+
+absl::Status Gone() { return absl::UnavailableError("the server has closed the link"); }
+
+}  // namespace
+
+absl::StatusOr<MemoryBlob> MemoryBlob::Make(const std::string& bytes) {
+  MemoryBlob blob;
+  blob.descriptor_ = memfd_create("hone-blob", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (blob.descriptor_ < 0) return absl::ResourceExhaustedError("no memory file");
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t n = write(blob.descriptor_, bytes.data() + done, bytes.size() - done);
+    if (n <= 0) return absl::ResourceExhaustedError("no memory for a file");
+    done += static_cast<size_t>(n);
+  }
+  if (fcntl(blob.descriptor_, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return absl::InternalError("cannot seal a memory file");
+  }
+  blob.ref_.set_sha256(Sha256Hex(bytes));
+  blob.ref_.set_size(bytes.size());
+  return blob;
+}
+
+MemoryBlob::MemoryBlob(MemoryBlob&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), ref_(std::move(other.ref_)) {}
+MemoryBlob& MemoryBlob::operator=(MemoryBlob&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(ref_, other.ref_);
+  return *this;
+}
+MemoryBlob::~MemoryBlob() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+absl::Status JobLink::Send(const v1::JobMessage& message, const std::vector<int>& files) {
+  const std::string body = message.SerializeAsString();
+  if (files.size() > kMaxFiles) return absl::InternalError("too many files on one message");
+  const uint32_t size = static_cast<uint32_t>(body.size());
+  std::string frame(4, '\0');
+  for (int i = 0; i < 4; ++i) frame[static_cast<size_t>(i)] = static_cast<char>(size >> (8 * i));
+  frame += body;
+  // The descriptors ride on the first piece.
+  for (size_t sent = 0; sent < frame.size();) {
+    iovec data{frame.data() + sent, frame.size() - sent};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))] = {};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    if (sent == 0 && !files.empty()) {
+      const size_t bytes = files.size() * sizeof(int);
+      header.msg_control = control;
+      header.msg_controllen = CMSG_SPACE(bytes);
+      cmsghdr* rights = CMSG_FIRSTHDR(&header);
+      rights->cmsg_level = SOL_SOCKET;
+      rights->cmsg_type = SCM_RIGHTS;
+      rights->cmsg_len = CMSG_LEN(bytes);
+      std::memcpy(CMSG_DATA(rights), files.data(), bytes);
+    }
+    const ssize_t n = sendmsg(descriptor_, &header, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Gone();
+    sent += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JobLink::ReadExactly(char* to, size_t bytes) {
+  while (bytes > 0) {
+    iovec data{to, bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))];
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    const ssize_t n = recvmsg(descriptor_, &header, MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Gone();
+    for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+      const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      const size_t before = files_.size();
+      files_.resize(before + count);
+      std::memcpy(files_.data() + before, CMSG_DATA(part), count * sizeof(int));
+    }
+    to += n;
+    bytes -= static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::JobMessage> JobLink::Receive() {
+  unsigned char head[4];
+  if (absl::Status status = ReadExactly(reinterpret_cast<char*>(head), sizeof(head)); !status.ok()) return status;
+  const uint32_t size = head[0] | head[1] << 8 | head[2] << 16 | static_cast<uint32_t>(head[3]) << 24;
+  if (size > kMaxFrameBytes) return absl::InvalidArgumentError("a frame of the server is too long");
+  std::string body(size, '\0');
+  if (absl::Status status = ReadExactly(body.data(), size); !status.ok()) return status;
+  v1::JobMessage message;
+  if (!message.ParseFromString(body)) return absl::InvalidArgumentError("a frame of the server does not parse");
+  return message;
+}
+
+bool JobLink::Waiting() const {
+  pollfd wait{descriptor_, POLLIN, 0};
+  return poll(&wait, 1, 0) > 0;
+}
+
+std::vector<int> JobLink::TakeFiles() { return std::exchange(files_, {}); }
+
+}  // namespace hone

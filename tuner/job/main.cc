@@ -1,0 +1,121 @@
+// hone-job: one job, or one inspection, in a process of its own. File descriptor 3 is the link to the server; nothing
+// else is inherited. Ends when the server does.
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/compile.h"
+#include "tuner/job/job_link.h"
+#include "tuner/job/tuning_job.h"
+
+namespace hone {
+namespace {
+
+constexpr int kLinkDescriptor = 3;
+
+// Maps a file for as long as anything refers to it.
+absl::StatusOr<ModelFile> Map(int descriptor) {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) return absl::InternalError("a file of the model cannot be read");
+  const size_t size = static_cast<size_t>(status.st_size);
+  void* bytes = size == 0 ? nullptr : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  close(descriptor);
+  if (size == 0) return ModelFile{};
+  if (bytes == MAP_FAILED) return absl::ResourceExhaustedError("no memory for a file of the model");
+  std::shared_ptr<const void> owner(bytes, [size](const void* p) { munmap(const_cast<void*>(p), size); });
+  return ModelFile{{static_cast<const char*>(bytes), size}, std::move(owner)};
+}
+
+template <typename Names>
+absl::StatusOr<ModelFiles> FilesOf(const std::string& display_name, const std::string& main_file, const Names& names,
+                                   const std::vector<int>& descriptors) {
+  if (static_cast<size_t>(names.size()) != descriptors.size()) {
+    return absl::InternalError("the model's files did not all arrive");
+  }
+  ModelFiles files{.name = display_name, .main_file = main_file};
+  for (size_t i = 0; i < descriptors.size(); ++i) {
+    absl::StatusOr<ModelFile> file = Map(descriptors[i]);
+    if (!file.ok()) return file.status();
+    files.files[names[static_cast<int>(i)]] = *std::move(file);
+  }
+  if (!files.files.contains(main_file)) return absl::InvalidArgumentError(absl::StrCat("the model has no file '", main_file, "'"));
+  return files;
+}
+
+absl::StatusOr<v1::InspectModelResponse> Inspect(const v1::InspectModelRequest& request, const std::vector<int>& descriptors) {
+  absl::StatusOr<ModelFiles> files =
+      FilesOf(request.model_display_name(), request.main_file(), request.file_names(), descriptors);
+  if (!files.ok()) return files.status();
+  CompileOptions options;
+  absl::StatusOr<Target> target = FindTarget(request.target().empty() ? "host" : request.target());
+  if (!target.ok()) return target.status();
+  options.target = *target;
+  options.threads = static_cast<int>(std::max(1u, request.threads()));
+  for (const v1::ShapeBinding& binding : request.shapes()) {
+    options.shapes[binding.input()] = {binding.dims().begin(), binding.dims().end()};
+  }
+  v1::InspectModelResponse response;
+  absl::StatusOr<std::string> text = request.dump_after().empty() ? InspectModel(*files, options)
+                                                                   : DumpAfter(*files, options, request.dump_after());
+  if (!text.ok()) return text.status();
+  *(request.dump_after().empty() ? response.mutable_report_json() : response.mutable_dump_text()) = *std::move(text);
+  return response;
+}
+
+v1::JobMessage FailureOf(const absl::Status& status) {
+  v1::JobMessage message;
+  message.mutable_failed()->set_code(static_cast<int>(status.code()));
+  message.mutable_failed()->set_message(std::string(status.message()));
+  return message;
+}
+
+absl::Status RunJob(const v1::StartJob& start, JobLink* link) {
+  absl::StatusOr<ModelFiles> files =
+      FilesOf(start.model_display_name(), start.main_file(), start.file_names(), link->TakeFiles());
+  if (!files.ok()) return files.status();
+  return TuningJob(start, *std::move(files), link).Run();
+}
+
+// The exit code: 0 when the server has got an answer.
+int Main() {
+  JobLink link(kLinkDescriptor);
+  absl::StatusOr<v1::JobMessage> first = link.Receive();
+  if (!first.ok()) {
+    std::fprintf(stderr, "hone-job: %s\nhone-job is started by hone-server, not by hand.\n",
+                 std::string(first.status().message()).c_str());
+    return 2;
+  }
+  absl::Status status;
+  if (first->has_inspect()) {
+    absl::StatusOr<v1::InspectModelResponse> response = Inspect(first->inspect(), link.TakeFiles());
+    status = response.status();
+    v1::JobMessage answer;
+    if (response.ok()) *answer.mutable_inspected() = *std::move(response);
+    if (response.ok()) return link.Send(answer).ok() ? 0 : 1;
+  } else if (first->has_start()) {
+    status = RunJob(first->start(), &link);
+    if (status.ok()) {
+      while (link.Receive().ok()) {
+      }   // until the server has stored the module and closes the link
+      return 0;
+    }
+  } else {
+    status = absl::InvalidArgumentError("neither a job nor a model to inspect");
+  }
+  std::fprintf(stderr, "hone-job: %s\n", status.ToString().c_str());
+  if (absl::IsUnavailable(status)) return 1;
+  return link.Send(FailureOf(status)).ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace hone
+
+int main() {
+  signal(SIGPIPE, SIG_IGN);
+  return hone::Main();
+}

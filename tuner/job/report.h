@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "proto/values/device.h"
+#include "proto/values/measurement.h"
+#include "tuner/tuning_session.h"
+
+namespace hone {
+
+// Default and tuned module, measured in rotation on the device.
+struct ModuleComparison {
+  Measurement by_default, tuned;
+  double tolerance = 0;
+  uint32_t inputs = 2;
+  // Whether the tuned module is handed over: right, and faster beyond doubt.
+  bool tuned_wins() const {
+    return tuned.outcome == Outcome::kOk && tuned.ratio_high > 0 && tuned.ratio_high < 1;
+  }
+};
+
+struct ReportInput {
+  std::string model, job, target;
+  int threads = 1;
+  Device device;
+  double seconds = 0;
+  const TuningSession& session;
+  std::optional<ModuleComparison> comparison;   // none: cancelled before it was measured
+};
+
+// The report of README "optimisation report", as JSON text.
+std::string ReportJson(const ReportInput& input);
+
+}  // namespace hone

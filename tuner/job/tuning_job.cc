@@ -1,0 +1,487 @@
+#include "tuner/job/tuning_job.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "proto/values/host_lock.h"
+#include "proto/values/sha256.h"
+#include "proto/values/value_messages.h"
+#include "tuner/job/oracle.h"
+
+namespace hone {
+namespace {
+
+constexpr double kTaskTolerance = 2e-5;        // of the largest reference value
+constexpr double kModuleTolerance = 1e-4;
+constexpr double kReferenceFlops = 1.2e10;     // above, the reference module would run for tens of seconds
+constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
+constexpr double kLeaseSeconds = 30;
+constexpr double kRunLimitSeconds = 20;
+constexpr double kIntegerLow = 0, kIntegerHigh = 100;   // integer inputs of models: token ids, mostly
+
+// What tasks cost where nothing was measured; layouts are decided by a simple rule today and do not ask.
+class PriorCosts : public TaskCosts {
+ public:
+  explicit PriorCosts(const Device& device) : device_(device) {}
+  double SecondsFor(const Task& task) const override {
+    const absl::StatusOr<TensorProgram> program = LowerTask(task);
+    if (!program.ok()) return 0;
+    const auto scheduled = Schedule(task, *program, DefaultTrace(task, *program));
+    const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
+    return legal == nullptr ? 0 : PriorSeconds(legal->statistics, Roofline::Of(device_, task.target), task.threads);
+  }
+
+ private:
+  const Device& device_;
+};
+
+// Compilation shares the host with measuring: never while a rotation has all cores.
+absl::StatusOr<HostLock> ShareHost() { return HostLock::Acquire(HostLock::Mode::kShared); }
+
+std::string Where(const Task& task) { return absl::StrCat("task '", task.Label(), "'"); }
+
+absl::Status Within(const Task& task, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(Where(task), ": ", status.message()));
+}
+
+}  // namespace
+
+TuningJob::TuningJob(v1::StartJob start, ModelFiles files, JobLink* link)
+    : start_(std::move(start)), files_(std::move(files)), link_(link), model_(start_.spec().seed()), begin_(Clock::now()) {}
+
+absl::Status TuningJob::Run() {
+  for (const auto step : {&TuningJob::Import, &TuningJob::ChooseDevice, &TuningJob::Cut, &TuningJob::Replay,
+                          &TuningJob::Tune, &TuningJob::Finish}) {
+    if (absl::Status status = (this->*step)(); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::Import() {
+  if (absl::Status status = SendProgress("importing"); !status.ok()) return status;
+  for (const v1::ShapeBinding& binding : start_.spec().shapes()) {
+    options_.shapes[binding.input()] = {binding.dims().begin(), binding.dims().end()};
+  }
+  options_.policy = start_.spec().algorithms() == "exact" ? AlgorithmPolicy::kExact : AlgorithmPolicy::kFast;
+  absl::StatusOr<Graph> graph = ImportModel(files_, options_);
+  if (!graph.ok()) return graph.status();
+  graph_ = *std::move(graph);
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::ChooseDevice() {
+  if (!start_.has_device()) {
+    v1::JobMessage message;
+    message.mutable_want_device()->set_target(start_.spec().target());
+    if (absl::Status status = link_->Send(message); !status.ok()) return status;
+    if (absl::Status status = SendProgress("waiting for a worker"); !status.ok()) return status;
+  }
+  while (!start_.has_device() && !cancelled_) {
+    absl::StatusOr<v1::JobMessage> message = link_->Receive();
+    if (!message.ok()) return message.status();
+    if (absl::Status status = Handle(*message); !status.ok()) return status;
+  }
+  if (!start_.has_device()) return absl::CancelledError("cancelled before a worker was there");
+  device_ = FromMessage(start_.device());
+  const std::string& wanted = start_.spec().target();
+  absl::StatusOr<Target> target = FindTarget(wanted.empty() || wanted == "host" ? device_.target : wanted);
+  if (!target.ok()) return target.status();
+  options_.target = *target;
+  options_.threads = static_cast<int>(start_.spec().threads() > 0 ? start_.spec().threads() : std::max(1u, device_.cores));
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::Cut() {
+  absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(device_));
+  if (!cut.ok()) return cut.status();
+  cut_ = *std::move(cut);
+  const Roofline roofline = Roofline::Of(device_, options_.target);
+  std::vector<TaskSearch> tasks;
+  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
+    absl::StatusOr<TensorProgram> program = LowerTask(cut_.tasks[i]);
+    if (!program.ok()) return Within(cut_.tasks[i], program.status());
+    absl::StatusOr<TaskSearch> task = TaskSearch::Make(cut_.tasks[i], *std::move(program), cut_.WeightOf(static_cast<int>(i)), roofline);
+    if (!task.ok()) return Within(cut_.tasks[i], task.status());
+    tasks.push_back(*std::move(task));
+  }
+  const v1::JobSpec& spec = start_.spec();
+  SessionOptions options{.seed = spec.seed()};
+  options.strategy = spec.strategy() == "random" ? SearchStrategy::kRandom : SearchStrategy::kEvolutionary;
+  options.budget = {spec.budget().trials(), spec.budget().seconds(), spec.budget().zero_trials()};
+  session_.emplace(std::move(tasks), options);
+  return absl::OkStatus();
+}
+
+// The log is shown to the session batch by batch, as it was when each next batch was proposed.
+absl::Status TuningJob::Replay() {
+  for (const v1::TuningRecord& record : start_.log()) records_[record.batch()][record.trial_id()] = FromMessage(record);
+  for (const v1::StoredBatch& batch : start_.batches()) {
+    next_batch_ = batch.number() + 1;
+    if (batch.kind() == v1::LEASE_KIND_MODULE) continue;
+    const absl::Status status =
+        session_->ReplayBatch(batch.number(), batch.task_key(), {batch.trial_ids().begin(), batch.trial_ids().end()},
+                              {batch.traces().begin(), batch.traces().end()});
+    if (!status.ok()) return status;
+    for (const auto& [trial, record] : records_[batch.number()]) session_->Observe(record);
+  }
+  start_.clear_log();
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::Tune() {
+  while (!cancelled_) {
+    while (!session_->BatchComplete() && !cancelled_) {
+      if (absl::Status status = SendProgress("tuning"); !status.ok()) return status;
+      absl::StatusOr<v1::JobMessage> message = link_->Receive();
+      if (!message.ok()) return message.status();
+      if (absl::Status status = Handle(*message); !status.ok()) return status;
+    }
+    if (absl::Status status = ReceivePending(); !status.ok()) return status;
+    if (cancelled_) break;
+    // A module batch that is stored says that tuning had ended.
+    if (next_batch_ != session_->next_number()) break;
+    absl::StatusOr<std::optional<Batch>> batch = session_->Next(SecondsSpent(), &model_);
+    if (!batch.ok()) return batch.status();
+    if (!batch->has_value()) break;
+    if (absl::Status status = SendBatch(**batch); !status.ok()) return status;
+  }
+  return SendProgress("compiling");
+}
+
+absl::Status TuningJob::Handle(const v1::JobMessage& message) {
+  switch (message.body_case()) {
+    case v1::JobMessage::kDevice: *start_.mutable_device() = message.device().device(); break;
+    case v1::JobMessage::kCancel: cancelled_ = true; break;
+    case v1::JobMessage::kBatchStored: break;
+    case v1::JobMessage::kRecords:
+      for (const v1::TuningRecord& stored : message.records().records()) {
+        const TuningRecord record = FromMessage(stored);
+        if (session_) session_->Observe(record);
+        records_[record.batch][record.trial_id] = record;
+      }
+      break;
+    default: return absl::InvalidArgumentError("a message that no server sends to a job");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::ReceivePending() {
+  while (link_->Waiting()) {
+    absl::StatusOr<v1::JobMessage> message = link_->Receive();
+    if (!message.ok()) return message.status();
+    if (absl::Status status = Handle(*message); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+double TuningJob::SecondsSpent() const {
+  return start_.seconds_spent() + std::chrono::duration<double>(Clock::now() - begin_).count();
+}
+
+absl::Status TuningJob::SendProgress(const std::string& phase) {
+  v1::JobMessage message;
+  v1::JobProgress& progress = *message.mutable_progress();
+  const v1::Budget& budget = start_.spec().budget();
+  progress.set_phase(phase);
+  progress.set_seconds_spent(SecondsSpent());
+  progress.set_seconds_budget(budget.seconds());
+  progress.set_trials_budget(budget.trials());
+  if (session_) {
+    progress.set_trials_done(session_->trials_done());
+    progress.set_predicted_seconds(session_->PredictedSeconds());
+    progress.set_default_predicted_seconds(session_->DefaultPredictedSeconds());
+    for (const TaskSearch& task : session_->tasks()) {
+      v1::TaskProgress& row = *progress.add_tasks();
+      row.set_task_id(task.task().Id());
+      row.set_label(task.task().Label());
+      row.set_weight(static_cast<uint32_t>(task.weight()));
+      row.set_trials(static_cast<uint32_t>(task.trials()));
+      row.set_best_seconds(task.measured() ? task.best_seconds() : 0);
+      row.set_default_seconds(task.measured() ? task.default_seconds() : 0);
+      row.set_floor_seconds(task.floor_seconds());
+      row.set_best_trace(task.best_trace().ToString());
+    }
+    double eta = budget.seconds() > 0 ? budget.seconds() - SecondsSpent() : 0;
+    if (budget.trials() > 0 && session_->trials_done() > 0) {
+      const double each = SecondsSpent() / session_->trials_done();
+      const double rest = each * (budget.trials() - std::min(budget.trials(), session_->trials_done()));
+      eta = budget.seconds() > 0 ? std::min(eta, rest) : rest;
+    }
+    progress.set_eta_seconds(std::max(0.0, eta));
+  }
+  return link_->Send(message);
+}
+
+absl::StatusOr<const MemoryBlob*> TuningJob::ObjectOf(size_t task, const Trace& trace) {
+  const std::string key = absl::StrCat(task, " ", trace.ToString());
+  const auto known = objects_.find(key);
+  if (known != objects_.end()) return &known->second;
+  absl::StatusOr<HostLock> lock = ShareHost();
+  if (!lock.ok()) return lock.status();
+  absl::StatusOr<CompiledTask> compiled = CompileTask(cut_.tasks[task], trace, "task");
+  if (!compiled.ok()) return compiled.status();
+  absl::StatusOr<std::string> object = LinkCandidate(cut_.tasks[task], *compiled);
+  if (!object.ok()) return object.status();
+  absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(*object);
+  if (!blob.ok()) return blob.status();
+  return &objects_.emplace(key, *std::move(blob)).first->second;
+}
+
+namespace {
+
+// Descriptors ride in order of first mention, each distinct object once.
+void AddObject(const MemoryBlob& blob, v1::BlobRef* ref, std::set<std::string>* mentioned, std::vector<int>* files) {
+  *ref = blob.ref();
+  if (mentioned->insert(blob.ref().sha256()).second) files->push_back(blob.descriptor());
+}
+
+void FillSpecs(const std::vector<TensorSpec>& specs, google::protobuf::RepeatedPtrField<v1::TensorSpec>* messages) {
+  for (const TensorSpec& spec : specs) *messages->Add() = ToMessage(spec);
+}
+
+}  // namespace
+
+absl::Status TuningJob::SendBatch(const Batch& batch) {
+  const size_t t = static_cast<size_t>(batch.task);
+  const Task& task = cut_.tasks[t];
+  const TaskSearch& search = session_->tasks()[t];
+  v1::JobMessage message;
+  v1::ProposeBatch& proposal = *message.mutable_propose();
+  proposal.set_number(batch.number);
+  proposal.set_task_key(task.Key());
+  proposal.set_task_label(task.Label());
+  proposal.set_trace_version(Trace::kVersion);
+  proposal.set_compiler_build(CompilerBuild());
+  proposal.set_target(options_.target.ToString());
+  std::vector<int> files;
+  std::set<std::string> mentioned;
+  for (size_t i = 0; i < batch.drafts.size(); ++i) {
+    v1::ProposedTrial& trial = *proposal.add_trials();
+    trial.set_trial_id(absl::StrCat("b", batch.number, ".", i));
+    trial.set_trace(batch.drafts[i].trace.ToString());
+    trial.set_predicted_seconds(batch.drafts[i].predicted_seconds);
+    const absl::StatusOr<const MemoryBlob*> object = ObjectOf(t, batch.drafts[i].trace);
+    if (object.ok()) {
+      AddObject(**object, trial.mutable_object(), &mentioned, &files);
+    } else {
+      trial.set_ended(v1::OUTCOME_COMPILE_ERROR);
+      trial.set_message(std::string(object.status().message()));
+    }
+  }
+  const absl::StatusOr<const MemoryBlob*> incumbent = ObjectOf(t, batch.incumbent);
+  if (!incumbent.ok()) return Within(task, incumbent.status());
+  const absl::StatusOr<const MemoryBlob*> oracle = ObjectOf(t, ReferenceTrace());
+  if (!oracle.ok()) return Within(task, oracle.status());
+  v1::Lease& lease = *proposal.mutable_lease();
+  lease.set_kind(v1::LEASE_KIND_CANDIDATES);
+  lease.set_task_key(task.Key());
+  lease.set_threads(static_cast<uint32_t>(options_.threads));
+  FillSpecs(task.InputSpecs(), lease.mutable_inputs());
+  FillSpecs(task.ConstantSpecs(), lease.mutable_constants());
+  FillSpecs(task.OutputSpecs(), lease.mutable_outputs());
+  lease.set_seed(start_.spec().seed());
+  lease.mutable_incumbent()->set_trial_id("incumbent");
+  AddObject(**incumbent, lease.mutable_incumbent()->mutable_object(), &mentioned, &files);
+  AddObject(**oracle, lease.mutable_oracle_object(), &mentioned, &files);
+  if (!oracle_samples_.contains(t)) {
+    absl::StatusOr<HostLock> lock = ShareHost();
+    if (!lock.ok()) return lock.status();
+    absl::StatusOr<std::vector<v1::OracleSample>> samples = InterpretSamples(task, search.program(), start_.spec().seed());
+    if (!samples.ok()) return Within(task, samples.status());
+    oracle_samples_[t] = *std::move(samples);
+  }
+  for (const v1::OracleSample& sample : oracle_samples_[t]) *lease.add_oracle_samples() = sample;
+  lease.set_tolerance(kTaskTolerance);
+  lease.set_windows(kCandidateWindows);
+  lease.set_run_limit_seconds(kRunLimitSeconds);
+  lease.set_lease_seconds(kLeaseSeconds);
+  next_batch_ = batch.number + 1;
+  return link_->Send(message, files);
+}
+
+std::vector<Trace> TuningJob::BestTraces() const {
+  std::vector<Trace> traces;
+  for (const TaskSearch& task : session_->tasks()) traces.push_back(task.best_trace());
+  return traces;
+}
+
+std::vector<Trace> TuningJob::DefaultTraces() const {
+  std::vector<Trace> traces;
+  for (const TaskSearch& task : session_->tasks()) traces.push_back(task.default_trace());
+  return traces;
+}
+
+absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds,
+                                                 const std::string& report) {
+  absl::StatusOr<HostLock> lock = ShareHost();
+  if (!lock.ok()) return lock.status();
+  std::vector<CompiledTask> compiled;
+  ModuleOptions options{.name = files_.name,
+                        .model_digest = Sha256Hex(files_.files.at(files_.main_file).bytes),
+                        .compiler_build = CompilerBuild(),
+                        .target = options_.target,
+                        .threads = options_.threads,
+                        .predicted_seconds = predicted_seconds,
+                        .report_json = report};
+  for (size_t i = 0; i < traces.size(); ++i) {
+    absl::StatusOr<CompiledTask> task = CompileTask(cut_.tasks[i], traces[i], absl::StrCat("hone_task_", i));
+    if (!task.ok()) return Within(cut_.tasks[i], task.status());
+    compiled.push_back(*std::move(task));
+    options.traces.push_back(traces[i].ToString());
+  }
+  return BuildModule(cut_, compiled, options);
+}
+
+namespace {
+
+// The shared library among a module's files.
+absl::StatusOr<const std::string*> Library(const ModuleFiles& files) {
+  for (const auto& [name, bytes] : files) {
+    if (name.size() > 3 && name.compare(name.size() - 3, 3, ".so") == 0) return &bytes;
+  }
+  return absl::InternalError("the module has no shared library");
+}
+
+std::vector<TensorSpec> ModuleSpecs(const Graph& graph, const std::vector<TensorId>& ids) {
+  std::vector<TensorSpec> specs;
+  for (const TensorId id : ids) {
+    const TensorType& type = graph.tensor(id).type;
+    TensorSpec spec{.dtype = type.dtype, .dims = ConstantShape(type.shape).value_or(std::vector<int64_t>())};
+    if (type.dtype == DType::kBool) {
+      spec.low = 0, spec.high = 2;
+    } else if (!IsFloat(type.dtype)) {
+      spec.low = kIntegerLow, spec.high = kIntegerHigh;
+    }
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleFiles& by_default,
+                                                                   const ModuleFiles& tuned) {
+  double flops = 0;
+  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
+    flops += cut_.WeightOf(static_cast<int>(i)) * static_cast<double>(cut_.tasks[i].Flops().AsConstant().value_or(0));
+  }
+  const uint32_t number = session_->next_number();
+  const std::string trial = absl::StrCat("b", number, ".0"), incumbent = absl::StrCat("b", number, ".incumbent");
+  if (next_batch_ == number) {
+    v1::JobMessage message;
+    v1::ProposeBatch& proposal = *message.mutable_propose();
+    proposal.set_number(number);
+    proposal.set_task_label("module");
+    proposal.set_trace_version(Trace::kVersion);
+    proposal.set_compiler_build(CompilerBuild());
+    proposal.set_target(options_.target.ToString());
+    std::vector<MemoryBlob> blobs;
+    std::vector<int> files;
+    std::set<std::string> mentioned;
+    const auto add = [&](const ModuleFiles& module, v1::BlobRef* ref) -> absl::Status {
+      const absl::StatusOr<const std::string*> library = Library(module);
+      if (!library.ok()) return library.status();
+      absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(**library);
+      if (!blob.ok()) return blob.status();
+      AddObject(*blob, ref, &mentioned, &files);
+      blobs.push_back(*std::move(blob));
+      return absl::OkStatus();
+    };
+    v1::ProposedTrial& proposed = *proposal.add_trials();
+    proposed.set_trial_id(trial);
+    proposed.set_predicted_seconds(session_->PredictedSeconds());
+    v1::Lease& lease = *proposal.mutable_lease();
+    lease.set_kind(v1::LEASE_KIND_MODULE);
+    lease.set_threads(static_cast<uint32_t>(options_.threads));
+    FillSpecs(ModuleSpecs(cut_.graph, cut_.graph.inputs()), lease.mutable_inputs());
+    FillSpecs(ModuleSpecs(cut_.graph, cut_.graph.outputs()), lease.mutable_outputs());
+    lease.set_seed(start_.spec().seed());
+    lease.mutable_incumbent()->set_trial_id("incumbent");
+    if (absl::Status status = add(tuned, proposed.mutable_object()); !status.ok()) return status;
+    if (absl::Status status = add(by_default, lease.mutable_incumbent()->mutable_object()); !status.ok()) return status;
+    if (flops <= kReferenceFlops) {
+      const std::vector<Trace> reference(cut_.tasks.size(), ReferenceTrace());
+      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference, 0, "");
+      if (!oracle.ok()) return oracle.status();
+      if (absl::Status status = add(*oracle, lease.mutable_oracle_object()); !status.ok()) return status;
+    }
+    lease.set_tolerance(kModuleTolerance);
+    lease.set_windows(kModuleWindows);
+    lease.set_run_limit_seconds(kRunLimitSeconds);
+    lease.set_lease_seconds(kLeaseSeconds);
+    next_batch_ = number + 1;
+    if (absl::Status status = link_->Send(message, files); !status.ok()) return status;
+  }
+  if (absl::Status status = SendProgress("verifying"); !status.ok()) return status;
+  while (!records_[number].contains(trial) || !records_[number].contains(incumbent)) {
+    const auto lost = records_[number].find(trial);
+    if (lost != records_[number].end() && lost->second.measurement.outcome != Outcome::kOk) break;
+    absl::StatusOr<v1::JobMessage> message = link_->Receive();
+    if (!message.ok()) return message.status();
+    if (absl::Status status = Handle(*message); !status.ok()) return status;
+  }
+  ModuleComparison comparison{.tolerance = kModuleTolerance};
+  comparison.tuned = records_[number].at(trial).measurement;
+  if (const auto found = records_[number].find(incumbent); found != records_[number].end()) {
+    comparison.by_default = found->second.measurement;
+  }
+  return comparison;
+}
+
+ReportInput TuningJob::ReportOf(const std::optional<ModuleComparison>& comparison) const {
+  return {.model = files_.name,
+          .job = start_.job(),
+          .target = options_.target.ToString(),
+          .threads = options_.threads,
+          .device = device_,
+          .seconds = SecondsSpent(),
+          .session = *session_,
+          .comparison = comparison};
+}
+
+absl::Status TuningJob::Finish() {
+  absl::StatusOr<ModuleFiles> by_default = BuildWith(DefaultTraces(), session_->DefaultPredictedSeconds(), "");
+  if (!by_default.ok()) return by_default.status();
+  absl::StatusOr<ModuleFiles> tuned = BuildWith(BestTraces(), session_->PredictedSeconds(), "");
+  if (!tuned.ok()) return tuned.status();
+  std::optional<ModuleComparison> comparison;
+  if (!cancelled_) {
+    absl::StatusOr<std::optional<ModuleComparison>> compared = Compare(*by_default, *tuned);
+    if (!compared.ok()) return compared.status();
+    comparison = *std::move(compared);
+    if (comparison->by_default.outcome != Outcome::kOk) {
+      return absl::DataLossError(absl::StrCat("the module of default schedules is not right on the device: ",
+                                              std::string(OutcomeName(comparison->by_default.outcome)), " ",
+                                              comparison->by_default.message));
+    }
+  }
+  // Cancelled before they were compared: each kernel is verified, the best of them are handed over.
+  const bool tuned_wins = comparison ? comparison->tuned_wins() : true;
+  ModuleFiles files = tuned_wins ? *std::move(tuned) : *std::move(by_default);
+  const std::string report = ReportJson(ReportOf(comparison));
+  files["report.json"] = report;
+  return SendModule(files, report);
+}
+
+absl::Status TuningJob::SendModule(const ModuleFiles& files, const std::string& report) {
+  v1::JobMessage message;
+  v1::ModuleBuilt& built = *message.mutable_module();
+  std::vector<MemoryBlob> blobs;
+  std::vector<int> descriptors;
+  for (const auto& [name, bytes] : files) {
+    absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(bytes);
+    if (!blob.ok()) return blob.status();
+    v1::NamedBlob& file = *built.add_files();
+    file.set_name(name);
+    *file.mutable_blob() = blob->ref();
+    descriptors.push_back(blob->descriptor());
+    blobs.push_back(*std::move(blob));
+  }
+  built.set_report_json(report);
+  built.set_target(options_.target.ToString());
+  return link_->Send(message, descriptors);
+}
+
+}  // namespace hone

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/compile.h"
+#include "hone/v1/job_link.pb.h"
+#include "tuner/cost_model/booster.h"
+#include "tuner/job/job_link.h"
+#include "tuner/job/report.h"
+#include "tuner/tuning_session.h"
+
+namespace hone {
+
+// One job from its StartJob message to the module: imports, cuts, tunes batch by batch, builds, has the modules compared,
+// hands the better one over. Keeps nothing on disk: what the server has stored is what counts.
+class TuningJob {
+ public:
+  TuningJob(v1::StartJob start, ModelFiles files, JobLink* link);
+
+  // Unavailable: the server is gone. Every other error is the model's or the compiler's fault.
+  absl::Status Run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  absl::Status Import();
+  absl::Status ChooseDevice();
+  absl::Status Cut();
+  absl::Status Replay();
+  absl::Status Tune();
+  absl::Status Finish();
+
+  absl::Status Handle(const v1::JobMessage& message);
+  absl::Status ReceivePending();                       // what has arrived, without waiting
+  absl::Status SendProgress(const std::string& phase);
+  absl::Status SendBatch(const Batch& batch);
+
+  absl::StatusOr<const MemoryBlob*> ObjectOf(size_t task, const Trace& trace);
+  absl::StatusOr<ModuleFiles> BuildWith(const std::vector<Trace>& traces, double predicted_seconds,
+                                        const std::string& report);
+  absl::StatusOr<std::optional<ModuleComparison>> Compare(const ModuleFiles& by_default, const ModuleFiles& tuned);
+  absl::Status SendModule(const ModuleFiles& files, const std::string& report);
+  double SecondsSpent() const;
+  std::vector<Trace> BestTraces() const;
+  std::vector<Trace> DefaultTraces() const;
+  ReportInput ReportOf(const std::optional<ModuleComparison>& comparison) const;
+
+  v1::StartJob start_;
+  const ModelFiles files_;
+  JobLink* link_;
+  CompileOptions options_;
+  Graph graph_;
+  CutGraph cut_;
+  Device device_;
+  std::optional<TuningSession> session_;
+  Booster model_;
+  bool cancelled_ = false;
+  Clock::time_point begin_;
+  std::map<std::string, MemoryBlob> objects_;                         // by task id and trace
+  std::map<size_t, std::vector<v1::OracleSample>> oracle_samples_;    // by task
+  std::map<uint32_t, std::map<std::string, TuningRecord>> records_;   // by batch, trial id
+  uint32_t next_batch_ = 1;                                           // not yet stored
+};
+
+}  // namespace hone
