@@ -22,7 +22,7 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
                                         const std::vector<std::string>& trial_ids,
                                         const std::vector<std::string>& traces) {
   if (number != next_number()) return absl::InternalError(absl::StrCat("batch ", number, " out of order"));
-  Sent sent{.trial_ids = trial_ids, .open = trial_ids.size()};
+  Sent sent{.trial_ids = trial_ids, .recorded = std::vector<bool>(trial_ids.size(), false)};
   for (size_t i = 0; i < tasks_.size(); ++i) {
     if (tasks_[i].task().Key() == task_key) sent.task = static_cast<int>(i);
   }
@@ -49,13 +49,14 @@ void TuningSession::Observe(const TuningRecord& record) {
     return;
   }
   const auto found = std::find(sent.trial_ids.begin(), sent.trial_ids.end(), record.trial_id);
-  if (found == sent.trial_ids.end() || sent.open == 0) return;
-  task.Observe(sent.traces[static_cast<size_t>(found - sent.trial_ids.begin())], sent.incumbent, record.measurement);
-  --sent.open;
+  const size_t trial = static_cast<size_t>(found - sent.trial_ids.begin());
+  if (found == sent.trial_ids.end() || sent.recorded[trial]) return;
+  task.Observe(sent.traces[trial], sent.incumbent, record.measurement);
+  sent.recorded[trial] = true;
   ++trials_done_;
 }
 
-bool TuningSession::BatchComplete() const { return batches_.empty() || batches_.back().open == 0; }
+bool TuningSession::BatchComplete() const { return batches_.empty() || batches_.back().open() == 0; }
 
 // Budget goes where the whole model gains most: weight x distance to the floor, discounted while nothing is found.
 std::optional<int> TuningSession::MostPromising() const {
@@ -100,7 +101,7 @@ absl::StatusOr<std::optional<Batch>> TuningSession::Next(double seconds_spent, C
     if (!drafts.ok()) return drafts.status();
     if (drafts->empty()) continue;   // exhausted now: the next one
     batch.drafts = *std::move(drafts);
-    Sent sent{.task = *chosen, .incumbent = batch.incumbent, .open = batch.drafts.size()};
+    Sent sent{.task = *chosen, .incumbent = batch.incumbent, .recorded = std::vector<bool>(batch.drafts.size(), false)};
     for (size_t i = 0; i < batch.drafts.size(); ++i) {
       sent.trial_ids.push_back(absl::StrCat("b", batch.number, ".", i));
       sent.traces.push_back(batch.drafts[i].trace);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -60,7 +61,8 @@ class TuningSession {
     Trace incumbent;
     std::vector<std::string> trial_ids;
     std::vector<Trace> traces;
-    size_t open = 0;                        // trials without a record
+    std::vector<bool> recorded;             // by trial
+    size_t open() const { return static_cast<size_t>(std::count(recorded.begin(), recorded.end(), false)); }
   };
   std::optional<int> MostPromising() const;
 

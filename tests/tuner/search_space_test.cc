@@ -1,0 +1,80 @@
+#include "tuner/search_space.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/tuner/tuning_tasks.h"
+#include "tuner/features.h"
+
+namespace hone {
+namespace {
+
+TEST(SearchSpaceTest, PointsAndTracesConvertBothWays) {
+  const Task task = ConvTask(64, 128, 14, 3, *FindTarget("x86-64-v3"));
+  const TensorProgram program = *LowerTask(task);
+  const SearchSpace space(task, *FindAnchor(program));
+  EXPECT_GT(space.size(), 1000);
+  std::mt19937_64 random(1);
+  int legal = 0;
+  for (int i = 0; i < 300; ++i) {
+    const Trace trace = space.TraceOf(space.Random(random));
+    EXPECT_EQ(*Trace::Parse(trace.ToString()), trace);
+    EXPECT_EQ(space.TraceOf(space.PointOf(trace)), trace);
+    legal += std::holds_alternative<Scheduled>(Schedule(task, program, trace)) ? 1 : 0;
+  }
+  EXPECT_GT(legal, 30);
+}
+
+TEST(SearchSpaceTest, NeighboursDifferInOneDecision) {
+  const Task task = ConvTask(64, 64, 7, 1, *FindTarget("x86-64-v4"));
+  const SearchSpace space(task, *FindAnchor(*LowerTask(task)));
+  std::mt19937_64 random(2);
+  const SearchSpace::Point point = space.Random(random);
+  for (const SearchSpace::Point& neighbour : space.Neighbours(point)) {
+    int different = 0;
+    for (size_t d = 0; d < point.size(); ++d) different += point[d] != neighbour[d] ? 1 : 0;
+    EXPECT_EQ(different, 1);
+  }
+}
+
+TEST(SearchSpaceTest, TheDefaultIsLegalAndInTheSpaceForEveryTarget) {
+  for (const TargetRow& row : TargetTable()) {
+    for (const int64_t size : {56, 28, 14, 7, 1}) {
+      const Task task = ConvTask(64, 256, size, 1, Target{&row});
+      const TensorProgram program = *LowerTask(task);
+      const Trace trace = DefaultTrace(task, program);
+      EXPECT_TRUE(std::holds_alternative<Scheduled>(Schedule(task, program, trace)));
+      EXPECT_EQ(trace.Find("leaf")->operands[0], "contract");
+      EXPECT_FALSE(SearchSpace(task, *FindAnchor(program)).PointOf(trace).empty());
+    }
+  }
+}
+
+TEST(FeaturesTest, EveryRowHasAFiniteValueAndAnOwnName) {
+  const TaskSearch search = SearchOf(ConvTask(64, 64, 14, 3, *FindTarget("x86-64-v4")));
+  std::set<std::string_view> names;
+  for (const FeatureRow& row : FeatureTable()) EXPECT_TRUE(names.insert(row.name).second) << row.name;
+  const auto scheduled = Schedule(search.task(), search.program(), search.default_trace());
+  const Roofline roofline = Roofline::Of(Device(), search.task().target);
+  const Anchor anchor = *FindAnchor(search.program());
+  const std::vector<float> values = FeaturesOf({anchor, std::get<Scheduled>(scheduled).statistics, search.default_trace(), roofline, 1});
+  ASSERT_EQ(values.size(), FeatureTable().size());
+  for (const float value : values) EXPECT_TRUE(std::isfinite(value));
+  EXPECT_EQ(FeatureVersion().size(), 16u);
+}
+
+TEST(PriorTest, IsAboveTheFloorAndPrefersEnoughAccumulators) {
+  const Task task = ConvTask(256, 256, 14, 1, *FindTarget("x86-64-v4"));
+  const TensorProgram program = *LowerTask(task);
+  const Roofline roofline = Roofline::Of(Device(), task.target);
+  const auto prior = [&](const std::string& leaf) {
+    const auto scheduled = Schedule(task, program, *Trace::Parse("trace 1; algorithm direct; " + leaf + "; order m,n; block m 4; parallel m"));
+    const NestStatistics& statistics = std::get<Scheduled>(scheduled).statistics;
+    const double seconds = PriorSeconds(statistics, roofline, 1);
+    EXPECT_GT(seconds, FloorSeconds(statistics, roofline, 1));
+    return seconds;
+  };
+  EXPECT_LT(prior("leaf contract mr=14 nv=2 vw=16 hold=b ku=2 rows=affine"), prior("leaf contract mr=2 nv=2 vw=16 hold=b ku=2 rows=affine"));
+}
+
+}  // namespace
+}  // namespace hone
