@@ -147,6 +147,8 @@ void WorkerSession::Talk() {
     absl::StatusOr<SynchronizeAnswer> answer = connection_.Synchronize(credentials_, call);
     if (answer.ok()) {
       failures_ = 0;
+      if (!last_error_.empty()) Log("in touch with the server again");
+      last_error_.clear();
       std::lock_guard lock(mutex_);
       if (call.device) device_known_ = true;
       Handle(*answer);
@@ -197,9 +199,10 @@ SynchronizeCall WorkerSession::MakeCall(bool* last) {
   std::lock_guard lock(mutex_);
   if (!device_known_) call.device = device_;
   if (!current_lease_.empty()) call.running_leases.push_back(current_lease_);
-  call.accepts_lease = current_lease_.empty() && !stopping_;
+  // Only with empty hands: the server takes back whatever an accepting worker does not list.
+  call.accepts_lease = current_lease_.empty() && call.results.empty() && !stopping_;
   call.wait = options_.poll;
-  if (next_ || !current_lease_.empty()) call.wait = std::min(call.wait, absl::Seconds(5));  // heartbeat
+  if (!current_lease_.empty()) call.wait = std::min(call.wait, heartbeat_);
   if (stopping_) {
     *last = current_lease_.empty();
     call.wait = kStoppingPoll;
@@ -240,12 +243,13 @@ void WorkerSession::Accept(const SynchronizeAnswer::ReceivedLease& received) {
   if (!current_lease_.empty()) return;  // not begun: the server's heartbeat limit takes it back
   next_ = *received.lease;
   current_lease_ = received.lease_id;
+  heartbeat_ = absl::Seconds(received.lease->lease_seconds / 3);
   cancellation_ = std::make_shared<Cancellation>();
   changed_.notify_all();
 }
 
 bool WorkerSession::MayRetry(const absl::Status& status) {
-  Log(status.ToString());
+  if (status.ToString() != last_error_) Log(last_error_ = status.ToString());
   switch (status.code()) {
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kNotFound: {

@@ -69,6 +69,7 @@ class WorkerSession {
 
   std::mt19937_64 jitter_{std::random_device{}()};  // talking thread only
   int failures_ = 0;                                // in a row; talking thread only
+  std::string last_error_;                          // logged already; talking thread only
   bool device_known_ = false;                       // the server has device_
 
   std::mutex mutex_;  // of everything below
@@ -78,6 +79,7 @@ class WorkerSession {
   std::optional<Lease> next_;                   // accepted, not begun
   std::string current_lease_;                   // accepted, not finished
   std::shared_ptr<Cancellation> cancellation_;  // of current_lease_
+  absl::Duration heartbeat_;                    // of current_lease_: longest silence
   bool abandoned_ = false;                      // current_lease_ is no longer ours: drop its result
   std::optional<Stopwatch> stopping_;
   bool talking_ = true;
