@@ -9,7 +9,7 @@
 #include "compiler/codegen/codegen.h"
 #include "compiler/frontend/onnx/onnx_import.h"
 #include "compiler/graph_passes/cut_graph.h"
-#include "compiler/module/module.h"
+#include "compiler/module/build_module.h"
 #include "compiler/schedule/trace.h"
 
 // Model bytes -> module, one function per arrow of the design; one can stop after any of them and dump text.
@@ -29,14 +29,20 @@ class TaskCosts {
   virtual double SecondsFor(const Task& task) const = 0;
 };
 
+// Unimplemented: lists all nodes that are not supported. InvalidArgument: a broken model, or open dimensions.
 absl::StatusOr<Graph> ImportModel(const ModelFiles& files, const CompileOptions& options);
+// Runs the graph passes, then cuts. The cut follows fixed rules so far: costs are not asked yet.
 absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts& costs);
+// InvalidArgument: the trace is no schedule of the task.
 absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, const std::string& symbol);
-// One trace per task of the cut, in order.
-absl::StatusOr<ModuleFiles> BuildModule(const CutGraph& cut, const std::vector<CompiledTask>& tasks,
-                                        const ModuleOptions& options);
 
-// Text after a phase: "import", any pass name, "cut", "program:<task>", "plan". NotFound lists the phases.
+// What a user wants to know before anything is queued, as JSON: model, opset, nodes, inputs and outputs [{name, dtype,
+// shape: numbers or names of open dimensions}], operators {name: count}, unsupported [{node, operator, attribute, opset,
+// reason, remedy}], unbound_symbols [name], and for models that can be compiled flops, constant_bytes, tasks [{label,
+// weight, flops}], estimated_tuning_seconds.
+absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options);
+
+// Text after a phase: "import", any pass name, "cut", "program:<task>", "nest:<task>", "plan". NotFound lists the phases.
 absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options, std::string_view phase);
 
 }  // namespace hone

@@ -89,14 +89,25 @@ class Importer {
     if (absl::Status status = Parse(); !status.ok()) return status;
     const onnx::GraphProto& graph = model_->graph();
     FindUnsupportedOperators(graph, 0);
+    const std::vector<UnsupportedNode> operators = scope_.unsupported;
     if (absl::Status status = AddInitializers(graph); !status.ok()) return status;
     if (absl::Status status = AddInputs(graph); !status.ok()) return status;
     if (absl::Status status = AddNodes(graph, 0); !status.ok()) return status;
     if (absl::Status status = AddOutputs(graph); !status.ok()) return status;
     result_.opset = scope_.opset;
     result_.producer = model_->producer_name();
+    for (const TensorId id : scope_.graph.inputs()) {
+      result_.inputs.push_back({scope_.graph.tensor(id).name, scope_.graph.tensor(id).type});
+    }
     result_.unsupported = std::move(scope_.unsupported);
-    if (!result_.unsupported.empty()) return std::move(result_);
+    if (!result_.unsupported.empty()) {
+      if (!result_.unbound_symbols.empty()) result_.unsupported = operators;
+      for (const onnx::ValueInfoProto& output : graph.output()) result_.outputs.push_back(StatedOutput(output));
+      return std::move(result_);
+    }
+    for (const TensorId id : scope_.graph.outputs()) {
+      result_.outputs.push_back({scope_.graph.tensor(id).name, scope_.graph.tensor(id).type});
+    }
     scope_.graph.Compact();
     if (absl::Status status = scope_.graph.Verify(); !status.ok()) return status;
     result_.graph = std::move(scope_.graph);
@@ -333,6 +344,17 @@ class Importer {
     }
     scope_.values = outer;
     return absl::OkStatus();
+  }
+
+  static InterfaceTensor StatedOutput(const onnx::ValueInfoProto& output) {
+    const onnx::TypeProto::Tensor& stated = output.type().tensor_type();
+    InterfaceTensor tensor{output.name(), {DTypeOfOnnx(stated.elem_type()).value_or(DType::kF32), {}}};
+    for (int d = 0; d < std::min(stated.shape().dim_size(), kMaxRank); ++d) {
+      const int64_t size = stated.shape().dim(d).dim_value();
+      const DimExpr open(MakeSymbol(SymbolName(absl::StrCat(output.name(), ".", d)), 1, kMaxDim));
+      tensor.type.shape.push_back(size > 0 && size <= kMaxDim ? DimExpr(size) : open);
+    }
+    return tensor;
   }
 
   absl::Status AddOutputs(const onnx::GraphProto& graph) {

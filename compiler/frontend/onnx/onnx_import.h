@@ -33,13 +33,21 @@ struct UnsupportedNode {
   std::string remedy;
 };
 
+// An input or output by name; dimensions that are not known are symbols.
+struct InterfaceTensor {
+  std::string name;
+  TensorType type;
+};
+
 struct OnnxImport {
-  Graph graph;
+  Graph graph;                                     // empty if anything is unsupported
+  std::vector<InterfaceTensor> inputs, outputs;    // always there; outputs as the model states them if it has to
   int64_t opset = 0;
   std::string producer;
   int node_count = 0;
   std::map<std::string, int> operators;            // source operator -> count
-  std::vector<UnsupportedNode> unsupported;        // all of them; the graph is empty unless this is
+  std::vector<UnsupportedNode> unsupported;        // all of them
+  // Open dimensions. While there are any, `unsupported` holds only what no binding can change.
   std::vector<std::string> unbound_symbols;
 };
 
