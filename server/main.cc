@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <cstdio>
 
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
     std::fputs(hone::UsageText().c_str(), stdout);
     return 0;
   }
+  umask(077);   // models, modules and tokens are their owner's alone
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;
   sigemptyset(&signals);

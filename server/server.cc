@@ -71,6 +71,7 @@ void Server::ExpireLeases() {
 }
 
 Server::~Server() {
+  const bool served = edge_ != nullptr;
   if (folder_ != nullptr) folder_->RemoveEndpoint();
   health_.reset();
   if (hub_ != nullptr) hub_->Stop();   // long polls answer with what they have
@@ -79,7 +80,7 @@ Server::~Server() {
   scheduler_.reset();
   inspections_.reset();
   executor_.reset();
-  LogEvent("stopped");
+  if (served) LogEvent("stopped");
 }
 
 }  // namespace hone

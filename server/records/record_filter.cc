@@ -230,7 +230,7 @@ class Parser {
   absl::Status AdvanceToValue() {
     while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
     token_ = {.column = at_ + 1};
-    if (at_ == text_.size() || text_[at_] == '(' || text_[at_] == ')') {
+    if (at_ == text_.size() || std::string_view("()=<>!:").find(text_[at_]) != std::string_view::npos) {
       HONE_RETURN_IF_ERROR(Advance());
       return Unexpected("a value");
     }

@@ -1,5 +1,8 @@
 #include "tests/server/fake_worker.h"
 
+#include <map>
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
@@ -35,9 +38,9 @@ void FakeWorker::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::map<std::string, int> FakeWorker::Acknowledged() const {
-  std::lock_guard lock(mutex_);
-  return acknowledged_;
+bool FakeWorker::WaitForLeases(int count) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(30), [&] { return leases_ >= count; });
 }
 
 v1::Device FakeWorker::Device(const std::string& device_class) {
@@ -73,6 +76,7 @@ v1::LeaseResult FakeWorker::Measure(const v1::Lease& lease) {
 void FakeWorker::Loop() {
   std::unique_ptr<Caller> caller;
   std::map<std::string, v1::LeaseResult> kept;   // by lease, until acknowledged
+  std::set<std::string> acknowledged;            // trials; one job per worker in these tests
   while (!stopping_) {
     if (caller == nullptr) caller = std::make_unique<Caller>(server_.Channel(token));
     v1::SynchronizeRequest request;
@@ -86,18 +90,21 @@ void FakeWorker::Loop() {
     context->set_wait_for_ready(false);
     const grpc::Status status = caller->workers->Synchronize(context.get(), request, &response);
     if (!status.ok()) {
-      // The server is away, or it is back under another port.
-      if (!server_.Read("endpoint.json").empty()) caller.reset();
+      caller.reset();   // the server is away, or back under another port
       std::this_thread::yield();
       continue;
     }
     for (const std::string& lease : response.acknowledged()) {
-      std::lock_guard lock(mutex_);
-      for (const v1::TrialResult& trial : kept[lease].trials()) ++acknowledged_[trial.trial_id()];
+      for (const v1::TrialResult& trial : kept[lease].trials()) acknowledged.insert(trial.trial_id());
       kept.erase(lease);
     }
     for (const v1::Lease& lease : response.leases()) {
-      ++leases_;
+      for (const v1::LeaseTrial& trial : lease.trials()) repeated_ += acknowledged.contains(trial.trial_id());
+      {
+        std::lock_guard lock(mutex_);
+        ++leases_;
+      }
+      changed_.notify_all();
       kept[lease.lease_id()] = Measure(lease);
     }
   }

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <atomic>
-#include <map>
+#include <condition_variable>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -19,9 +19,10 @@ class FakeWorker {
 
   void Start();
   void Stop();
-  // By "batch trial": how often a result of this trial was acknowledged.
-  std::map<std::string, int> Acknowledged() const;
-  int leases() const { return leases_; }
+  // Blocks until so many leases were taken, at most 30 s; false if they were not.
+  bool WaitForLeases(int count);
+  // How often a trial was leased although its result had been acknowledged.
+  int repeated() const { return repeated_; }
 
   static v1::Device Device(const std::string& device_class);
   static v1::LeaseResult Measure(const v1::Lease& lease);
@@ -35,9 +36,10 @@ class FakeWorker {
   ServerProcess& server_;
   const std::string device_class_;
   std::atomic<bool> stopping_ = false;
-  std::atomic<int> leases_ = 0;
-  mutable std::mutex mutex_;
-  std::map<std::string, int> acknowledged_;
+  std::atomic<int> repeated_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int leases_ = 0;
   std::thread thread_;
 };
 

@@ -15,19 +15,9 @@
 #include "hone/v1/records.grpc.pb.h"
 #include "hone/v1/server.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
+#include "tests/server/temporary_folder.h"
 
 namespace hone {
-
-// A folder under /tmp that goes with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // hone-server as a process, with the fake hone-job, over one data folder: starting it again goes on where it was.
 class ServerProcess {
@@ -38,7 +28,7 @@ class ServerProcess {
   void Start();                 // returns once endpoint.json is there; fails the test after 20 s
   int Stop(int signal);         // and waits; the wait status
   pid_t pid() const { return pid_; }
-  std::string Grpc() const;     // address
+  std::string Grpc() const;     // address; one that nobody answers at while the server is away
   std::string Http() const;
   std::string Read(const std::string& name) const;   // a file of the data folder
   // A channel of its own that trusts this server's certificate; the token rides on each call.
@@ -47,6 +37,8 @@ class ServerProcess {
   std::string EnrolToken() const;
 
  private:
+  std::string Endpoint(const char* key) const;
+
   const std::string data_dir_;
   const std::vector<std::string> flags_;
   pid_t pid_ = -1;

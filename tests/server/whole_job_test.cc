@@ -72,5 +72,108 @@ TEST_F(WholeJobTest, FromUploadToModule) {
   EXPECT_EQ(incumbents[2].worker(), worker.name);
 }
 
+TEST_F(WholeJobTest, KillingTheServerLosesAndRepeatsNothing) {
+  server_.Stop(SIGKILL);
+  ServerProcess server(folder_.path() + "/data");   // long leases: what is in flight stays the worker's
+  server.Start();
+  FakeWorker worker(server);
+  std::string name;
+  {
+    Caller caller(server.Channel(server.AdminToken()));
+    name = caller.CreateJob(caller.CreateModel("batches=30 trials=3").name()).name();
+  }
+  worker.Start();
+  for (int leases : {5, 12, 20}) {
+    ASSERT_TRUE(worker.WaitForLeases(leases));
+    server.Stop(SIGKILL);
+    server.Start();
+  }
+  Caller caller(server.Channel(server.AdminToken()));
+  const v1::Job job = caller.WaitForEnd(name);
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  EXPECT_EQ(worker.repeated(), 0);
+  CheckLog(caller, job, 30, 3);
+}
+
+TEST_F(WholeJobTest, KillingTheChildLosesAndRepeatsNothing) {
+  FakeWorker worker(server_);
+  worker.Start();
+  Caller caller = Admin();
+  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("batches=4 trials=3 die_at=2").name()).name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  EXPECT_EQ(job.child_restarts(), 1u);
+  EXPECT_EQ(worker.repeated(), 0);
+  CheckLog(caller, job, 4, 3);
+}
+
+TEST_F(WholeJobTest, AWorkerThatDiedLosesOnlyItsLease) {
+  Caller caller = Admin();
+  FakeWorker worker(server_);
+  // A first life that takes a lease and is never heard of again.
+  Caller doomed(server_.Channel(worker.token));
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=2 trials=3").name());
+  v1::SynchronizeRequest request;
+  request.set_worker(worker.name);
+  *request.mutable_device() = FakeWorker::Device("test-class");
+  request.set_accepts_lease(true);
+  request.set_wait_seconds(10);
+  v1::SynchronizeResponse response;
+  const grpc::Status status = doomed.workers->Synchronize(Caller::Context().get(), request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.leases_size(), 1);
+  EXPECT_EQ(response.leases(0).trials_size(), 3);
+  EXPECT_EQ(response.leases(0).task_key(), "fake task");
+  worker.Start();
+  const v1::Job job = caller.WaitForEnd(created.name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  CheckLog(caller, job, 2, 3);
+  EXPECT_EQ(caller.Records("attempts = 2 AND batch = 1").size(), 3u);
+}
+
+TEST_F(WholeJobTest, CancelKeepsTheBestSoFar) {
+  FakeWorker worker(server_);
+  Caller caller = Admin();
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=100000 trials=1").name());
+  worker.Start();
+  ASSERT_TRUE(worker.WaitForLeases(3));
+  v1::CancelJobRequest request;
+  request.set_name(created.name());
+  v1::Job job;
+  ASSERT_TRUE(caller.jobs->CancelJob(Caller::Context().get(), request, &job).ok());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_CANCELLED);
+  job = caller.WaitForEnd(created.name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_CANCELLED);
+  EXPECT_FALSE(job.module().empty());
+}
+
+TEST_F(WholeJobTest, AChildThatAlwaysDiesFailsTheJobWithTheReason) {
+  Caller caller = Admin();
+  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("always_die=1").name()).name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
+  EXPECT_THAT(job.error(), HasSubstr("killed by signal 9"));
+  EXPECT_EQ(job.child_restarts(), 5u);
+}
+
+TEST_F(WholeJobTest, WhatTheChildSaysOfTheModelIsTheJobsError) {
+  Caller caller = Admin();
+  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("fail=truncated").name()).name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
+  EXPECT_EQ(job.error(), "INVALID_ARGUMENT: truncated");
+  EXPECT_EQ(job.child_restarts(), 0u);
+}
+
+TEST_F(WholeJobTest, AGracefulStopIsQuickAndTheJobGoesOn) {
+  Caller caller = Admin();
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=2").name());
+  const int status = server_.Stop(SIGTERM);   // while the child waits for a device
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  EXPECT_THAT(server_.Read("endpoint.json"), IsEmpty());
+  server_.Start();
+  FakeWorker worker(server_);
+  worker.Start();
+  Caller again = Admin();
+  EXPECT_EQ(again.WaitForEnd(created.name()).state(), v1::JOB_STATE_SUCCEEDED);
+}
+
 }  // namespace
 }  // namespace hone

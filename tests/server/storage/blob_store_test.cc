@@ -1,0 +1,113 @@
+#include "server/storage/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "gtest/gtest.h"
+#include "proto/values/sha256.h"
+#include "server/storage/durable_file.h"
+#include "tests/server/temporary_folder.h"
+
+namespace hone {
+namespace {
+
+class BlobStoreTest : public testing::Test {
+ protected:
+  BlobStoreTest() : blobs_(*BlobStore::Open({.directory = folder_.path() + "/blobs", .max_blob_bytes = 1000})) {}
+
+  static BlobId Id(const std::string& content) { return {Sha256Hex(content), content.size()}; }
+  std::string Read(const std::string& sha256) {
+    auto file = blobs_->OpenBlob(sha256);
+    if (!file.ok()) return file.status().ToString();
+    std::string content(2000, '\0');
+    content.resize(static_cast<size_t>(read(file->get(), content.data(), content.size())));
+    return content;
+  }
+  static FileDescriptor Memory(const std::string& content) {
+    FileDescriptor file(memfd_create("test", MFD_CLOEXEC));
+    EXPECT_TRUE(WriteAll(file.get(), content).ok());
+    return file;
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<BlobStore> blobs_;
+};
+
+TEST_F(BlobStoreTest, UploadsInPiecesAcrossTurns) {
+  const BlobId id = Id("hello world");
+  {
+    auto upload = *blobs_->BeginUpload(id, 0);
+    ASSERT_TRUE(upload->Append("hello ").ok());
+    EXPECT_FALSE(upload->Finish()->complete);
+  }
+  EXPECT_EQ(blobs_->Query(id.sha256)->committed_size, 6u);
+  EXPECT_TRUE(absl::IsNotFound(blobs_->OpenBlob(id.sha256).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(blobs_->BeginUpload(id, 5).status()));
+  auto upload = *blobs_->BeginUpload(id, 6);
+  ASSERT_TRUE(upload->Append("world").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(upload->Append("!")));
+  EXPECT_TRUE(upload->Finish()->complete);
+  EXPECT_EQ(Read(id.sha256), "hello world");
+  EXPECT_TRUE(absl::IsAlreadyExists(blobs_->BeginUpload(id, 0).status()));
+}
+
+TEST_F(BlobStoreTest, AnEmptyBlobIsABlob) {
+  EXPECT_TRUE((*blobs_->BeginUpload(Id(""), 0))->Finish()->complete);
+  EXPECT_EQ(Read(Sha256Hex("")), "");
+}
+
+TEST_F(BlobStoreTest, WrongBytesAreThrownAway) {
+  const BlobId id = Id("right");
+  auto upload = *blobs_->BeginUpload(id, 0);
+  ASSERT_TRUE(upload->Append("wrong").ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(upload->Finish().status()));
+  EXPECT_EQ(blobs_->Query(id.sha256)->committed_size, 0u);
+}
+
+TEST_F(BlobStoreTest, ALaterUploadTakesOver) {
+  const BlobId id = Id("hello world");
+  auto stale = *blobs_->BeginUpload(id, 0);
+  ASSERT_TRUE(stale->Append("hello").ok());
+  auto next = *blobs_->BeginUpload(id, 5);
+  EXPECT_TRUE(absl::IsAborted(stale->Append(" world")));
+  stale.reset();
+  ASSERT_TRUE(next->Append(" world").ok());
+  EXPECT_TRUE(next->Finish()->complete);
+}
+
+TEST_F(BlobStoreTest, OnlyDigestsBecomePaths) {
+  for (const char* name : {"", "../../etc/passwd", "ABC", "/etc/passwd"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Query(name).status())) << name;
+    EXPECT_TRUE(absl::IsInvalidArgument(blobs_->OpenBlob(name).status())) << name;
+    EXPECT_TRUE(absl::IsInvalidArgument(blobs_->BeginUpload({name, 1}, 0).status())) << name;
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(blobs_->BeginUpload({Sha256Hex("x"), 1001}, 0).status()));
+}
+
+TEST_F(BlobStoreTest, ImportsWhatItIsTold) {
+  const FileDescriptor a = Memory("first"), b = Memory("second");
+  ASSERT_TRUE(blobs_->Import({Id("first"), Id("second")}, {a.get(), b.get()}).ok());
+  ASSERT_TRUE(blobs_->Import({Id("first")}, {a.get()}).ok());
+  EXPECT_EQ(Read(Sha256Hex("second")), "second");
+  EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Import({Id("third")}, {a.get()})));
+  EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Import({{Sha256Hex("first!"), 3}}, {a.get()})));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/blobs/parts"));
+  ASSERT_TRUE(blobs_->Remove(Sha256Hex("first")).ok());
+  EXPECT_FALSE(blobs_->Query(Sha256Hex("first"))->complete);
+}
+
+TEST(DurableFileTest, ReplacesWhole) {
+  TemporaryFolder folder;
+  const std::string path = folder.path() + "/a/b/file";
+  ASSERT_TRUE(MakeDirectories(folder.path() + "/a/b").ok());
+  ASSERT_TRUE(ReplaceFile(path, "one", 0600).ok());
+  ASSERT_TRUE(ReplaceFile(path, "two", 0600).ok());
+  EXPECT_EQ(*ReadFile(path), "two");
+  EXPECT_TRUE(absl::IsNotFound(ReadFile(path + "x").status()));
+}
+
+}  // namespace
+}  // namespace hone

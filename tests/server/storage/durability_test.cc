@@ -1,0 +1,131 @@
+// What was acknowledged before kill -9 is there afterwards, and the database is whole.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "proto/values/sha256.h"
+#include "server/storage/blob_store.h"
+#include "server/storage/migrations.h"
+#include "server/storage/sqlite_store.h"
+#include "tests/server/temporary_folder.h"
+
+namespace hone {
+namespace {
+
+constexpr int kWriters = 4;
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder) {
+  return SqliteStore::Open({.path = folder + "/hone.db", .clock = absl::Now, .make_lost_record = nullptr});
+}
+
+std::string Key(int round, int writer, int n) { return absl::StrCat(round, "-", writer, "-", n); }
+
+// Writes for ever, from several threads so that commits are grouped; each acknowledged write goes to `acknowledged` as one
+// message that the pipe keeps whole.
+[[noreturn]] void WriteUntilKilled(const std::string& folder, int round, int acknowledged) {
+  auto store = Open(folder);
+  if (!store.ok()) _exit(1);
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < kWriters; ++writer) {
+    writers.emplace_back([&, writer] {
+      for (int n = 0;; ++n) {
+        if (!(*store)->PutToken({Key(round, writer, n), "user", "s"}).ok()) _exit(2);
+        const int message[2] = {writer, n};
+        if (write(acknowledged, message, sizeof(message)) != sizeof(message)) _exit(3);
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  _exit(4);
+}
+
+TEST(DurabilityTest, AcknowledgedRowsSurviveKill) {
+  TemporaryFolder folder;
+  std::set<std::string> acknowledged;
+  for (int round = 0; round < 12; ++round) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) WriteUntilKilled(folder.path(), round, ends[1]);
+    close(ends[1]);
+    int message[2];
+    for (int count = 0; read(ends[0], message, sizeof(message)) == sizeof(message);) {
+      acknowledged.insert(Key(round, message[0], message[1]));
+      if (++count == 20 + 7 * round) kill(child, SIGKILL);   // what is in the pipe by then counts too
+    }
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "the writer ended by itself: " << status;
+    auto store = Open(folder.path());
+    ASSERT_TRUE(store.ok()) << store.status();
+    std::set<std::string> found;
+    const std::vector<TokenRow> tokens = *(*store)->ListTokens();
+    for (const TokenRow& token : tokens) found.insert(token.hash);
+    for (const std::string& key : acknowledged) EXPECT_TRUE(found.contains(key)) << "lost " << key;
+  }
+  auto connection = Connection::Open(folder.path() + "/hone.db", Connection::Mode::kReader);
+  ASSERT_TRUE(connection.ok());
+  Query check(**connection, "PRAGMA integrity_check");
+  ASSERT_TRUE(check.Next());
+  EXPECT_EQ(check.Text(0), "ok");
+}
+
+TEST(DurabilityTest, AnUploadGoesOnWhereTheKilledServerWas) {
+  TemporaryFolder folder;
+  std::string content;
+  for (int i = 0; content.size() < 300'000; ++i) absl::StrAppend(&content, i, ",");
+  const BlobId blob{Sha256Hex(content), content.size()};
+  uint64_t offset = 0;
+  for (int round = 0; round < 50; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {   // uploads 10 kB pieces until it dies in the middle of one
+      auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});
+      auto upload = (*blobs)->BeginUpload(blob, offset);
+      if (!upload.ok()) _exit(1);
+      for (uint64_t at = offset; at < content.size(); at += 10'000) {
+        if (!(*upload)->Append(content.substr(at, 10'000)).ok()) _exit(2);
+        if (at >= offset + 30'000) raise(SIGKILL);
+      }
+      _exit((*upload)->Finish().ok() ? 0 : 3);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});
+    const BlobState state = *(*blobs)->Query(blob.sha256);
+    EXPECT_GE(state.committed_size, offset);
+    offset = state.committed_size;
+    if (!state.complete) {
+      ASSERT_TRUE(WIFSIGNALED(status)) << status;
+      continue;
+    }
+    EXPECT_EQ(status, 0);
+    EXPECT_GT(round, 3);
+    return;
+  }
+  FAIL() << "the upload never completed";
+}
+
+TEST(MigrationsTest, KeepANewerDatabaseAway) {
+  TemporaryFolder folder;
+  { ASSERT_TRUE(Open(folder.path()).ok()); }
+  {
+    auto connection = Connection::Open(folder.path() + "/hone.db", Connection::Mode::kWriter);
+    ASSERT_TRUE((*connection)->Execute(absl::StrCat("PRAGMA user_version=", Migrations().back().version + 1)).ok());
+  }
+  EXPECT_TRUE(absl::IsFailedPrecondition(Open(folder.path()).status()));
+}
+
+TEST(MigrationsTest, NumbersRiseByOne) {
+  int version = 0;
+  for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, ++version) << migration.title;
+}
+
+}  // namespace
+}  // namespace hone
