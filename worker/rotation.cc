@@ -10,7 +10,6 @@ namespace hone {
 namespace {
 
 constexpr size_t kFewestKept = 3;     // below that there is no statistic
-constexpr double kAbsurd = 3;         // the first kept window slower by this factor: out at once
 constexpr size_t kFewestToDrop = 5;   // kept windows of both before a ratio interval decides
 constexpr double kDropMargin = 1.02;  // "above" the incumbent's: intervals of a few windows are rough
 constexpr double kHopeless = 1.5;     // all kept windows slower by this factor: out after kFewestKept
@@ -74,12 +73,11 @@ struct Lane {
 
 bool HasLost(const Lane& lane, const Lane& incumbent, uint64_t seed) {
   const std::vector<double> mine = KeptSeconds(lane.windows()), theirs = KeptSeconds(incumbent.windows());
-  if (mine.empty() || theirs.empty()) return false;
+  if (mine.size() < kFewestKept || theirs.size() < kFewestKept) return false;
   const double best = *std::min_element(mine.begin(), mine.end());
   const double worst = *std::max_element(theirs.begin(), theirs.end());
-  const size_t fewest = std::min(mine.size(), theirs.size());
-  if (best > kAbsurd * worst || (fewest >= kFewestKept && best > kHopeless * worst)) return true;
-  if (fewest < kFewestToDrop) return false;
+  if (best > kHopeless * worst) return true;
+  if (std::min(mine.size(), theirs.size()) < kFewestToDrop) return false;
   return CompareSeries(lane.windows(), incumbent.windows(), seed).low > kDropMargin;
 }
 
@@ -121,14 +119,7 @@ RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const W
   constexpr int kResamples = 400;
   const size_t rounds = std::min(candidate.size(), incumbent.size());
   const std::vector<double> mine = KeptSeconds(candidate), theirs = KeptSeconds(incumbent);
-  if (mine.empty() || theirs.empty()) return {};
-  RatioInterval interval;
-  interval.ratio = Quantile(mine, 0.2) / Quantile(theirs, 0.2);
-  if (std::min(mine.size(), theirs.size()) < kFewestKept) {
-    interval.low = Quantile(mine, 0) / Quantile(theirs, 1);
-    interval.high = Quantile(mine, 1) / Quantile(theirs, 0);
-    return interval;
-  }
+  if (mine.size() < kFewestKept || theirs.size() < kFewestKept) return {};
   std::vector<double> ratios;
   std::vector<double> a, b;
   for (int resample = 0; resample < kResamples; ++resample) {
@@ -141,6 +132,8 @@ RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const W
     }
     if (!a.empty() && !b.empty()) ratios.push_back(Quantile(a, 0.2) / Quantile(b, 0.2));
   }
+  RatioInterval interval;
+  interval.ratio = Quantile(mine, 0.2) / Quantile(theirs, 0.2);
   if (ratios.empty()) return {interval.ratio, interval.ratio, interval.ratio};
   interval.low = std::min(interval.ratio, Quantile(ratios, 0.025));
   interval.high = std::max(interval.ratio, Quantile(ratios, 0.975));

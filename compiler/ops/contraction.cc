@@ -12,15 +12,21 @@ DimExpr ConvFlops(const AttrMap&, Types inputs, Types outputs) {
   return DimExpr(2) * ElementsOf(outputs[0]) * w[1] * w[2] * w[3];
 }
 
+using Kind = AttrSpec::Kind;
+using Elements = OpSignature::Elements;
+
+constexpr AttrSpec kConvAttrs[] = {
+    {"strides", Kind::kInts}, {"pads", Kind::kInts}, {"dilations", Kind::kInts}, {"group", Kind::kInt}};
+constexpr OpSignature kConv{2, 2, kConvAttrs, Elements::kNumeric, true, 4, 4};
+
 InferResult InferConv(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].rank() != 4 || inputs[1].rank() != 4) return OpError("input and weights have rank 4");
-  if (inputs[0].dtype != inputs[1].dtype) return OpError("input and weights differ in type");
   const DimExpr group(IntAttr(attrs, "group", 1));
   const std::vector<DimExpr>& x = inputs[0].shape;
   const std::vector<DimExpr>& w = inputs[1].shape;
   if (group.Constant() < 1 || !(w[1] * group == x[1])) {
     return OpError(absl::StrCat("channels ", x[1].ToString(), " of the input do not fit weights ", ShapeText(w)));
   }
+  if (w[0].Bounds().lower < 1 || w[1].Bounds().lower < 1) return OpError("weights without channels");
   if (!(Mod(w[0], group) == DimExpr(0))) return OpError("the group does not divide the output channels");
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, {w[2], w[3]});
   if (!geometry.ok()) return geometry.status();
@@ -80,9 +86,10 @@ struct MatmulShape {
   DimExpr m, n, k, k_of_b;
 };
 
+constexpr AttrSpec kMatmulAttrs[] = {{"transpose_a", Kind::kInt}, {"transpose_b", Kind::kInt}};
+constexpr OpSignature kMatmul{2, 2, kMatmulAttrs, Elements::kNumeric, true, 2};
+
 absl::StatusOr<MatmulShape> ShapeOfMatmul(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].rank() < 2 || inputs[1].rank() < 2) return OpError("operands of rank 2 or more");
-  if (inputs[0].dtype != inputs[1].dtype) return OpError("operands differ in type");
   const std::vector<DimExpr>& a = inputs[0].shape;
   const std::vector<DimExpr>& b = inputs[1].shape;
   absl::StatusOr<std::vector<DimExpr>> batch = BroadcastShapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
@@ -146,21 +153,29 @@ std::vector<OpCase> MatmulCases() {
 }
 
 // Weights [c, oc/group, kh, kw]; out = (in - 1) stride - pads + dilated kernel + output_padding.
+constexpr AttrSpec kConvTransposeAttrs[] = {{"strides", Kind::kInts},   {"pads", Kind::kInts},
+                                            {"dilations", Kind::kInts}, {"group", Kind::kInt},
+                                            {"output_padding", Kind::kInts}};
+constexpr OpSignature kConvTranspose{2, 2, kConvTransposeAttrs, Elements::kNumeric, true, 4, 4};
+
 InferResult InferConvTranspose(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].rank() != 4 || inputs[1].rank() != 4) return OpError("input and weights have rank 4");
   const std::vector<DimExpr>& x = inputs[0].shape;
   const std::vector<DimExpr>& w = inputs[1].shape;
   const int64_t group = IntAttr(attrs, "group", 1);
   if (group < 1 || !(w[0] == x[1])) return OpError("channels of input and weights differ");
+  if (w[0].Bounds().lower < 1 || w[1].Bounds().lower < 1) return OpError("weights without channels");
+  if (!(Mod(w[0], DimExpr(group)) == DimExpr(0))) return OpError("the group does not divide the input channels");
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, {w[2], w[3]});
   if (!geometry.ok()) return geometry.status();
-  const std::vector<int64_t> extra = IntsAttr(attrs, "output_padding");
+  std::vector<int64_t> extra = IntsAttr(attrs, "output_padding");
+  if (extra.empty()) extra = {0, 0};
+  if (extra.size() != 2) return OpError("output_padding needs 2 numbers");
   std::vector<DimExpr> shape = {x[0], w[1] * DimExpr(group)};
   for (size_t d = 0; d < 2; ++d) {
-    const int64_t more = extra.size() == 2 ? extra[d] : 0;
+    if (extra[d] < 0 || extra[d] > WindowGeometry::kMost) return OpError(absl::StrCat("output_padding out of range: ", extra[d]));
     shape.push_back((x[2 + d] - DimExpr(1)) * DimExpr(geometry->strides[d]) -
                     DimExpr(geometry->before[d] + geometry->after[d]) +
-                    DimExpr(geometry->dilations[d]) * (w[2 + d] - DimExpr(1)) + DimExpr(1 + more));
+                    DimExpr(geometry->dilations[d]) * (w[2 + d] - DimExpr(1)) + DimExpr(1 + extra[d]));
     if (shape.back().Bounds().upper < 1) return OpError("the output would be empty");
   }
   return std::vector<TensorType>{{inputs[0].dtype, shape}};
@@ -215,14 +230,14 @@ std::vector<OpCase> ConvTransposeCases() {
 }  // namespace
 
 std::vector<OpRow> ContractionRows() {
-  return {{"conv2d", OpClass::kContraction, 2, 2,
-           "x[n,c,h,w] * w[oc,c/group,kh,kw]; strides, pads [top,left,bottom,right], dilations, group", InferConv,
-           LowerConv, ConvCases, ConvFlops},
-          {"matmul", OpClass::kContraction, 2, 2, "a[..,m,k] b[..,k,n]; transpose_a, transpose_b", InferMatmul,
-           LowerMatmul, MatmulCases, MatmulFlops},
-          {"conv_transpose2d", OpClass::kWindow, 2, 2,
-           "transposed convolution, w[c,oc/group,kh,kw]; strides, pads, dilations, group, output_padding",
-           InferConvTranspose, LowerConvTranspose, ConvTransposeCases, ConvTransposeFlops}};
+  return {MakeRow<kConv, InferConv>("conv2d", OpClass::kContraction,
+              "x[n,c,h,w] * w[oc,c/group,kh,kw]; strides, pads [top,left,bottom,right], dilations, group", LowerConv,
+              ConvCases, ConvFlops),
+          MakeRow<kMatmul, InferMatmul>("matmul", OpClass::kContraction, "a[..,m,k] b[..,k,n]; transpose_a, transpose_b",
+              LowerMatmul, MatmulCases, MatmulFlops),
+          MakeRow<kConvTranspose, InferConvTranspose>("conv_transpose2d", OpClass::kWindow,
+              "transposed convolution, w[c,oc/group,kh,kw]; strides, pads, dilations, group, output_padding",
+              LowerConvTranspose, ConvTransposeCases, ConvTransposeFlops)};
 }
 
 }  // namespace hone

@@ -39,6 +39,15 @@ DType DTypeAttr(const AttrMap& attrs, std::string_view name);
 std::string AttrsText(const AttrMap& attrs);
 absl::StatusOr<AttrMap> ParseAttrs(std::string_view text, const std::map<std::string, SymbolRef>& symbols);
 
+// An attribute that an operator takes.
+struct AttrSpec {
+  enum class Kind : uint8_t { kInt, kReal, kText, kInts /* constant */, kDims, kReals, kDType };
+  std::string_view name;
+  Kind kind;
+  bool required = false;
+  std::string_view choices = {};   // kText: the allowed values, separated by '|'
+};
+
 // What passes may know of an operator. They ask for the class, never for the name.
 enum class OpClass : uint8_t {
   kElementwise,   // out[i] = f(a[i], b[i], ...) with numpy broadcasting; fuses into anything
@@ -74,11 +83,13 @@ struct OpRow {
   OpClass op_class;
   int min_inputs, max_inputs;
   std::string_view summary;                // one line: semantics, attributes, shapes
+  // Total: any attributes and inputs give types or InvalidArgument that names the fault.
   absl::StatusOr<std::vector<TensorType>> (*infer)(const AttrMap& attrs, std::span<const TensorType> inputs);
-  absl::Status (*lower)(const OpLowering& context);
+  absl::Status (*lower)(const OpLowering& context);   // requires that infer accepts
   std::vector<OpCase> (*cases)();
   // Nominal multiply-adds x 2 plus other operations, for one evaluation.
   DimExpr (*flops)(const AttrMap& attrs, std::span<const TensorType> inputs, std::span<const TensorType> outputs);
+  std::span<const AttrSpec> attributes;    // all that exist; infer refuses others
 };
 
 std::span<const OpRow> OpTable();

@@ -1,12 +1,25 @@
 #include "compiler/ops/op_rows.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 
 namespace hone {
 
 absl::Status OpError(const std::string& what) { return absl::InvalidArgumentError(what); }
+
+ScalarRef Literal(double value, DType dtype) {
+  if (IsFloat(dtype)) return Real(value, dtype);
+  if (dtype == DType::kBool) return Integer(value != 0 ? 1 : 0, dtype);
+  const bool is_unsigned = dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 || dtype == DType::kU64;
+  const int bits = static_cast<int>(8 * DTypeBytes(dtype)) - (is_unsigned ? 0 : 1);
+  const double top = std::ldexp(1.0, bits), low = is_unsigned ? 0 : -top;
+  if (std::isnan(value)) return Integer(0, dtype);
+  if (value <= low) return Integer(is_unsigned ? 0 : -1 - static_cast<int64_t>((uint64_t{1} << bits) - 1), dtype);
+  if (value >= top) return Integer(static_cast<int64_t>(~uint64_t{0} >> (64 - bits)), dtype);
+  return Integer(value < 0 ? static_cast<int64_t>(value) : static_cast<int64_t>(static_cast<uint64_t>(value)), dtype);
+}
 
 std::vector<Axis> MakeAxes(const std::vector<std::string>& names, const std::vector<DimExpr>& extents) {
   std::vector<Axis> axes;
@@ -100,16 +113,23 @@ ProgramTensorId PadInput(const OpLowering& context, const Padding& padding, doub
     indices[2 + i] = index;
   }
   AddStage(context, padded, "pad", axes, {}, Combine::kNone,
-           Select(inside, Load(context.inputs[0], type.dtype, indices), Real(value, type.dtype)));
+           Select(inside, Load(context.inputs[0], type.dtype, indices), Literal(value, type.dtype)));
   return padded;
 }
 
-TensorType F32(std::vector<int64_t> dims) { return {DType::kF32, {dims.begin(), dims.end()}}; }
+TensorType F32(std::vector<int64_t> dims) { return {DType::kF32, Dims(std::move(dims))}; }
+std::vector<DimExpr> Dims(std::vector<int64_t> list) { return {list.begin(), list.end()}; }
+
+DimExpr Moved(const AttrMap&, Types, Types outputs) { return ElementsOf(outputs[0]); }
+
+void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes, ScalarRef value) {
+  AddStage(context, context.outputs[0], name, axes, {}, Combine::kNone, std::move(value));
+}
 
 std::span<const OpRow> OpTable() {
   static const std::vector<OpRow> table = [] {
     std::vector<OpRow> rows;
-    for (auto part : {ElementwiseRows, ContractionRows, WindowRows, RowRows, DataRows}) {
+    for (auto part : {ElementwiseRows, ContractionRows, WindowRows, RowRows, DataRows, ResizeRows, ViewRows}) {
       const std::vector<OpRow> more = part();
       rows.insert(rows.end(), more.begin(), more.end());
     }

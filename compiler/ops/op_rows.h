@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "compiler/ops/op.h"
+#include "compiler/ops/op_signature.h"
 
 // What the files of this folder share: the parts of the table and helpers to write rows.
 namespace hone {
@@ -14,11 +15,13 @@ std::vector<OpRow> ContractionRows();
 std::vector<OpRow> WindowRows();
 std::vector<OpRow> RowRows();
 std::vector<OpRow> DataRows();
+std::vector<OpRow> ResizeRows();
+std::vector<OpRow> ViewRows();
 
 absl::Status OpError(const std::string& what);
 
-using Types = std::span<const TensorType>;
-using InferResult = absl::StatusOr<std::vector<TensorType>>;
+// A constant of any element type; what an integer type cannot hold saturates.
+ScalarRef Literal(double value, DType dtype);
 
 // Axes named after `names` with these extents; extents are constant or symbolic.
 std::vector<Axis> MakeAxes(const std::vector<std::string>& names, const std::vector<DimExpr>& extents);
@@ -47,6 +50,12 @@ struct Padding {
 };
 ProgramTensorId PadInput(const OpLowering& context, const Padding& padding, double value);
 
+// For test cases and attributes.
 TensorType F32(std::vector<int64_t> dims);
+std::vector<DimExpr> Dims(std::vector<int64_t> list);
+
+// The operations of rows that move elements, and their one stage.
+DimExpr Moved(const AttrMap& attrs, Types inputs, Types outputs);
+void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes, ScalarRef value);
 
 }  // namespace hone

@@ -52,10 +52,15 @@ ScalarRef RowValue(const Rows& rows, ProgramTensorId tensor, DType dtype, std::v
   return Load(tensor, dtype, std::move(point));
 }
 
-InferResult InferSame(const AttrMap& attrs, Types inputs) {
+using Kind = AttrSpec::Kind;
+using Elements = OpSignature::Elements;
+
+constexpr AttrSpec kSoftmaxAttrs[] = {{"axis", Kind::kInt}};
+constexpr OpSignature kSoftmax{1, 1, kSoftmaxAttrs, Elements::kFloat, true, 1};
+
+InferResult InferSoftmax(const AttrMap& attrs, Types inputs) {
   absl::StatusOr<Rows> rows = RowsOf(inputs[0], {IntAttr(attrs, "axis", -1)});
   if (!rows.ok()) return rows.status();
-  if (!IsFloat(inputs[0].dtype)) return OpError("the input is not of a float type");
   return std::vector<TensorType>{inputs[0]};
 }
 
@@ -98,13 +103,16 @@ std::vector<int64_t> FromAxis(int64_t axis, int rank) {
   return axes;
 }
 
+constexpr AttrSpec kLayerNormAttrs[] = {{"axis", Kind::kInt}, {"epsilon", Kind::kReal}};
+constexpr OpSignature kLayerNorm{1, 3, kLayerNormAttrs, Elements::kFloat};
+
 InferResult InferLayerNorm(const AttrMap& attrs, Types inputs) {
   absl::StatusOr<int> axis = NormaliseAxis(IntAttr(attrs, "axis", -1), inputs[0].rank());
   if (!axis.ok()) return axis.status();
   for (size_t i = 1; i < inputs.size(); ++i) {
     absl::StatusOr<std::vector<DimExpr>> both = BroadcastShapes(inputs[0].shape, inputs[i].shape);
     if (!both.ok()) return both.status();
-    if (*both != inputs[0].shape || inputs[i].dtype != inputs[0].dtype) return OpError("scale or bias do not fit");
+    if (*both != inputs[0].shape) return OpError(absl::StrCat(inputs[i].ToString(), " does not fit ", inputs[0].ToString()));
   }
   return std::vector<TensorType>{inputs[0]};
 }
@@ -161,8 +169,10 @@ std::vector<DimExpr> WithoutReduced(const Rows& rows) {
   return shape;
 }
 
+constexpr AttrSpec kReduceAttrs[] = {{"axes", Kind::kInts, true}, {"keepdims", Kind::kInt}};
+constexpr OpSignature kReduce{1, 1, kReduceAttrs, Elements::kNumeric, true, 1};
+
 InferResult InferReduce(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].dtype == DType::kBool) return OpError("a reduction of bools");
   absl::StatusOr<Rows> rows = RowsOf(inputs[0], IntsAttr(attrs, "axes"));
   if (!rows.ok()) return rows.status();
   if (rows->reduced.empty()) return OpError("no axis to reduce");
@@ -208,12 +218,14 @@ DimExpr InputFlops(const AttrMap&, Types inputs, Types) { return ElementsOf(inpu
 DimExpr RowFlops(const AttrMap&, Types inputs, Types) { return DimExpr(5) * ElementsOf(inputs[0]); }
 
 std::vector<OpCase> ReduceCases() {
-  const auto axes = [](std::vector<int64_t> list) { return std::vector<DimExpr>(list.begin(), list.end()); };
-  return {{"rows", {F32({5, 37})}, {{"axes", axes({1})}}},
-          {"spatial", {F32({1, 16, 7, 7})}, {{"axes", axes({2, 3})}}},
-          {"dropped", {F32({3, 5, 7})}, {{"axes", axes({0, 2})}, {"keepdims", int64_t{0}}}},
-          {"all", {F32({3, 17})}, {{"axes", axes({0, 1})}, {"keepdims", int64_t{0}}}}};
+  return {{"rows", {F32({5, 37})}, {{"axes", Dims({1})}}},
+          {"spatial", {F32({1, 16, 7, 7})}, {{"axes", Dims({2, 3})}}},
+          {"dropped", {F32({3, 5, 7})}, {{"axes", Dims({0, 2})}, {"keepdims", int64_t{0}}}},
+          {"all", {F32({3, 17})}, {{"axes", Dims({0, 1})}, {"keepdims", int64_t{0}}}}};
 }
+
+constexpr AttrSpec kArgMaxAttrs[] = {{"axis", Kind::kInt}, {"keepdims", Kind::kInt}};
+constexpr OpSignature kArgMax{1, 1, kArgMaxAttrs, Elements::kNumeric, true, 1};
 
 InferResult InferArgMax(const AttrMap& attrs, Types inputs) {
   absl::StatusOr<Rows> rows = RowsOf(inputs[0], {IntAttr(attrs, "axis", 0)});
@@ -241,8 +253,7 @@ absl::Status LowerArgMax(const OpLowering& context) {
   stage.body = {Load(context.inputs[0], type.dtype, point), IndexValue(position)};
   stage.outputs = {most, context.outputs[0]};
   const ScalarRef better = Binary(BinaryOp::kLess, Parameter(0, type.dtype), Parameter(2, type.dtype));
-  const ScalarRef lowest = IsFloat(type.dtype) ? Real(-std::numeric_limits<double>::infinity(), type.dtype)
-                                               : Integer(std::numeric_limits<int64_t>::min(), type.dtype);
+  const ScalarRef lowest = Literal(-std::numeric_limits<double>::infinity(), type.dtype);
   stage.tuple = TupleCombiner{{lowest, Integer(0)},
                               {Select(better, Parameter(2, type.dtype), Parameter(0, type.dtype)),
                                Select(better, Parameter(3, DType::kI64), Parameter(1, DType::kI64))}};
@@ -258,24 +269,23 @@ std::vector<OpCase> ArgMaxCases() {
 }  // namespace
 
 std::vector<OpRow> RowRows() {
-  return {{"softmax", OpClass::kRow, 1, 1, "e^x / sum of e^x along axis", InferSame, LowerPlainSoftmax, SoftmaxCases,
-           RowFlops},
-          {"log_softmax", OpClass::kRow, 1, 1, "logarithm of softmax along axis", InferSame, LowerLogSoftmax,
-           SoftmaxCases, RowFlops},
-          {"layer_norm", OpClass::kRow, 1, 3, "normalised from axis on, times scale, plus bias; epsilon",
-           InferLayerNorm, LowerLayerNorm, LayerNormCases, RowFlops},
-          {"reduce_sum", OpClass::kRow, 1, 1, "sum over axes; keepdims", InferReduce,
-           LowerReduce<Combine::kSum, false>, ReduceCases, InputFlops},
-          {"reduce_mean", OpClass::kRow, 1, 1, "mean over axes; keepdims", InferReduce,
-           LowerReduce<Combine::kSum, true>, ReduceCases, InputFlops},
-          {"reduce_max", OpClass::kRow, 1, 1, "maximum over axes; keepdims", InferReduce,
-           LowerReduce<Combine::kMax, false>, ReduceCases, InputFlops},
-          {"reduce_min", OpClass::kRow, 1, 1, "minimum over axes; keepdims", InferReduce,
-           LowerReduce<Combine::kMin, false>, ReduceCases, InputFlops},
-          {"reduce_prod", OpClass::kRow, 1, 1, "product over axes; keepdims", InferReduce,
-           LowerReduce<Combine::kProd, false>, ReduceCases, InputFlops},
-          {"arg_max", OpClass::kRow, 1, 1, "index of the first maximum along axis, i64; keepdims", InferArgMax,
-           LowerArgMax, ArgMaxCases, InputFlops}};
+  const auto reduce = [](std::string_view name, std::string_view summary, decltype(OpRow::lower) lower) {
+    return MakeRow<kReduce, InferReduce>(name, OpClass::kRow, summary, lower, ReduceCases, InputFlops);
+  };
+  return {MakeRow<kSoftmax, InferSoftmax>("softmax", OpClass::kRow, "e^x / sum of e^x along axis", LowerPlainSoftmax,
+                                          SoftmaxCases, RowFlops),
+          MakeRow<kSoftmax, InferSoftmax>("log_softmax", OpClass::kRow, "logarithm of softmax along axis",
+                                          LowerLogSoftmax, SoftmaxCases, RowFlops),
+          MakeRow<kLayerNorm, InferLayerNorm>("layer_norm", OpClass::kRow,
+                                              "x [, scale [, bias]]: normalised from axis on, times scale, plus bias; epsilon",
+                                              LowerLayerNorm, LayerNormCases, RowFlops),
+          reduce("reduce_sum", "sum over axes; keepdims", LowerReduce<Combine::kSum, false>),
+          reduce("reduce_mean", "mean over axes; keepdims", LowerReduce<Combine::kSum, true>),
+          reduce("reduce_max", "maximum over axes; keepdims", LowerReduce<Combine::kMax, false>),
+          reduce("reduce_min", "minimum over axes; keepdims", LowerReduce<Combine::kMin, false>),
+          reduce("reduce_prod", "product over axes; keepdims", LowerReduce<Combine::kProd, false>),
+          MakeRow<kArgMax, InferArgMax>("arg_max", OpClass::kRow, "index of the first maximum along axis, i64; keepdims",
+                                        LowerArgMax, ArgMaxCases, InputFlops)};
 }
 
 }  // namespace hone

@@ -5,7 +5,6 @@
 namespace hone {
 
 absl::StatusOr<WindowGeometry> WindowGeometry::Of(const AttrMap& attrs, std::vector<DimExpr> kernel) {
-  constexpr int64_t kMost = 1 << 16;
   WindowGeometry geometry{.kernel = std::move(kernel)};
   const auto list = [&](const char* name, size_t length, int64_t fallback, int64_t least) -> absl::StatusOr<std::vector<int64_t>> {
     if (attrs.find(name) == attrs.end()) return std::vector<int64_t>(length, fallback);
@@ -61,12 +60,16 @@ ScalarRef InputAt(const OpLowering& context, const WindowGeometry& geometry, con
 }
 
 // Depthwise convolution: weights [c * multiplier, 1, kh, kw].
+using Kind = AttrSpec::Kind;
+using Elements = OpSignature::Elements;
+
+constexpr AttrSpec kWindowAttrs[] = {{"strides", Kind::kInts}, {"pads", Kind::kInts}, {"dilations", Kind::kInts}};
+constexpr OpSignature kDepthwise{2, 2, kWindowAttrs, Elements::kNumeric, true, 4, 4};
+
 InferResult InferDepthwise(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].rank() != 4 || inputs[1].rank() != 4) return OpError("input and weights have rank 4");
   const std::vector<DimExpr>& x = inputs[0].shape;
   const std::vector<DimExpr>& w = inputs[1].shape;
-  if (inputs[0].dtype != inputs[1].dtype) return OpError("input and weights differ in type");
-  if (!(w[1] == DimExpr(1)) || x[1].Bounds().lower < 1 || !(Mod(w[0], x[1]) == DimExpr(0))) {
+  if (!(w[1] == DimExpr(1)) || x[1].Bounds().lower < 1 || w[0].Bounds().lower < 1 || !(Mod(w[0], x[1]) == DimExpr(0))) {
     return OpError(absl::StrCat("weights ", ShapeText(w), " do not fit input ", ShapeText(x)));
   }
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, {w[2], w[3]});
@@ -103,8 +106,14 @@ std::vector<OpCase> DepthwiseCases() {
 }
 
 // Pooling: attributes kernel, strides, pads, dilations.
+constexpr AttrSpec kMaxPoolAttrs[] = {{"kernel", Kind::kInts, true}, {"strides", Kind::kInts}, {"pads", Kind::kInts},
+                                      {"dilations", Kind::kInts}};
+constexpr AttrSpec kAveragePoolAttrs[] = {{"kernel", Kind::kInts, true}, {"strides", Kind::kInts}, {"pads", Kind::kInts},
+                                          {"dilations", Kind::kInts},    {"count_include_pad", Kind::kInt}};
+constexpr OpSignature kMaxPool{1, 1, kMaxPoolAttrs, Elements::kNumeric, true, 4, 4};
+constexpr OpSignature kAveragePool{1, 1, kAveragePoolAttrs, Elements::kFloat, true, 4, 4};
+
 InferResult InferPool(const AttrMap& attrs, Types inputs) {
-  if (inputs[0].rank() != 4) return OpError("the input has rank 4");
   const std::vector<DimExpr> kernel = DimsAttr(attrs, "kernel");
   if (kernel.size() != 2) return OpError("kernel needs 2 numbers");
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, kernel);
@@ -160,24 +169,32 @@ DimExpr PoolFlops(const AttrMap& attrs, Types, Types outputs) {
   return ElementsOf(outputs[0]) * Product(DimsAttr(attrs, "kernel"));
 }
 
+template <bool average>
 std::vector<OpCase> PoolCases() {
-  const std::vector<DimExpr> two(2, DimExpr(2)), three(2, DimExpr(3)), pads(4, DimExpr(1));
-  return {{"2x2", {F32({1, 16, 8, 6})}, {{"kernel", two}, {"strides", two}}},
-          {"3x3_pad", {F32({1, 7, 11, 13})}, {{"kernel", three}, {"strides", two}, {"pads", pads}}},
-          {"3x3_counted", {F32({2, 17, 5, 7})}, {{"kernel", three}, {"pads", pads}, {"count_include_pad", int64_t{1}}}}};
+  std::vector<OpCase> cases = {
+      {"2x2", {F32({1, 16, 8, 6})}, {{"kernel", Dims({2, 2})}, {"strides", Dims({2, 2})}}},
+      {"3x3_pad", {F32({1, 7, 11, 13})},
+       {{"kernel", Dims({3, 3})}, {"strides", Dims({2, 2})}, {"pads", Dims({1, 1, 1, 1})}}},
+      {"uneven", {F32({1, 3, 7, 17})},
+       {{"kernel", Dims({2, 3})}, {"strides", Dims({1, 3})}, {"pads", Dims({0, 1, 1, 2})}, {"dilations", Dims({3, 2})}}}};
+  if (average) {
+    cases.push_back({"3x3_counted", {F32({2, 17, 5, 7})},
+                     {{"kernel", Dims({3, 3})}, {"pads", Dims({1, 1, 1, 1})}, {"count_include_pad", int64_t{1}}}});
+  }
+  return cases;
 }
 
 }  // namespace
 
 std::vector<OpRow> WindowRows() {
-  return {{"depthwise_conv2d", OpClass::kWindow, 2, 2,
-           "every channel with its own window, w[c*multiplier,1,kh,kw]; strides, pads, dilations", InferDepthwise,
-           LowerDepthwise, DepthwiseCases, DepthwiseFlops},
-          {"max_pool2d", OpClass::kWindow, 1, 1, "kernel, strides, pads, dilations; padding never wins", InferPool,
-           LowerMaxPool, PoolCases, PoolFlops},
-          {"average_pool2d", OpClass::kWindow, 1, 1,
-           "kernel, strides, pads, dilations, count_include_pad; divides by the taps inside", InferPool,
-           LowerAveragePool, PoolCases, PoolFlops}};
+  return {MakeRow<kDepthwise, InferDepthwise>("depthwise_conv2d", OpClass::kWindow,
+              "every channel with its own window, w[c*multiplier,1,kh,kw]; strides, pads, dilations", LowerDepthwise,
+              DepthwiseCases, DepthwiseFlops),
+          MakeRow<kMaxPool, InferPool>("max_pool2d", OpClass::kWindow,
+              "kernel, strides, pads, dilations; padding never wins", LowerMaxPool, PoolCases<false>, PoolFlops),
+          MakeRow<kAveragePool, InferPool>("average_pool2d", OpClass::kWindow,
+              "kernel, strides, pads, dilations, count_include_pad; divides by the taps inside", LowerAveragePool,
+              PoolCases<true>, PoolFlops)};
 }
 
 }  // namespace hone
