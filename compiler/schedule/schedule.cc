@@ -132,7 +132,45 @@ class NestBuilder {
   void AddStage(size_t s, const StageChoice& choice, int threads) {
     StageLoops stage = fused_.stages[s];
     ScheduleStage(nest_.tensors, task_.target, choice, &stage);
+    PackForLanes(stage);
     nest_.kernels.push_back(KernelOf(std::move(stage), threads));
+  }
+
+  // Constants that the lanes of a stage step through in strides are stored in blocks of lanes: one load per vector.
+  void PackForLanes(const StageLoops& stage) {
+    const int outputs = static_cast<int>(stage.axes.size());
+    if (stage.lane_axis < 0 || stage.lane_axis >= outputs) return;
+    const DimExpr lane(stage.axes[stage.lane_axis].variable);
+    ForEachLoad(stage, [&](const Scalar& load) {
+      if (fused_.tensors[load.tensor].role != ProgramTensor::Role::kConstant || Loads(load.tensor) != 1) return;
+      NestTensor& constant = nest_.tensors[load.tensor];
+      int lane_dim = -1, uses = 0;
+      for (size_t d = 0; d < load.indices.size(); ++d) {
+        const DimExpr* index = std::get_if<DimExpr>(&load.indices[d]);
+        if (index == nullptr || !(*index == lane)) continue;
+        lane_dim = static_cast<int>(d);
+        ++uses;
+      }
+      const bool innermost = lane_dim + 1 == constant.layout.rank();
+      if (uses == 1 && !innermost && constant.layout.IsPlain()) {
+        SetConstantLayout(load.tensor, Layout::Blocked(constant.layout.rank(), lane_dim, stage.lanes));
+      }
+    });
+  }
+
+  void SetConstantLayout(ProgramTensorId tensor, const Layout& layout) {
+    nest_.tensors[tensor].layout = layout;
+    const int inputs = static_cast<int>(task_.graph.inputs().size());
+    nest_.constants[nest_.tensors[tensor].argument - inputs].layout = layout;
+  }
+
+  // How often stages load a tensor.
+  int Loads(ProgramTensorId tensor) const {
+    int loads = 0;
+    for (const StageLoops& stage : fused_.stages) {
+      ForEachLoad(stage, [&](const Scalar& load) { loads += load.tensor == tensor ? 1 : 0; });
+    }
+    return loads;
   }
 
   // The end of the run of stages from s that share rows: those that feed each other row by row.
@@ -141,10 +179,26 @@ class NestBuilder {
     const auto enough = [&](size_t e) {
       const int outer = SharedAxes(fused_, s, e);
       const std::vector<Axis>& axes = fused_.stages[s].axes;
-      return outer > 0 && Points({axes.begin(), axes.begin() + outer}) >= task_.threads;
+      if (outer == 0 || Points({axes.begin(), axes.begin() + outer}) < task_.threads) return false;
+      for (size_t i = s; i < e; ++i) {
+        if (LaneAxisOf(i) < outer) return false;   // rows would be computed one by one where vectors hold many
+      }
+      return true;
     };
     while (end < fused_.stages.size() && !ViewsAsAnchor(end) && enough(end + 1)) ++end;
     return ViewsAsAnchor(s) ? s + 1 : end;
+  }
+
+  // The output axis that a stage on its own would run in vectors; past the last where it has none.
+  int LaneAxisOf(size_t s) const {
+    const StageLoops& stage = fused_.stages[s];
+    StageLoops alone = stage;
+    ScheduleStage(nest_.tensors, task_.target, {}, &alone);
+    const int outputs = static_cast<int>(stage.axes.size());
+    if (alone.lane_axis < 0 || alone.lane_axis >= outputs) return outputs;
+    const SymbolRef& lane = alone.axes[alone.lane_axis].variable;
+    const auto found = std::find_if(stage.axes.begin(), stage.axes.end(), [&](const Axis& a) { return a.variable == lane; });
+    return static_cast<int>(found - stage.axes.begin());
   }
 
   bool ViewsAsAnchor(size_t s) const {
@@ -197,14 +251,8 @@ class NestBuilder {
   // Constants are packed ahead, everything else at each run.
   ProgramTensorId PackedOperand(ProgramTensorId b, const Layout& layout) {
     const ProgramTensor& tensor = fused_.tensors[b];
-    int loads = 0;
-    for (const StageLoops& stage : fused_.stages) {
-      ForEachLoad(stage, [&](const Scalar& load) { loads += load.tensor == b ? 1 : 0; });
-    }
-    if (tensor.role == ProgramTensor::Role::kConstant && loads == 1) {
-      nest_.tensors[b].layout = layout;
-      const int inputs = static_cast<int>(task_.graph.inputs().size());
-      nest_.constants[nest_.tensors[b].argument - inputs].layout = layout;
+    if (tensor.role == ProgramTensor::Role::kConstant && Loads(b) == 1) {
+      SetConstantLayout(b, layout);
       return b;
     }
     NestTensor packed = nest_.tensors[b];
