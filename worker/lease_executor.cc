@@ -16,7 +16,8 @@ namespace {
 
 constexpr uint32_t kModuleInputSets = 2;  // whole modules are compared on at least two inputs
 constexpr double kLoadLimitSeconds = 30;  // loading and packing, beside the run limit
-constexpr size_t kMostEntrants = 24;      // runners alive at once
+constexpr double kSlowestFactor = 30, kSlowestExtraSeconds = 0.5;  // of the incumbent's first call
+constexpr size_t kMostEntrants = 24;                               // runners alive at once
 constexpr absl::Duration kProbeTime = absl::Milliseconds(1);
 constexpr uint64_t kProbeReadBytes = uint64_t{4} << 20;
 constexpr double kMinKeptFraction = 0.5;  // of a round, or the rotation moves to another core
@@ -65,8 +66,8 @@ class CoreChoice {
 
 class RunnerContestant : public Contestant {
  public:
-  RunnerContestant(RunnerProcess* runner, uint32_t threads, double run_limit_seconds)
-      : runner_(runner), threads_(threads), run_limit_(absl::Seconds(run_limit_seconds)) {}
+  RunnerContestant(RunnerProcess* runner, absl::Duration run_limit)
+      : runner_(runner), run_limit_(run_limit) {}
 
   Report RunWindow(uint32_t calls) override {
     const StepResult step = runner_->RunWindow(calls, absl::Seconds(kWindowSeconds), run_limit_);
@@ -86,7 +87,6 @@ class RunnerContestant : public Contestant {
 
  private:
   RunnerProcess* const runner_;
-  const uint32_t threads_;
   const absl::Duration run_limit_;
 };
 
@@ -117,10 +117,19 @@ struct LeaseExecutor::Batch {
   uint32_t input_sets = 1;
   const TensorFile* inputs = nullptr;
   const Expected* expected = nullptr;
-  std::vector<Entrant> entrants;
+  double incumbent_seconds = 0;   // its first call; 0 = unknown
+  std::vector<Entrant> entrants;  // the incumbent first
+
+  // How long one call may take. What is far slower than the incumbent is not worth its time.
+  absl::Duration CallLimit() const {
+    const double limit = lease.run_limit_seconds;
+    if (incumbent_seconds <= 0) return absl::Seconds(limit);
+    return absl::Seconds(std::min(limit, kSlowestFactor * incumbent_seconds + kSlowestExtraSeconds));
+  }
 };
 
-LeaseExecutor::LeaseExecutor(LeaseExecutorOptions options) : options_(std::move(options)) {}
+LeaseExecutor::LeaseExecutor(LeaseExecutorOptions options)
+    : options_(std::move(options)), inputs_(options_.cache_bytes), expected_(options_.cache_bytes) {}
 
 LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cancellation) {
   if (lease.kind == LeaseKind::kCalibrate) return ExecuteCalibration(lease);
@@ -174,11 +183,16 @@ absl::Status LeaseExecutor::Run(Batch& batch) {
        {&LeaseExecutor::PrepareInputs, &LeaseExecutor::PrepareExpected, &LeaseExecutor::StartEntrants}) {
     if (absl::Status status = (this->*step)(batch); !status.ok()) return status;
   }
-  for (Entrant& entrant : batch.entrants) CheckEntrant(batch, entrant);
-  if (absl::Status status = Measure(batch); !status.ok()) return status;
-  // Once more after the timing: a race or a dependence on earlier calls shows in a later output.
   for (Entrant& entrant : batch.entrants) {
-    if (entrant.measurement.outcome == Outcome::kOk) CheckEntrant(batch, entrant);
+    CheckEntrant(batch, entrant);
+    if (entrant.is_incumbent) batch.incumbent_seconds = entrant.first_seconds;
+  }
+  if (absl::Status status = Measure(batch); !status.ok()) return status;
+  // Once more after the timing, unless it lost anyway: a race or a dependence on earlier calls shows in a
+  // later output.
+  for (Entrant& entrant : batch.entrants) {
+    const Measurement& m = entrant.measurement;
+    if (m.outcome == Outcome::kOk && m.ratio_low <= 1) CheckEntrant(batch, entrant);
   }
   return absl::OkStatus();
 }
@@ -186,16 +200,14 @@ absl::Status LeaseExecutor::Run(Batch& batch) {
 absl::Status LeaseExecutor::PrepareInputs(Batch& batch) {
   const Lease& lease = batch.lease;
   const std::string key = InputsKey(lease, batch.input_sets);
-  if (key != inputs_key_) {
-    inputs_ = TensorFile();
-    inputs_key_.clear();
+  batch.inputs = inputs_.Find(key);
+  if (!batch.inputs) {
     absl::StatusOr<TensorFile> inputs =
         TensorFile::Generate(lease.inputs, lease.constants, lease.seed, batch.input_sets);
     if (!inputs.ok()) return inputs.status();
-    inputs_ = *std::move(inputs);
-    inputs_key_ = key;
+    const uint64_t bytes = inputs->bytes();
+    batch.inputs = inputs_.Insert(key, *std::move(inputs), bytes);
   }
-  batch.inputs = &inputs_;
   return absl::OkStatus();
 }
 
@@ -226,24 +238,13 @@ absl::Status LeaseExecutor::PrepareExpected(Batch& batch) {
   if (oracle.empty()) return absl::InvalidArgumentError("the lease has neither an oracle nor an incumbent");
   const std::string key =
       absl::StrCat(InputsKey(batch.lease, batch.input_sets), "|", oracle.sha256, "|", batch.lease.task_key);
-  auto found =
-      std::find_if(expected_.begin(), expected_.end(), [&key](const auto& e) { return e.first == key; });
-  if (found == expected_.end()) {
+  batch.expected = expected_.Find(key);
+  if (!batch.expected) {
     absl::StatusOr<Expected> expected = RunOracle(batch);
     if (!expected.ok()) return expected.status();
-    expected_.emplace_front(key, *std::move(expected));
-  } else {
-    expected_.splice(expected_.begin(), expected_, found);
+    batch.expected =
+        expected_.Insert(key, *std::move(expected), batch.input_sets * TotalBytes(batch.lease.outputs));
   }
-  uint64_t total = 0;
-  for (auto entry = expected_.begin(); entry != expected_.end();) {
-    for (const auto& set : entry->second) {
-      for (const std::string& tensor : set) total += tensor.size();
-    }
-    entry = entry != expected_.begin() && total > options_.expected_cache_bytes ? expected_.erase(entry)
-                                                                                : std::next(entry);
-  }
-  batch.expected = &expected_.front().second;
   return absl::OkStatus();
 }
 
@@ -299,7 +300,7 @@ void LeaseExecutor::CheckEntrant(Batch& batch, Entrant& entrant) const {
   const Lease& lease = batch.lease;
   double max_error = entrant.measurement.max_error;
   for (uint32_t set = 0; set < batch.input_sets && entrant.runner; ++set) {
-    const StepResult step = entrant.runner->Check(set, absl::Seconds(lease.run_limit_seconds));
+    const StepResult step = entrant.runner->Check(set, batch.CallLimit());
     if (step.ending) return entrant.End(*step.ending);
     entrant.first_seconds = static_cast<double>(step.reply.wall_nanoseconds) * 1e-9;
     for (size_t i = 0; i < lease.outputs.size(); ++i) {
@@ -338,7 +339,7 @@ absl::Status LeaseExecutor::Measure(Batch& batch) const {
   contestants.reserve(live.size());
   for (size_t i = 0; i < live.size(); ++i) {
     if (live[i]->is_incumbent) options.incumbent = i;
-    contestants.emplace_back(live[i]->runner.get(), lease.threads, lease.run_limit_seconds);
+    contestants.emplace_back(live[i]->runner.get(), absl::Seconds(lease.run_limit_seconds));
     pointers.push_back(&contestants.back());
     first_seconds.push_back(live[i]->first_seconds);
   }

@@ -1,13 +1,12 @@
 #pragma once
 
 #include <functional>
-#include <list>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "worker/byte_lru.h"
 #include "worker/cancellation.h"
 #include "worker/lease.h"
 #include "worker/rotation.h"
@@ -21,8 +20,8 @@ struct LeaseExecutorOptions {
   Device device;
   std::string host_lock_path;
   std::function<absl::StatusOr<FileDescriptor>(const BlobId&)> open_blob;
-  uint64_t expected_cache_bytes = uint64_t{256} << 20;  // expected outputs kept between leases of one task
-  double oracle_limit_seconds = 120;                    // the oracle is slow code, run once per task
+  uint64_t cache_bytes = uint64_t{512} << 20;  // inputs and expected outputs kept between leases, each
+  double oracle_limit_seconds = 120;           // the oracle is slow code, run once per task
 };
 
 // Carries out leases: oracle, isolation, check, rotation. Whatever a candidate does ends in that trial's
@@ -51,11 +50,9 @@ class LeaseExecutor {
   absl::Status Measure(Batch& batch) const;
 
   LeaseExecutorOptions options_;
-  // Of the last lease: the next one is mostly of the same task.
-  std::string inputs_key_;
-  TensorFile inputs_;
-  // Newest first.
-  std::list<std::pair<std::string, Expected>> expected_;
+  // The next lease is often of the same task, or of one not long ago.
+  ByteLru<TensorFile> inputs_;
+  ByteLru<Expected> expected_;
 };
 
 }  // namespace hone

@@ -10,6 +10,7 @@ namespace hone {
 namespace {
 
 constexpr size_t kFewestKept = 3;     // below that there is no statistic
+constexpr double kAbsurd = 3;         // the first kept window slower by this factor: out at once
 constexpr size_t kFewestToDrop = 5;   // kept windows of both before a ratio interval decides
 constexpr double kDropMargin = 1.02;  // "above" the incumbent's: intervals of a few windows are rough
 constexpr double kHopeless = 1.5;     // all kept windows slower by this factor: out after kFewestKept
@@ -73,11 +74,12 @@ struct Lane {
 
 bool HasLost(const Lane& lane, const Lane& incumbent, uint64_t seed) {
   const std::vector<double> mine = KeptSeconds(lane.windows()), theirs = KeptSeconds(incumbent.windows());
-  if (mine.size() < kFewestKept || theirs.size() < kFewestKept) return false;
+  if (mine.empty() || theirs.empty()) return false;
   const double best = *std::min_element(mine.begin(), mine.end());
   const double worst = *std::max_element(theirs.begin(), theirs.end());
-  if (best > kHopeless * worst) return true;
-  if (std::min(mine.size(), theirs.size()) < kFewestToDrop) return false;
+  const size_t fewest = std::min(mine.size(), theirs.size());
+  if (best > kAbsurd * worst || (fewest >= kFewestKept && best > kHopeless * worst)) return true;
+  if (fewest < kFewestToDrop) return false;
   return CompareSeries(lane.windows(), incumbent.windows(), seed).low > kDropMargin;
 }
 
@@ -119,7 +121,14 @@ RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const W
   constexpr int kResamples = 400;
   const size_t rounds = std::min(candidate.size(), incumbent.size());
   const std::vector<double> mine = KeptSeconds(candidate), theirs = KeptSeconds(incumbent);
-  if (mine.size() < kFewestKept || theirs.size() < kFewestKept) return {};
+  if (mine.empty() || theirs.empty()) return {};
+  RatioInterval interval;
+  interval.ratio = Quantile(mine, 0.2) / Quantile(theirs, 0.2);
+  if (std::min(mine.size(), theirs.size()) < kFewestKept) {
+    interval.low = Quantile(mine, 0) / Quantile(theirs, 1);
+    interval.high = Quantile(mine, 1) / Quantile(theirs, 0);
+    return interval;
+  }
   std::vector<double> ratios;
   std::vector<double> a, b;
   for (int resample = 0; resample < kResamples; ++resample) {
@@ -132,8 +141,6 @@ RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const W
     }
     if (!a.empty() && !b.empty()) ratios.push_back(Quantile(a, 0.2) / Quantile(b, 0.2));
   }
-  RatioInterval interval;
-  interval.ratio = Quantile(mine, 0.2) / Quantile(theirs, 0.2);
   if (ratios.empty()) return {interval.ratio, interval.ratio, interval.ratio};
   interval.low = std::min(interval.ratio, Quantile(ratios, 0.025));
   interval.high = std::max(interval.ratio, Quantile(ratios, 0.975));

@@ -46,9 +46,10 @@ std::vector<Measurement> Rotate(std::span<Contestant* const> contestants,
                                 std::span<const double> first_seconds, const RotationOptions& options,
                                 const std::function<void(double)>& after_round);
 
-// Ratio of p20s of two series measured in the same rounds, with its 95 % interval by bootstrapping rounds.
+// Ratio of p20s of two series measured in the same rounds, with its 95 % interval by bootstrapping rounds
+// (below three kept windows: the extremes).
 struct RatioInterval {
-  double ratio = 0, low = 0, high = 0;  // all 0: not enough kept windows
+  double ratio = 0, low = 0, high = 0;  // all 0: no kept windows
 };
 RatioInterval CompareSeries(std::span<const Window> candidate, std::span<const Window> incumbent,
                             uint64_t seed);

@@ -39,7 +39,7 @@ def small(hone):
         for seed in range(3):
             x = np.random.default_rng(seed).normal(0, 1, (1, 3, 32, 32)).astype(np.float32)
             assert_module_agrees(out, model, {"x": x}, threads)
-    records = hone.records(answer["job"]["name"])
+    records = hone.trials(answer["job"]["name"])
     assert len(records) == 8, len(records)
     assert {"ok"} <= set(hone_status(r) for r in records), records
     assert hone.json("bench", out, "--rounds", 3)["agrees"]

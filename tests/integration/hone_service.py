@@ -44,7 +44,7 @@ class Hone:
     def run(self, *words, check=True, timeout=600):
         result = subprocess.run([self.program, *map(str, words)], env=self.environment, capture_output=True, text=True,
                                 timeout=timeout)
-        print(f"$ hone {' '.join(map(str, words))}\n{result.stdout}{result.stderr}", flush=True)
+        print(f"$ hone {' '.join(map(str, words))}\n{result.stdout[:2000]}{result.stderr}", flush=True)
         if check and result.returncode != 0:
             raise AssertionError(f"hone {words[0]} ended with {result.returncode}: {result.stderr}")
         return result
@@ -93,10 +93,11 @@ class Hone:
             time.sleep(0.2)
         raise AssertionError(f"{what} did not happen in {timeout} s: {answer}")
 
-    def records(self, job):
-        """All trials of a job, in log order."""
+    def trials(self, job):
+        """All trials of a job, in log order; not the incumbents measured beside them, nor whole modules."""
         lines = self.run("log", "export", f'job="{job}"').stdout.splitlines()
-        return [json.loads(line) for line in lines]
+        records = [json.loads(line) for line in lines]
+        return [r for r in records if r["task_key"] and not r["trial_id"].endswith(".incumbent")]
 
 
 def kill_9(pid):

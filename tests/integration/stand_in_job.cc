@@ -101,11 +101,11 @@ class StandInJob {
  public:
   explicit StandInJob(const v1::StartJob& start)
       : start_(start), candidate_(ReadWhole(HONE_STAND_IN_CANDIDATE)) {
-    for (const v1::TuningRecord& record : start.log()) seen_.insert(record.trial_id());
     for (const v1::StoredBatch& batch : start.batches()) {
       batches_ = std::max(batches_, batch.number());
       for (const std::string& id : batch.trial_ids()) proposed_.insert(id);
     }
+    for (const v1::TuningRecord& record : start.log()) Note(record);
   }
 
   void Run() {
@@ -132,7 +132,12 @@ class StandInJob {
   void Handle(const v1::JobMessage& message) {
     if (message.has_device()) *start_.mutable_device() = message.device().device();
     if (message.has_cancel()) cancelled_ = true;
-    for (const v1::TuningRecord& record : message.records().records()) seen_.insert(record.trial_id());
+    for (const v1::TuningRecord& record : message.records().records()) Note(record);
+  }
+
+  // The log also has the incumbents' measurements: they are no trials.
+  void Note(const v1::TuningRecord& record) {
+    if (proposed_.count(record.trial_id()) > 0) seen_.insert(record.trial_id());
   }
 
   void Progress(const std::string& phase) {
@@ -175,7 +180,7 @@ class StandInJob {
     *lease.mutable_incumbent()->mutable_object() = candidate_.ref;
     *lease.mutable_oracle_object() = candidate_.ref;
     lease.set_tolerance(2e-5);
-    lease.set_windows(9);
+    lease.set_windows(30);  // some 0.1 s a batch on an idle machine: time enough to disturb it
     lease.set_run_limit_seconds(10);
     lease.set_lease_seconds(5);
     Send(message, {candidate_.descriptor});

@@ -19,7 +19,7 @@ def assert_survived(hone, job, acknowledged, check):
     after = hone.wait_for_job(job, lambda j: j["state"] == "JOB_STATE_SUCCEEDED", "the end of the job", timeout=300)
     assert 0 < len(acknowledged) < TRIALS, "the disturbance came too late to prove anything"
     assert after["progress"]["trials_done"] == TRIALS, after["progress"]
-    records = hone.records(job)
+    records = hone.trials(job)
     ids = [r["trial_id"] for r in records]
     assert len(ids) == len(set(ids)) == TRIALS, (len(ids), len(set(ids)))
     kept = {r["name"]: r for r in records}
@@ -38,7 +38,7 @@ def kill_server(hone, model, check):
                          "--no-onnxruntime")
     job = hone.wait_for_any_job()
     hone.wait_for_job(job, lambda j: j["progress"]["trials_done"] > 0, "a first trial")
-    acknowledged = hone.records(job)
+    acknowledged = hone.trials(job)
     killed = hone.state["server_pid"]
     kill_9(killed)
     text, _ = command.communicate(timeout=300)
@@ -51,7 +51,7 @@ def kill_server(hone, model, check):
 
 def kill_job(hone, model, check):
     job = start_job(hone, model)
-    acknowledged = hone.records(job)
+    acknowledged = hone.trials(job)
     children = hone.job_children()
     assert children, "no hone-job child runs"
     for pid in children:
@@ -61,7 +61,7 @@ def kill_job(hone, model, check):
 
 def kill_worker(hone, model, check):
     job = start_job(hone, model)
-    acknowledged = hone.records(job)
+    acknowledged = hone.trials(job)
     kill_9(hone.state["worker_pid"])
     assert hone.up()["started"]
     assert_survived(hone, job, acknowledged, check)

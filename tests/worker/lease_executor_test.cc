@@ -115,12 +115,12 @@ TEST_F(LeaseExecutorTest, EveryBehaviourHasItsOutcome) {
         << kBehaviours[i].object << ": " << m.message;
     if (m.outcome == Outcome::kOk) {
       EXPECT_GT(m.p20_seconds, 0);
-      EXPECT_GE(m.windows.size(), 3u);
+      EXPECT_GE(m.windows.size(), 1u);
     }
   }
   const Measurement &good = result.trials[0].measurement, &slow = result.trials[1].measurement;
   EXPECT_GT(slow.ratio_low, 2);
-  EXPECT_LT(slow.windows.size(), 12u);
+  EXPECT_LT(slow.windows.size(), 6u);
   EXPECT_LE(good.ratio_low, good.ratio_to_incumbent);
   EXPECT_LE(good.ratio_to_incumbent, good.ratio_high);
   EXPECT_GT(good.probe_gflops_before, 1);
@@ -178,6 +178,7 @@ TEST_F(LeaseExecutorTest, MissingBlobAndRunnerFailTheLease) {
 TEST_F(LeaseExecutorTest, CancellationEndsALeaseUnderWay) {
   Lease lease = CandidatesLease({"hang"});
   lease.run_limit_seconds = 1000;
+  lease.incumbent.reset();  // whose speed would bound the wait
   Cancellation cancellation;
   std::thread canceller([&] { cancellation.Cancel(); });
   const LeaseResult result = executor_->Execute(lease, cancellation);

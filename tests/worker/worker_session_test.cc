@@ -195,6 +195,7 @@ TEST_F(WorkerSessionTest, CutConnectionsAndDownloadsAreResumed) {
 TEST_F(WorkerSessionTest, StoppedWorkerDropsALeaseItLost) {
   v1::Lease stuck = MakeLease("stuck", {"hang"});
   stuck.set_run_limit_seconds(1000);
+  stuck.clear_incumbent();  // whose speed would bound the wait
   server_.AddLease(stuck);
   StartWorker();
   ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.running.contains("stuck"); })) << LogText();
@@ -210,6 +211,7 @@ TEST_F(WorkerSessionTest, StoppedWorkerDropsALeaseItLost) {
 TEST_F(WorkerSessionTest, SigtermCancelsALeaseThatWouldNotEnd) {
   v1::Lease stuck = MakeLease("stuck", {"hang"});
   stuck.set_run_limit_seconds(1000);
+  stuck.clear_incumbent();  // whose speed would bound the wait
   server_.AddLease(stuck);
   StartWorker();
   ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.running.contains("stuck"); })) << LogText();
