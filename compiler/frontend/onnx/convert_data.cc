@@ -213,6 +213,13 @@ void EmitResize(NodeContext& c, const std::vector<double>& scales, const std::ve
     if (!(scale > 0) || scale > 1e6 || out < 1) return c.Fail("an impossible size");
     if (d < 2 && out != in) return c.Unsupported("scales", "resizing of batch or channels", "resize height and width only");
     if (d < 2) continue;
+    const double exact = static_cast<double>(in) * scale;
+    if (coordinates == "align_corners" && std::abs(exact - std::round(exact)) > 1e-6) {
+      return c.Unsupported("scales", "corners of a fractional size", "give the sizes");
+    }
+    if (out == 1 && c.String("coordinate_transformation_mode", "") == "pytorch_half_pixel") {
+      return c.Unsupported("coordinate_transformation_mode", "pytorch_half_pixel down to one pixel", "use half_pixel");
+    }
     spatial.push_back(scale);
     size.push_back(out);
   }
@@ -273,7 +280,7 @@ void Resize(NodeContext& c) {
     return c.Unsupported("keep_aspect_ratio_policy", "other than stretch", "give the sizes");
   }
   if (c.Int("antialias", 0) != 0) return c.Unsupported("antialias", "antialiasing", "export with antialias=0");
-  if (coordinates == "pytorch_half_pixel") coordinates = "half_pixel";   // they differ for outputs of one pixel only
+  if (coordinates == "pytorch_half_pixel") coordinates = "half_pixel";   // one pixel is refused below
   if (coordinates != "half_pixel" && coordinates != "asymmetric" && coordinates != "align_corners") {
     return c.Unsupported("coordinate_transformation_mode", coordinates, "half_pixel, asymmetric or align_corners");
   }

@@ -49,8 +49,16 @@ void Identity(NodeContext& c) {
   c.SetOutput(0, c.Input(0));
 }
 
-// Inference only: the mask output stays unset, so whoever reads it is reported.
-void Dropout(NodeContext& c) { c.SetOutput(0, c.Input(0)); }
+// Inference only: the mask output stays unset, so a model that returns it is refused.
+void Dropout(NodeContext& c) {
+  if (c.Has(2)) {
+    const std::optional<std::vector<double>> training = c.Reals(c.Input(2));
+    if (!training || training->size() != 1 || training->front() != 0) {
+      return c.Unsupported("training_mode", "training", "export in evaluation mode");
+    }
+  }
+  c.SetOutput(0, c.Input(0));
+}
 
 void IsInf(NodeContext& c) {
   if (c.Int("detect_negative", 1) == 0 || c.Int("detect_positive", 1) == 0) {

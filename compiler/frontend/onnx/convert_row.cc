@@ -124,8 +124,11 @@ void LpNormalization(NodeContext& c) {
   const AttrMap attrs = {{"axes", ToDims({axis})}, {"keepdims", int64_t{1}}};
   const bool absolute = c.Int("p", 2) == 1;
   const TensorId terms = absolute ? c.Emit("abs", {x}) : c.Emit("mul", {x, x});
-  const TensorId sum = c.Emit("reduce_sum", {terms}, attrs);
-  c.SetOutput(0, c.Emit("div", {x, absolute ? sum : c.Emit("sqrt", {sum})}));
+  TensorId norm = c.Emit("reduce_sum", {terms}, attrs);
+  if (!absolute) norm = c.Emit("sqrt", {norm});
+  if (!c.ok()) return;
+  // Zero vectors stay zero.
+  c.SetOutput(0, c.Emit("div", {x, c.Emit("max", {norm, c.ScalarLike(norm, 1.1754943508222875e-38)})}));
 }
 
 void CumSum(NodeContext& c) {

@@ -368,9 +368,10 @@ class Importer {
       }
       TensorId id = value->second.tensor;
       if (id.index < 0) {
-        if (value->second.integers && scope_.unsupported.empty()) {
-          scope_.unsupported.push_back({output.name(), "output", "", scope_.opset, "a shape over unbound dimensions",
-                                        "bind them: --shape INPUT=1,3,224,224"});
+        if (scope_.unsupported.empty()) {
+          scope_.unsupported.push_back({output.name(), "output", "", scope_.opset,
+                                        value->second.integers ? "a shape over open dimensions" : "its node does not compute it",
+                                        value->second.integers ? "bind them: --shape INPUT=1,3,224,224" : "drop this output"});
         }
         continue;
       }
