@@ -90,7 +90,7 @@ void DetectSystem(Device& device) {
   device.fingerprint["spec_store_bypass"] = ReadFile(base + "vulnerabilities/spec_store_bypass");
   device.fingerprint["transparent_hugepage"] = ReadFile("/sys/kernel/mm/transparent_hugepage/enabled");
   device.fingerprint["isolation"] = "process,rlimits,no_new_privs";
-  device.fingerprint["worker_build"] = absl::StrCat("gcc ", __VERSION__);
+  device.fingerprint["worker_build"] = absl::StrCat("hone ", HONE_VERSION, ", gcc ", __VERSION__);
 }
 
 }  // namespace

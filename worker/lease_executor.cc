@@ -1,6 +1,7 @@
 #include "worker/lease_executor.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -26,6 +27,17 @@ uint64_t TotalBytes(const std::vector<TensorSpec>& specs) {
   uint64_t bytes = 0;
   for (const TensorSpec& spec : specs) bytes += static_cast<uint64_t>(spec.Bytes());
   return bytes;
+}
+
+// How many runners may be alive at once: together they get a third of the machine's memory.
+size_t EntrantsAtOnce(const Lease& lease) {
+  uint64_t largest = 0;
+  for (const LeaseTrial& trial : lease.trials) largest = std::max(largest, trial.object.size);
+  const uint64_t each = 2 * TotalBytes(lease.constants) + 4 * TotalBytes(lease.inputs) +
+                        4 * TotalBytes(lease.outputs) + 2 * largest + (uint64_t{64} << 20);
+  const auto memory =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return std::clamp<size_t>(memory / 3 / each, 2, kMostEntrants);
 }
 
 // Everything that decides the values of a task's tensors.
@@ -134,7 +146,7 @@ LeaseExecutor::LeaseExecutor(LeaseExecutorOptions options)
 LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cancellation) {
   if (lease.kind == LeaseKind::kCalibrate) return ExecuteCalibration(lease);
   LeaseResult result{.lease_id = lease.lease_id};
-  const size_t step = kMostEntrants - 1;
+  const size_t step = EntrantsAtOnce(lease) - 1;  // beside the incumbent
   for (size_t begin = 0; begin == 0 || begin < lease.trials.size(); begin += step) {
     Batch batch{.lease = lease, .cancellation = cancellation};
     if (lease.kind == LeaseKind::kModule) {

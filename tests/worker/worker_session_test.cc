@@ -1,13 +1,16 @@
 // The real hone-worker program against a fake server: what is on the wire, what survives.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <fstream>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "tests/worker/fake_server.h"
 #include "tests/worker/test_objects.h"
 
@@ -206,6 +209,31 @@ TEST_F(WorkerSessionTest, StoppedWorkerDropsALeaseItLost) {
   ASSERT_TRUE(AwaitResult("next")) << LogText();
   EXPECT_EQ(Result("next").outcome(), v1::OUTCOME_OK);
   server_.Order([](FakeServer& s) { EXPECT_TRUE(s.results["stuck"].empty()); });
+}
+
+// The kernel takes the runners down with a killed worker: nothing goes on using the machine.
+TEST_F(WorkerSessionTest, KilledWorkerLeavesNoRunner) {
+  v1::Lease stuck = MakeLease("stuck", {"hang"});
+  stuck.set_run_limit_seconds(1000);
+  stuck.clear_incumbent();  // whose speed would bound the wait
+  stuck.set_lease_seconds(0.3);  // a heartbeat each 0.1 s, at which the runner is looked for
+  server_.AddLease(stuck);
+  StartWorker();
+  const std::string children = absl::StrCat("/proc/", pid_, "/task/", pid_, "/children");
+  std::string runner;
+  const auto has_runner = [&](FakeServer& s) {
+    runner = ReadWholeFile(children).value_or("");
+    return s.running.contains("stuck") && !runner.empty();
+  };
+  ASSERT_TRUE(server_.Await(has_runner)) << LogText();
+  const pid_t pid = std::stoi(runner);
+  const int watch = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  ASSERT_GE(watch, 0) << "the runner was there a moment ago";
+  Signal(SIGKILL);
+  WaitForExit();
+  pollfd gone{watch, POLLIN, 0};
+  EXPECT_EQ(poll(&gone, 1, 10000), 1);
+  close(watch);
 }
 
 TEST_F(WorkerSessionTest, SigtermCancelsALeaseThatWouldNotEnd) {
