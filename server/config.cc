@@ -19,16 +19,29 @@ struct FlagRow {
 
 constexpr FlagRow kFlags[] = {
     {"--data-dir", "DIR", "where the server keeps everything (required; one server per folder)",
-     [](ServerConfig& config, const std::string& text) { config.data_dir = text; return !text.empty(); }},
+     [](ServerConfig& config, const std::string& text) {
+       config.data_dir = text;
+       return !text.empty();
+     }},
     {"--listen", "HOST:PORT", "address of the gRPC API over TLS (default 127.0.0.1:0; port 0 = any free one)",
-     [](ServerConfig& config, const std::string& text) { config.listen = text; return !text.empty(); }},
+     [](ServerConfig& config, const std::string& text) {
+       config.listen = text;
+       return !text.empty();
+     }},
     {"--http", "HOST:PORT", "address of /healthz and /readyz, loopback only (default 127.0.0.1:0)",
-     [](ServerConfig& config, const std::string& text) { config.http = text; return !text.empty(); }},
+     [](ServerConfig& config, const std::string& text) {
+       config.http = text;
+       return !text.empty();
+     }},
     {"--job-binary", "PATH", "the hone-job program (default: beside hone-server)",
-     [](ServerConfig& config, const std::string& text) { config.job_binary = text; return !text.empty(); }},
+     [](ServerConfig& config, const std::string& text) {
+       config.job_binary = text;
+       return !text.empty();
+     }},
     {"--lease-seconds", "S", "a worker silent for longer loses its lease (default 30)",
      [](ServerConfig& config, const std::string& text) {
-       return absl::SimpleAtod(text, &config.lease_seconds) && config.lease_seconds >= 0.1 && config.lease_seconds <= 3600;
+       return absl::SimpleAtod(text, &config.lease_seconds) && config.lease_seconds >= 0.1 &&
+              config.lease_seconds <= 3600;
      }},
     {"--max-jobs", "N", "jobs that run at a time; the others wait (default 2)",
      [](ServerConfig& config, const std::string& text) {
@@ -42,11 +55,14 @@ std::string UsageText() {
   std::string text =
       "hone-server: accepts models, keeps jobs, leases trials to workers, hands out compiled modules.\n\n"
       "usage: hone-server --data-dir DIR [flags]\n\n";
-  for (const FlagRow& flag : kFlags) absl::StrAppendFormat(&text, "  %-28s %s\n", absl::StrCat(flag.name, " ", flag.value), flag.help);
+  for (const FlagRow& flag : kFlags)
+    absl::StrAppendFormat(&text, "  %-28s %s\n", absl::StrCat(flag.name, " ", flag.value), flag.help);
   absl::StrAppend(&text,
                   "  --help                       this text\n\n"
-                  "In DIR it makes at first start: tls/cert.pem (clients pin it), admin.token, enrol.token (for workers to join);\n"
-                  "while it serves: endpoint.json with its addresses. SIGTERM stops it gracefully; jobs go on at the next start.\n\n"
+                  "In DIR it makes at first start: tls/cert.pem (clients pin it), admin.token, enrol.token "
+                  "(for workers to join);\n"
+                  "while it serves: endpoint.json with its addresses. SIGTERM stops it gracefully; jobs go "
+                  "on at the next start.\n\n"
                   "example: hone-server --data-dir ~/.hone/server --listen 127.0.0.1:7443\n");
   return text;
 }
@@ -69,12 +85,15 @@ absl::StatusOr<ServerConfig> ParseCommandLine(int argc, char** argv) {
     for (const FlagRow& flag : kFlags) {
       if (name == flag.name) row = &flag;
     }
-    if (row == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown argument '", argv[i], "' (try --help)"));
+    if (row == nullptr)
+      return absl::InvalidArgumentError(absl::StrCat("unknown argument '", argv[i], "' (try --help)"));
     if (!inline_value) {
-      if (i + 1 == argc) return absl::InvalidArgumentError(absl::StrCat(name, " needs a value: ", row->value));
+      if (i + 1 == argc)
+        return absl::InvalidArgumentError(absl::StrCat(name, " needs a value: ", row->value));
       value = argv[++i];
     }
-    if (!row->set(config, value)) return absl::InvalidArgumentError(absl::StrCat(name, ": '", value, "' is not a valid ", row->value));
+    if (!row->set(config, value))
+      return absl::InvalidArgumentError(absl::StrCat(name, ": '", value, "' is not a valid ", row->value));
   }
   if (config.data_dir.empty()) return absl::InvalidArgumentError("--data-dir is required (try --help)");
   std::error_code error;

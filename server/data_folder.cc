@@ -36,9 +36,10 @@ absl::StatusOr<std::unique_ptr<DataFolder>> DataFolder::Open(const std::string& 
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return absl::FailedPreconditionError(absl::StrCat("another hone-server uses ", path));
   }
-  for (const char* name : {"logs", "tls"}) HONE_RETURN_IF_ERROR(MakeDirectories(absl::StrCat(path, "/", name)));
+  for (const char* name : {"logs", "tls"})
+    HONE_RETURN_IF_ERROR(MakeDirectories(absl::StrCat(path, "/", name)));
   std::unique_ptr<DataFolder> folder(new DataFolder(path, std::move(lock)));
-  folder->RemoveEndpoint();   // of a server that was killed
+  folder->RemoveEndpoint();  // of a server that was killed
   return folder;
 }
 

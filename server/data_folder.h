@@ -10,7 +10,8 @@
 
 namespace hone {
 
-// The folder that holds all of a server's state, locked for this process (the kernel unlocks it however the process ends):
+// The folder that holds all of a server's state, locked for this process (the kernel unlocks it however the
+// process ends):
 //   lock  hone.db  blobs/  logs/  tls/cert.pem  tls/key.pem  admin.token  enrol.token  endpoint.json
 class DataFolder {
  public:
@@ -20,7 +21,8 @@ class DataFolder {
   std::string PathOf(const std::string& name) const { return path_ + "/" + name; }
   // Made at first start.
   absl::StatusOr<CertificatePem> Certificate() const;
-  // admin.token and enrol.token: made at first start; the store gets their hashes (again, should it have been emptied).
+  // admin.token and enrol.token: made at first start; the store gets their hashes (again, should it have been
+  // emptied).
   absl::Status ProvideTokens(Store& store) const;
   absl::Status WriteEndpoint(const std::string& grpc, const std::string& http) const;
   void RemoveEndpoint() const;

@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
     std::fputs(hone::UsageText().c_str(), stdout);
     return 0;
   }
-  umask(077);   // models, modules and tokens are their owner's alone
+  umask(077);  // models, modules and tokens are their owner's alone
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -9,12 +9,12 @@
 namespace hone {
 namespace {
 
-constexpr int kThreads = 8;   // blocked most of the time: on the disk, or for the writer's next commit
+constexpr int kThreads = 8;  // blocked most of the time: on the disk, or for the writer's next commit
 constexpr size_t kQueueLimit = 4096;
 constexpr int kInspections = 2;
 constexpr size_t kInspectionQueue = 16;
-constexpr absl::Duration kShutdownPatience = absl::Seconds(5);
-constexpr char kExpiryTopic[] = "expiry";   // nobody notifies it: a timer
+constexpr absl::Duration kShutdownPatience = absl::Seconds(2);  // an idle client may answer GOAWAY late
+constexpr char kExpiryTopic[] = "expiry";                       // nobody notifies it: a timer
 
 }  // namespace
 
@@ -36,12 +36,12 @@ absl::Status Server::Open() {
   tokens_ = std::make_unique<TokenTable>(*store_);
   HONE_RETURN_IF_ERROR(tokens_->Reload());
   hub_ = std::make_unique<ChangeHub>();
-  broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now, LeaseBrokerOptions{.lease_seconds = config_.lease_seconds});
-  jobs_ = std::make_unique<JobServices>(
-      JobServices{*store_, *blobs_, *hub_, *broker_,
-                  JobOptions{.child = {.binary = config_.job_binary},
-                             .log_directory = folder_->PathOf("logs"),
-                             .max_running = config_.max_jobs}});
+  broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now,
+                                          LeaseBrokerOptions{.lease_seconds = config_.lease_seconds});
+  jobs_ = std::make_unique<JobServices>(JobServices{*store_, *blobs_, *hub_, *broker_,
+                                                    JobOptions{.child = {.binary = config_.job_binary},
+                                                               .log_directory = folder_->PathOf("logs"),
+                                                               .max_running = config_.max_jobs}});
   return absl::OkStatus();
 }
 
@@ -56,7 +56,8 @@ absl::Status Server::Serve() {
   HONE_ASSIGN_OR_RETURN(health_, HealthServer::Start(config_.http, [this] { return store_->CheckHealth(); }));
   ExpireLeases();
   HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), health_->address()));
-  LogEvent("serving", {{"grpc", edge_->address()}, {"http", health_->address()}, {"data_dir", config_.data_dir}});
+  LogEvent("serving",
+           {{"grpc", edge_->address()}, {"http", health_->address()}, {"data_dir", config_.data_dir}});
   return absl::OkStatus();
 }
 
@@ -74,7 +75,7 @@ Server::~Server() {
   const bool served = edge_ != nullptr;
   if (folder_ != nullptr) folder_->RemoveEndpoint();
   health_.reset();
-  if (hub_ != nullptr) hub_->Stop();   // long polls answer with what they have
+  if (hub_ != nullptr) hub_->Stop();  // long polls answer with what they have
   if (edge_ != nullptr) edge_->Stop(absl::Now() + kShutdownPatience);
   edge_.reset();
   scheduler_.reset();

@@ -16,14 +16,15 @@ namespace hone {
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
-  // Graceful: no new calls, long polls answered, children ended (their jobs go on at the next start), store closed.
+  // Graceful: no new calls, long polls answered, children ended (their jobs go on at the next start), store
+  // closed.
   ~Server();
 
  private:
   explicit Server(const ServerConfig& config) : config_(config) {}
   absl::Status Open();
   absl::Status Serve();
-  void ExpireLeases();   // once, and again after a while
+  void ExpireLeases();  // once, and again after a while
 
   // In the order of their dependence: each is used by those below it.
   const ServerConfig config_;

@@ -46,7 +46,8 @@ bool SetSerial(X509* certificate) {
   if (RAND_bytes(bytes, sizeof(bytes)) != 1) return false;
   bytes[0] &= 0x7f;
   BIGNUM* number = BN_bin2bn(bytes, sizeof(bytes), nullptr);
-  const bool set = number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
+  const bool set =
+      number != nullptr && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) != nullptr;
   BN_free(number);
   return set;
 }
@@ -65,17 +66,19 @@ absl::StatusOr<CertificatePem> MakeSelfSignedCertificate(const std::string& host
   if (key == nullptr || certificate == nullptr) return CryptoError("generating a key");
   X509* x509 = certificate.get();
   X509_NAME* name = X509_get_subject_name(x509);
-  const bool filled = X509_set_version(x509, 2) == 1 && SetSerial(x509) &&
-                      X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != nullptr &&
-                      X509_gmtime_adj(X509_getm_notAfter(x509), kValidSeconds) != nullptr &&
-                      X509_set_pubkey(x509, key.get()) == 1 &&
-                      X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-                                                 reinterpret_cast<const unsigned char*>("hone-server"), -1, -1, 0) == 1 &&
-                      X509_set_issuer_name(x509, name) == 1;
+  const bool filled =
+      X509_set_version(x509, 2) == 1 && SetSerial(x509) &&
+      X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != nullptr &&
+      X509_gmtime_adj(X509_getm_notAfter(x509), kValidSeconds) != nullptr &&
+      X509_set_pubkey(x509, key.get()) == 1 &&
+      X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+                                 reinterpret_cast<const unsigned char*>("hone-server"), -1, -1, 0) == 1 &&
+      X509_set_issuer_name(x509, name) == 1;
   if (!filled) return CryptoError("filling in the fields");
   std::string names = "DNS:localhost,IP:127.0.0.1,IP:::1";
   if (!hostname.empty() && hostname != "localhost") absl::StrAppend(&names, ",DNS:", hostname);
-  if (!AddExtension(x509, NID_subject_alt_name, names) || !AddExtension(x509, NID_basic_constraints, "critical,CA:TRUE") ||
+  if (!AddExtension(x509, NID_subject_alt_name, names) ||
+      !AddExtension(x509, NID_basic_constraints, "critical,CA:TRUE") ||
       !AddExtension(x509, NID_key_usage, "critical,digitalSignature,keyCertSign") ||
       !AddExtension(x509, NID_ext_key_usage, "serverAuth")) {
     return CryptoError("adding extensions");

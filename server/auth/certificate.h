@@ -11,7 +11,8 @@ struct CertificatePem {
   std::string private_key;
 };
 
-// A self-signed server certificate: EC P-256, ten years, valid for localhost, 127.0.0.1, ::1 and `hostname`. Clients pin it.
+// A self-signed server certificate: EC P-256, ten years, valid for localhost, 127.0.0.1, ::1 and `hostname`.
+// Clients pin it.
 absl::StatusOr<CertificatePem> MakeSelfSignedCertificate(const std::string& hostname);
 
 }  // namespace hone

@@ -35,7 +35,8 @@ void ChangeHub::Notify(const std::string& topic) {
   if (!ready_.empty()) changed_.notify_all();
 }
 
-void ChangeHub::Wait(const std::string& topic, uint64_t stamp, absl::Time deadline, std::function<void()> wake) {
+void ChangeHub::Wait(const std::string& topic, uint64_t stamp, absl::Time deadline,
+                     std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   auto last = last_change_.find(topic);
   if (stopped_ || (last != last_change_.end() && last->second > stamp)) {

@@ -13,19 +13,19 @@
 
 namespace hone {
 
-// Wakes those who wait for a change of the database: long polls, job runners. It holds hints only; whoever is woken reads
-// the database, so nothing is lost with the process. Thread-safe.
+// Wakes those who wait for a change of the database: long polls, job runners. It holds hints only; whoever is
+// woken reads the database, so nothing is lost with the process. Thread-safe.
 //
 // To miss no change: take Stamp(), read, and if there is nothing to do, Wait with that stamp.
 class ChangeHub {
  public:
   ChangeHub();
-  ~ChangeHub();   // Stop()s
+  ~ChangeHub();  // Stop()s
 
   uint64_t Stamp() const;
   void Notify(const std::string& topic);
-  // Calls `wake` exactly once on the hub's thread (it must not block): at once if the topic has changed after `stamp` or
-  // the hub has stopped, else at the next Notify(topic), at `deadline`, or when the hub stops.
+  // Calls `wake` exactly once on the hub's thread (it must not block): at once if the topic has changed after
+  // `stamp` or the hub has stopped, else at the next Notify(topic), at `deadline`, or when the hub stops.
   void Wait(const std::string& topic, uint64_t stamp, absl::Time deadline, std::function<void()> wake);
   // Wakes everybody, now and from now on.
   void Stop();
@@ -54,6 +54,6 @@ class ChangeHub {
 inline std::string JobTopic(const std::string& job) { return "jobs/" + job; }
 inline constexpr char kLeasesTopic[] = "leases";
 inline constexpr char kWorkersTopic[] = "workers";
-inline constexpr char kQueueTopic[] = "queue";   // a job was queued or ended
+inline constexpr char kQueueTopic[] = "queue";  // a job was queued or ended
 
 }  // namespace hone

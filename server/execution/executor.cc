@@ -44,7 +44,7 @@ void Executor::Loop() {
     queue_.pop_front();
     lock.unlock();
     work();
-    work = nullptr;   // what it holds dies outside the lock
+    work = nullptr;  // what it holds dies outside the lock
     lock.lock();
   }
 }

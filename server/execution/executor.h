@@ -10,13 +10,13 @@
 
 namespace hone {
 
-// A bounded pool of threads for work that may block (database, files, children), which gRPC's few callback threads must
-// never do. Thread-safe.
+// A bounded pool of threads for work that may block (database, files, children), which gRPC's few callback
+// threads must never do. Thread-safe.
 class Executor {
  public:
   // `queue_limit`: work waiting for a thread; more is refused, so an overload is told to the caller at once.
   Executor(int threads, size_t queue_limit);
-  ~Executor();   // runs what was accepted, then joins
+  ~Executor();  // runs what was accepted, then joins
 
   [[nodiscard]] bool TryRun(std::function<void()> work);
   // For the next step of work already accepted (it holds a caller's place): never refused.

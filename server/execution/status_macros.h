@@ -4,8 +4,8 @@
 #include "absl/status/statusor.h"
 
 // Early returns of absl::Status. Only .cc files include this.
-#define HONE_RETURN_IF_ERROR(expression)                      \
-  do {                                                        \
+#define HONE_RETURN_IF_ERROR(expression)                                                \
+  do {                                                                                  \
     if (absl::Status hone_status = (expression); !hone_status.ok()) return hone_status; \
   } while (false)
 

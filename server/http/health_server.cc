@@ -23,8 +23,9 @@ constexpr size_t kMaxHeadBytes = 4096;
 constexpr absl::Duration kPatience = absl::Seconds(2);
 
 std::string Response(const char* status, const std::string& body) {
-  return absl::StrCat("HTTP/1.1 ", status, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ", body.size(),
-                      "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n", body);
+  return absl::StrCat(
+      "HTTP/1.1 ", status, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ", body.size(),
+      "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n", body);
 }
 
 bool WaitFor(int connection, short events, absl::Time deadline) {
@@ -37,7 +38,8 @@ bool WaitFor(int connection, short events, absl::Time deadline) {
 
 std::string HealthResponse(const std::string& head, const HealthServer::Check& ready) {
   const std::vector<std::string> words = absl::StrSplit(head.substr(0, head.find("\r\n")), ' ');
-  if (words.size() != 3 || words[2].rfind("HTTP/1.", 0) != 0) return Response("400 Bad Request", "this is no HTTP/1 request\n");
+  if (words.size() != 3 || words[2].rfind("HTTP/1.", 0) != 0)
+    return Response("400 Bad Request", "this is no HTTP/1 request\n");
   if (words[0] != "GET") return Response("405 Method Not Allowed", "only GET\n");
   if (words[1] == "/healthz") return Response("200 OK", "ok\n");
   if (words[1] != "/readyz") return Response("404 Not Found", "there are /healthz and /readyz\n");
@@ -52,10 +54,13 @@ absl::StatusOr<std::unique_ptr<HealthServer>> HealthServer::Start(const std::str
   int port = 0;
   sockaddr_in name{};
   name.sin_family = AF_INET;
-  const bool valid = colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 && port < 65536 &&
-                     inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(), &name.sin_addr) == 1 &&
-                     (ntohl(name.sin_addr.s_addr) >> 24) == 127;
-  if (!valid) return absl::InvalidArgumentError(absl::StrCat("'", address, "': HTTP is served on 127.0.0.1:PORT only"));
+  const bool valid =
+      colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
+      port < 65536 &&
+      inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(), &name.sin_addr) == 1 &&
+      (ntohl(name.sin_addr.s_addr) >> 24) == 127;
+  if (!valid)
+    return absl::InvalidArgumentError(absl::StrCat("'", address, "': HTTP is served on 127.0.0.1:PORT only"));
   name.sin_port = htons(static_cast<uint16_t>(port));
   std::unique_ptr<HealthServer> server(new HealthServer(std::move(ready)));
   server->socket_ = FileDescriptor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -88,7 +93,7 @@ void HealthServer::Loop() {
     if (connection.valid()) {
       Answer(connection.get());
     } else if (errno == EMFILE || errno == ENFILE) {
-      poll(&wait[1], 1, 100);   // until descriptors come back
+      poll(&wait[1], 1, 100);  // until descriptors come back
     }
   }
 }

@@ -11,18 +11,18 @@
 
 namespace hone {
 
-// GET /healthz (the process answers) and /readyz (its work can be stored) over plain HTTP/1.1, for probes on this host. One
-// thread, one connection at a time, one request per connection, 2 s and 4 KiB each: a stalled or hostile peer costs little.
-// Debian's cpp-httplib would bring open CVEs for less than this does.
+// GET /healthz (the process answers) and /readyz (its work can be stored) over plain HTTP/1.1, for probes on
+// this host. One thread, one connection at a time, one request per connection, 2 s and 4 KiB each: a stalled
+// or hostile peer costs little. Debian's cpp-httplib would bring open CVEs for less than this does.
 class HealthServer {
  public:
-  using Check = std::function<absl::Status()>;   // of /readyz; may block briefly
+  using Check = std::function<absl::Status()>;  // of /readyz; may block briefly
 
   // `address` is HOST:PORT; InvalidArgument unless the host is the loopback.
   static absl::StatusOr<std::unique_ptr<HealthServer>> Start(const std::string& address, Check ready);
   ~HealthServer();
 
-  const std::string& address() const { return address_; }   // with the real port
+  const std::string& address() const { return address_; }  // with the real port
 
  private:
   explicit HealthServer(Check ready) : ready_(std::move(ready)) {}

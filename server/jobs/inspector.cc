@@ -7,7 +7,8 @@
 
 namespace hone {
 
-absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services, const v1::InspectModelRequest& request) {
+absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
+                                                      const v1::InspectModelRequest& request) {
   const std::string id(absl::StripPrefix(request.model(), "models/"));
   HONE_ASSIGN_OR_RETURN(ModelRow model, services.store.GetModel(id));
   HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
@@ -23,22 +24,25 @@ absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services, con
   const absl::Duration limit = services.options.inspect_limit;
   JobChildOptions options = services.options.child;
   options.log_path = services.options.log_directory + "/inspect.log";
-  options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;   // of all its threads
+  options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
   child->link().Send(message, std::move(files));
   const absl::Time deadline = absl::Now() + limit;
   for (;;) {
     absl::StatusOr<JobFrame> frame = child->link().ReadFrame(deadline);
     if (absl::IsUnavailable(frame.status())) {
-      return absl::InternalError(absl::StrCat("inspecting the model failed: hone-job ", child->Reap(absl::Seconds(5))));
+      return absl::InternalError(
+          absl::StrCat("inspecting the model failed: hone-job ", child->Reap(absl::Seconds(5))));
     }
     if (absl::IsDeadlineExceeded(frame.status())) {
-      return absl::DeadlineExceededError(absl::StrCat("inspecting the model took longer than ", absl::FormatDuration(limit)));
+      return absl::DeadlineExceededError(
+          absl::StrCat("inspecting the model took longer than ", absl::FormatDuration(limit)));
     }
     HONE_RETURN_IF_ERROR(frame.status());
     if (frame->message.has_inspected()) return std::move(*frame->message.mutable_inspected());
     if (frame->message.has_failed()) {
-      return absl::Status(static_cast<absl::StatusCode>(frame->message.failed().code()), frame->message.failed().message());
+      return absl::Status(static_cast<absl::StatusCode>(frame->message.failed().code()),
+                          frame->message.failed().message());
     }
   }
 }

@@ -6,9 +6,10 @@
 
 namespace hone {
 
-// Answers a pre-flight request by a short-lived hone-job that gets the model's files and nothing else. Blocks up to
-// options.inspect_limit (DeadlineExceeded). What the child says about the model is the caller's error; its death is
-// Internal, naming how it died.
-absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services, const v1::InspectModelRequest& request);
+// Answers a pre-flight request by a short-lived hone-job that gets the model's files and nothing else. Blocks
+// up to options.inspect_limit (DeadlineExceeded). What the child says about the model is the caller's error;
+// its death is Internal, naming how it died.
+absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
+                                                      const v1::InspectModelRequest& request);
 
 }  // namespace hone

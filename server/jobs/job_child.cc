@@ -33,7 +33,8 @@ class SpawnAttributes {
     sigfillset(&all);
     posix_spawnattr_setsigmask(&attributes_, &none);
     posix_spawnattr_setsigdefault(&attributes_, &all);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    posix_spawnattr_setflags(&attributes_,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
   }
   ~SpawnAttributes() { posix_spawnattr_destroy(&attributes_); }
   const posix_spawnattr_t* get() const { return &attributes_; }
@@ -92,10 +93,11 @@ JobChild::~JobChild() { Reap(absl::ZeroDuration()); }
 
 std::string JobChild::Reap(absl::Duration patience) {
   if (pid_ < 0) return "was reaped before";
-  link_.Close();   // it exits on that
+  link_.Close();  // it exits on that
   FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   pollfd wait{process.get(), POLLIN, 0};
-  if (!process.valid() || poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(patience))) != 1) kill(pid_, SIGKILL);
+  if (!process.valid() || poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(patience))) != 1)
+    kill(pid_, SIGKILL);
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

@@ -17,7 +17,7 @@ namespace hone {
 namespace {
 
 constexpr size_t kHeaderBytes = 4;
-constexpr size_t kMaxFiles = 253;   // Linux: SCM_MAX_FD
+constexpr size_t kMaxFiles = 253;  // Linux: SCM_MAX_FD
 constexpr size_t kReadBytes = 1 << 18;
 
 std::string HeaderOf(size_t length) {
@@ -28,7 +28,8 @@ std::string HeaderOf(size_t length) {
 
 size_t LengthIn(const char* header) {
   size_t length = 0;
-  for (size_t i = 0; i < kHeaderBytes; ++i) length |= static_cast<size_t>(static_cast<unsigned char>(header[i])) << (8 * i);
+  for (size_t i = 0; i < kHeaderBytes; ++i)
+    length |= static_cast<size_t>(static_cast<unsigned char>(header[i])) << (8 * i);
   return length;
 }
 
@@ -53,19 +54,30 @@ std::vector<v1::BlobRef> DistinctObjects(const v1::ProposeBatch& batch) {
 absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message) {
   size_t count = 0;
   switch (message.body_case()) {
-    case v1::JobMessage::kStart: count = static_cast<size_t>(message.start().file_names_size()); break;
-    case v1::JobMessage::kInspect: count = static_cast<size_t>(message.inspect().file_names_size()); break;
-    case v1::JobMessage::kPropose: count = DistinctObjects(message.propose()).size(); break;
-    case v1::JobMessage::kModule: count = static_cast<size_t>(message.module().files_size()); break;
-    default: break;
+    case v1::JobMessage::kStart:
+      count = static_cast<size_t>(message.start().file_names_size());
+      break;
+    case v1::JobMessage::kInspect:
+      count = static_cast<size_t>(message.inspect().file_names_size());
+      break;
+    case v1::JobMessage::kPropose:
+      count = DistinctObjects(message.propose()).size();
+      break;
+    case v1::JobMessage::kModule:
+      count = static_cast<size_t>(message.module().files_size());
+      break;
+    default:
+      break;
   }
   if (count <= kMaxFiles) return count;
-  return absl::InvalidArgumentError(absl::StrCat("a message of ", count, " files; at most ", kMaxFiles, " are possible"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("a message of ", count, " files; at most ", kMaxFiles, " are possible"));
 }
 
 absl::StatusOr<std::pair<FileDescriptor, FileDescriptor>> JobLink::MakePair() {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return ErrnoStatus("making a socketpair");
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return ErrnoStatus("making a socketpair");
   std::pair<FileDescriptor, FileDescriptor> pair{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return ErrnoStatus("making a socket non-blocking");
   return pair;
@@ -103,7 +115,7 @@ absl::Status JobLink::Flush() {
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return absl::OkStatus();
     if (sent < 0) return ErrnoStatus("sending to the other end of the job link");
-    out.files.clear();   // they rode on the first byte
+    out.files.clear();  // they rode on the first byte
     out.sent += static_cast<size_t>(sent);
     if (out.sent == out.bytes.size()) outgoing_.pop_front();
   }
@@ -136,7 +148,8 @@ absl::Status JobLink::Receive() {
         arrived_.emplace_back(file);
       }
     }
-    if ((header.msg_flags & MSG_CTRUNC) != 0) return absl::ResourceExhaustedError("descriptors of the job link were lost");
+    if ((header.msg_flags & MSG_CTRUNC) != 0)
+      return absl::ResourceExhaustedError("descriptors of the job link were lost");
   }
 }
 
@@ -144,7 +157,8 @@ absl::StatusOr<std::optional<JobFrame>> JobLink::Next() {
   const size_t available = incoming_.size() - consumed_;
   if (available < kHeaderBytes) return std::nullopt;
   const size_t length = LengthIn(incoming_.data() + consumed_);
-  if (length > kMaxFrameBytes) return absl::InvalidArgumentError(absl::StrCat("a job message of ", length, " bytes"));
+  if (length > kMaxFrameBytes)
+    return absl::InvalidArgumentError(absl::StrCat("a job message of ", length, " bytes"));
   if (available < kHeaderBytes + length) return std::nullopt;
   JobFrame frame;
   if (!frame.message.ParseFromArray(incoming_.data() + consumed_ + kHeaderBytes, static_cast<int>(length))) {
@@ -157,7 +171,8 @@ absl::StatusOr<std::optional<JobFrame>> JobLink::Next() {
   }
   HONE_ASSIGN_OR_RETURN(const size_t files, CountFiles(frame.message));
   if (arrived_.size() < files) {
-    return absl::InvalidArgumentError(absl::StrCat("a job message names ", files, " files but brings ", arrived_.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a job message names ", files, " files but brings ", arrived_.size()));
   }
   for (size_t i = 0; i < files; ++i) {
     frame.files.push_back(std::move(arrived_.front()));
@@ -174,14 +189,15 @@ absl::StatusOr<JobFrame> JobLink::ReadFrame(absl::Time deadline) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return absl::DeadlineExceededError("no answer on the job link in time");
     pollfd wait{socket_.get(), static_cast<short>(wants_write() ? POLLIN | POLLOUT : POLLIN), 0};
-    const int timeout = deadline == absl::InfiniteFuture()
-                            ? -1
-                            : static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 60'000));
+    const int timeout =
+        deadline == absl::InfiniteFuture()
+            ? -1
+            : static_cast<int>(std::min<int64_t>(absl::ToInt64Milliseconds(left) + 1, 60'000));
     if (poll(&wait, 1, timeout) < 0 && errno != EINTR) return ErrnoStatus("waiting on the job link");
     if ((wait.revents & (POLLIN | POLLHUP | POLLERR)) == 0) continue;
     const absl::Status received = Receive();
     if (received.ok()) continue;
-    HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> last, Next());   // what came before the end
+    HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> last, Next());  // what came before the end
     if (last) return *std::move(last);
     return received;
   }

@@ -15,20 +15,21 @@ namespace hone {
 
 struct JobFrame {
   v1::JobMessage message;
-  std::vector<FileDescriptor> files;   // in the order in which the message names them
+  std::vector<FileDescriptor> files;  // in the order in which the message names them
 };
 
 // How many descriptors ride on a message; InvalidArgument if it names more than one frame can carry.
 absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message);
-// The distinct objects of a batch in order of first mention (trials, incumbent, oracle): what its descriptors are.
+// The distinct objects of a batch in order of first mention (trials, incumbent, oracle): what its descriptors
+// are.
 std::vector<v1::BlobRef> DistinctObjects(const v1::ProposeBatch& batch);
 
-// One end of the socketpair between server and hone-job: frames { u32 little-endian length; JobMessage }, descriptors by
-// SCM_RIGHTS on a frame's first byte. Never blocks except in ReadFrame: what does not fit is queued, so two ends that both
-// send cannot deadlock. Not thread-safe.
+// One end of the socketpair between server and hone-job: frames { u32 little-endian length; JobMessage },
+// descriptors by SCM_RIGHTS on a frame's first byte. Never blocks except in ReadFrame: what does not fit is
+// queued, so two ends that both send cannot deadlock. Not thread-safe.
 class JobLink {
  public:
-  static constexpr size_t kMaxFrameBytes = size_t{256} << 20;   // received; a longer one is InvalidArgument
+  static constexpr size_t kMaxFrameBytes = size_t{256} << 20;  // received; a longer one is InvalidArgument
 
   // A connected pair: ours, close-on-exec and non-blocking, and the child's, close-on-exec.
   static absl::StatusOr<std::pair<FileDescriptor, FileDescriptor>> MakePair();
@@ -39,9 +40,10 @@ class JobLink {
   void Send(const v1::JobMessage& message, std::vector<FileDescriptor> files = {});
   void Close() { socket_.Close(); }
   bool wants_write() const { return !outgoing_.empty(); }
-  absl::Status Flush();     // as much as the socket takes
-  absl::Status Receive();   // what has arrived; Unavailable once the other end is gone
-  // The next complete frame; nullopt if there is none yet. InvalidArgument: the other end does not speak the protocol.
+  absl::Status Flush();    // as much as the socket takes
+  absl::Status Receive();  // what has arrived; Unavailable once the other end is gone
+  // The next complete frame; nullopt if there is none yet. InvalidArgument: the other end does not speak the
+  // protocol.
   absl::StatusOr<std::optional<JobFrame>> Next();
   // Sends what waits and blocks for a frame. DeadlineExceeded; Unavailable once the other end is gone.
   absl::StatusOr<JobFrame> ReadFrame(absl::Time deadline);
@@ -56,7 +58,7 @@ class JobLink {
   FileDescriptor socket_;
   std::deque<Outgoing> outgoing_;
   std::string incoming_;
-  size_t consumed_ = 0;   // of incoming_
+  size_t consumed_ = 0;  // of incoming_
   std::deque<FileDescriptor> arrived_;
 };
 

@@ -12,7 +12,8 @@
 namespace hone {
 
 absl::StatusOr<std::unique_ptr<JobRunner>> JobRunner::Start(JobServices& services, const std::string& job) {
-  HONE_ASSIGN_OR_RETURN(std::unique_ptr<WakeUp> wake_up, WakeUp::Make(services.hub, {JobTopic(job), kWorkersTopic}));
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<WakeUp> wake_up,
+                        WakeUp::Make(services.hub, {JobTopic(job), kWorkersTopic}));
   return std::unique_ptr<JobRunner>(new JobRunner(services, job, std::move(wake_up)));
 }
 
@@ -37,15 +38,16 @@ void JobRunner::Loop() {
 
 bool JobRunner::Recover(const absl::Status& death, bool progressed) {
   fruitless_ = progressed ? 1 : fruitless_ + 1;
-  LogEvent("job_child_died", {{"job", job_}, {"reason", std::string(death.message())}, {"in_a_row", absl::StrCat(fruitless_)}});
+  LogEvent("job_child_died",
+           {{"job", job_}, {"reason", std::string(death.message())}, {"in_a_row", absl::StrCat(fruitless_)}});
   const absl::StatusOr<JobRow> job = services_.store.GetJob(job_);
   if (job.ok() && job->state != JobState::kRunning) return false;
   absl::Status stored;
   if (fruitless_ > services_.options.max_fruitless_restarts) {
     const bool cancelled = job.ok() && job->cancel_requested;
     stored = services_.store.EndJob(job_, cancelled ? JobState::kCancelled : JobState::kFailed,
-                                    absl::StrCat("hone-job ended ", fruitless_, " times without progress; the last time: ",
-                                                 death.message()),
+                                    absl::StrCat("hone-job ended ", fruitless_,
+                                                 " times without progress; the last time: ", death.message()),
                                     std::nullopt);
     if (stored.ok()) {
       services_.hub.Notify(JobTopic(job_));
@@ -60,12 +62,14 @@ bool JobRunner::Recover(const absl::Status& death, bool progressed) {
 }
 
 void JobRunner::WaitBeforeRestart() {
-  const absl::Duration backoff = std::min(services_.options.max_backoff,
-                                          services_.options.first_backoff * (1 << std::clamp(fruitless_ - 1, 0, 20)));
+  const absl::Duration backoff =
+      std::min(services_.options.max_backoff,
+               services_.options.first_backoff * (1 << std::clamp(fruitless_ - 1, 0, 20)));
   const absl::Time until = absl::Now() + backoff;
   while (!wake_up_->stopped() && absl::Now() < until) {
     pollfd wait{wake_up_->descriptor(), POLLIN, 0};
-    if (poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(until - absl::Now())) + 1) == 1) wake_up_->Arm();
+    if (poll(&wait, 1, static_cast<int>(absl::ToInt64Milliseconds(until - absl::Now())) + 1) == 1)
+      wake_up_->Arm();
   }
 }
 

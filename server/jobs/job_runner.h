@@ -9,8 +9,8 @@
 
 namespace hone {
 
-// Keeps one running job going on a thread of its own: child after child until the job has ended. Destroying it ends the
-// child and leaves the job running in the database, for the next server to go on with.
+// Keeps one running job going on a thread of its own: child after child until the job has ended. Destroying
+// it ends the child and leaves the job running in the database, for the next server to go on with.
 class JobRunner {
  public:
   static absl::StatusOr<std::unique_ptr<JobRunner>> Start(JobServices& services, const std::string& job);
@@ -28,7 +28,7 @@ class JobRunner {
   JobServices& services_;
   const std::string job_;
   const std::unique_ptr<WakeUp> wake_up_;
-  int fruitless_ = 0;   // deaths in a row
+  int fruitless_ = 0;  // deaths in a row
   std::atomic<bool> finished_ = false;
   std::thread thread_;
 };

@@ -8,7 +8,7 @@
 namespace hone {
 namespace {
 
-constexpr int kRetryMilliseconds = 1000;   // after the database or the system refused something
+constexpr int kRetryMilliseconds = 1000;  // after the database or the system refused something
 
 }  // namespace
 
@@ -44,7 +44,7 @@ absl::Status JobScheduler::Step() {
   for (const std::string& job : queued) {
     if (static_cast<int>(runners_.size()) >= services_.options.max_running) break;
     const absl::Status started = services_.store.StartJob(job);
-    if (absl::IsFailedPrecondition(started)) continue;   // cancelled meanwhile
+    if (absl::IsFailedPrecondition(started)) continue;  // cancelled meanwhile
     HONE_RETURN_IF_ERROR(started);
     services_.hub.Notify(JobTopic(job));
     HONE_RETURN_IF_ERROR(Run(job));

@@ -9,11 +9,12 @@
 
 namespace hone {
 
-// Gives every running job of the database a runner and starts queued ones, oldest first, as long as there is room.
+// Gives every running job of the database a runner and starts queued ones, oldest first, as long as there is
+// room.
 class JobScheduler {
  public:
   static absl::StatusOr<std::unique_ptr<JobScheduler>> Start(JobServices services);
-  ~JobScheduler();   // ends all children; their jobs stay running in the database
+  ~JobScheduler();  // ends all children; their jobs stay running in the database
 
  private:
   JobScheduler(JobServices services, std::unique_ptr<WakeUp> wake_up);
@@ -23,7 +24,7 @@ class JobScheduler {
 
   JobServices services_;
   const std::unique_ptr<WakeUp> wake_up_;
-  std::map<std::string, std::unique_ptr<JobRunner>> runners_;   // by job
+  std::map<std::string, std::unique_ptr<JobRunner>> runners_;  // by job
   std::thread thread_;
 };
 

@@ -18,24 +18,31 @@
 namespace hone {
 namespace {
 
-constexpr absl::Duration kExitPatience = absl::Seconds(10);   // after the last message
+constexpr absl::Duration kExitPatience = absl::Seconds(10);  // after the last message
 constexpr size_t kMaxTrialIdBytes = 64;
+constexpr double kOracleSeconds = 600;
 
 BlobId IdOf(const v1::BlobRef& blob) { return {blob.sha256(), blob.size()}; }
 
 BatchKind KindOf(const v1::ProposeBatch& proposal) {
   switch (proposal.lease().kind()) {
-    case v1::LEASE_KIND_CALIBRATE: return BatchKind::kCalibrate;
-    case v1::LEASE_KIND_MODULE: return BatchKind::kModule;
-    default: return BatchKind::kCandidates;
+    case v1::LEASE_KIND_CALIBRATE:
+      return BatchKind::kCalibrate;
+    case v1::LEASE_KIND_MODULE:
+      return BatchKind::kModule;
+    default:
+      return BatchKind::kCandidates;
   }
 }
 
 v1::LeaseKind KindOf(BatchKind kind) {
   switch (kind) {
-    case BatchKind::kCalibrate: return v1::LEASE_KIND_CALIBRATE;
-    case BatchKind::kCandidates: return v1::LEASE_KIND_CANDIDATES;
-    case BatchKind::kModule: return v1::LEASE_KIND_MODULE;
+    case BatchKind::kCalibrate:
+      return v1::LEASE_KIND_CALIBRATE;
+    case BatchKind::kCandidates:
+      return v1::LEASE_KIND_CANDIDATES;
+    case BatchKind::kModule:
+      return v1::LEASE_KIND_MODULE;
   }
   return v1::LEASE_KIND_UNSPECIFIED;
 }
@@ -46,20 +53,24 @@ std::vector<int> Numbers(const std::vector<FileDescriptor>& files) {
   return numbers;
 }
 
-// A worker that lives, but never ends: each candidate may take its limit, and as much again for making ready; then slack.
+// The backstop against a worker that lives but never ends: each candidate's limit twice over (making ready,
+// measuring), and time for the oracle. The worker's own limits come first.
 double LongestRun(const v1::ProposeBatch& proposal) {
   const double each = proposal.lease().run_limit_seconds();
-  return each > 0 ? 2 * each * (proposal.trials_size() + 2) + 60 : 0;
+  return each > 0 ? 2 * each * (proposal.trials_size() + 2) + kOracleSeconds : 0;
 }
 
 absl::Status CheckTrials(const v1::ProposeBatch& proposal) {
   std::set<std::string> ids;
   for (const v1::ProposedTrial& trial : proposal.trials()) {
-    if (trial.trial_id().empty() || trial.trial_id().size() > kMaxTrialIdBytes || !ids.insert(trial.trial_id()).second) {
-      return absl::InvalidArgumentError(absl::StrCat("batch ", proposal.number(), ": bad or repeated trial id '", trial.trial_id(), "'"));
+    if (trial.trial_id().empty() || trial.trial_id().size() > kMaxTrialIdBytes ||
+        !ids.insert(trial.trial_id()).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("batch ", proposal.number(), ": bad or repeated trial id '", trial.trial_id(), "'"));
     }
     if (trial.ended() == v1::OUTCOME_UNSPECIFIED && trial.object().sha256().empty()) {
-      return absl::InvalidArgumentError(absl::StrCat("trial ", trial.trial_id(), " has neither an object nor an outcome"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("trial ", trial.trial_id(), " has neither an object nor an outcome"));
     }
   }
   return absl::OkStatus();
@@ -80,7 +91,7 @@ absl::StatusOr<JobSession::End> JobSession::Run() {
   wake_up_.Arm();
   HONE_RETURN_IF_ERROR(Start());
   absl::Status status = Loop();
-  if (!ended_) FlushProgress(true).IgnoreError();   // only display; the child's death is what is told
+  if (!ended_) FlushProgress(true).IgnoreError();  // only display; the child's death is what is told
   if (status.ok()) {
     if (!ended_) return End::kStopped;
     child_->Reap(kExitPatience);
@@ -101,7 +112,8 @@ absl::Status JobSession::Start() {
   v1::JobMessage message;
   v1::StartJob& start = *message.mutable_start();
   v1::JobProgress progress;
-  if (!start.mutable_spec()->ParseFromString(row_.spec_bytes) || !progress.ParseFromString(row_.progress_bytes)) {
+  if (!start.mutable_spec()->ParseFromString(row_.spec_bytes) ||
+      !progress.ParseFromString(row_.progress_bytes)) {
     return absl::DataLossError("the stored job does not parse");
   }
   start.set_job("jobs/" + job_);
@@ -110,7 +122,8 @@ absl::Status JobSession::Start() {
   for (const FileRow& file : model.files) start.add_file_names(file.name);
   for (const StoredBatchRow& stored : batches) {
     v1::ProposeBatch proposal;
-    if (!proposal.ParseFromString(stored.batch.proposal_bytes)) return absl::DataLossError("a stored batch does not parse");
+    if (!proposal.ParseFromString(stored.batch.proposal_bytes))
+      return absl::DataLossError("a stored batch does not parse");
     v1::StoredBatch& batch = *start.add_batches();
     batch.set_number(stored.batch.number);
     batch.set_task_key(proposal.task_key());
@@ -132,7 +145,8 @@ absl::Status JobSession::Start() {
   options.log_path = absl::StrCat(services_.options.log_directory, "/", job_, ".log");
   HONE_ASSIGN_OR_RETURN(child_, JobChild::Start(options));
   child_->link().Send(message, std::move(files));
-  LogEvent("job_child_started", {{"job", job_}, {"pid", absl::StrCat(child_->pid())}, {"log_rows", absl::StrCat(log.size())}});
+  LogEvent("job_child_started",
+           {{"job", job_}, {"pid", absl::StrCat(child_->pid())}, {"log_rows", absl::StrCat(log.size())}});
   return absl::OkStatus();
 }
 
@@ -149,13 +163,14 @@ absl::Status JobSession::Loop() {
   while (!ended_ && !wake_up_.stopped()) {
     if (look) HONE_RETURN_IF_ERROR(LookAtJob());
     HONE_RETURN_IF_ERROR(link.Flush());
-    pollfd wait[] = {{link.descriptor(), static_cast<short>(link.wants_write() ? POLLIN | POLLOUT : POLLIN), 0},
-                     {wake_up_.descriptor(), POLLIN, 0}};
+    pollfd wait[] = {
+        {link.descriptor(), static_cast<short>(link.wants_write() ? POLLIN | POLLOUT : POLLIN), 0},
+        {wake_up_.descriptor(), POLLIN, 0}};
     if (poll(wait, 2, PollTimeout()) < 0 && errno != EINTR) return ErrnoStatus("waiting for hone-job");
     look = (wait[1].revents & POLLIN) != 0;
     if (look) wake_up_.Arm();
     if ((wait[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      const absl::Status received = link.Receive();   // judged after what came before the end
+      const absl::Status received = link.Receive();  // judged after what came before the end
       for (;;) {
         HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> frame, link.Next());
         if (!frame) break;
@@ -166,7 +181,8 @@ absl::Status JobSession::Loop() {
     }
     HONE_RETURN_IF_ERROR(FlushProgress(false));
     if (absl::Now() > cancel_deadline_) {
-      return EndJob(JobState::kCancelled, "cancelled; hone-job did not finish the best so far in time", std::nullopt);
+      return EndJob(JobState::kCancelled, "cancelled; hone-job did not finish the best so far in time",
+                    std::nullopt);
     }
   }
   return absl::OkStatus();
@@ -177,22 +193,27 @@ absl::Status JobSession::Handle(JobFrame frame) {
     case v1::JobMessage::kProgress:
       progress_bytes_ = frame.message.progress().SerializeAsString();
       return absl::OkStatus();
-    case v1::JobMessage::kPropose: return HandleBatch(frame.message.propose(), frame.files);
-    case v1::JobMessage::kModule: return HandleModule(frame.message.module(), frame.files);
+    case v1::JobMessage::kPropose:
+      return HandleBatch(frame.message.propose(), frame.files);
+    case v1::JobMessage::kModule:
+      return HandleModule(frame.message.module(), frame.files);
     case v1::JobMessage::kFailed: {
       HONE_RETURN_IF_ERROR(FlushProgress(true));
       const v1::JobFailed& failed = frame.message.failed();
-      const std::string error = absl::StrCat(absl::StatusCodeToString(static_cast<absl::StatusCode>(failed.code())), ": ", failed.message());
+      const std::string error = absl::StrCat(
+          absl::StatusCodeToString(static_cast<absl::StatusCode>(failed.code())), ": ", failed.message());
       return EndJob(row_.cancel_requested ? JobState::kCancelled : JobState::kFailed, error, std::nullopt);
     }
     case v1::JobMessage::kWantDevice:
       wanted_target_ = frame.message.want_device().target();
       return ChooseDevice();
-    default: return absl::InvalidArgumentError("a message that no job sends");
+    default:
+      return absl::InvalidArgumentError("a message that no job sends");
   }
 }
 
-absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal, const std::vector<FileDescriptor>& files) {
+absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal,
+                                     const std::vector<FileDescriptor>& files) {
   HONE_RETURN_IF_ERROR(CheckTrials(proposal));
   std::vector<BlobId> objects;
   for (const v1::BlobRef& blob : DistinctObjects(proposal)) objects.push_back(IdOf(blob));
@@ -207,7 +228,8 @@ absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal, const std
                         .device_class = row_.device_class};
   context.proposal = proposal;
   context.proposal.clear_trials();
-  BatchRow batch{job_, proposal.number(), context.kind, context.proposal.SerializeAsString(), LongestRun(proposal)};
+  BatchRow batch{job_, proposal.number(), context.kind, context.proposal.SerializeAsString(),
+                 LongestRun(proposal)};
   std::vector<TrialRow> trials;
   std::vector<RecordRow> ended;
   for (const v1::ProposedTrial& trial : proposal.trials()) {
@@ -227,12 +249,17 @@ absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal, const std
   stored.mutable_batch_stored()->set_number(proposal.number());
   child_->link().Send(stored);
   services_.hub.Notify(kLeasesTopic);
-  services_.hub.Notify(JobTopic(job_));   // wakes this session too, for the records of those that ended
+  services_.hub.Notify(JobTopic(job_));  // wakes this session too, for the records of those that ended
   return absl::OkStatus();
 }
 
-absl::Status JobSession::HandleModule(const v1::ModuleBuilt& built, const std::vector<FileDescriptor>& files) {
-  ModuleRow module{.id = job_, .job = job_, .model = row_.model, .target = built.target(), .report_json = built.report_json()};
+absl::Status JobSession::HandleModule(const v1::ModuleBuilt& built,
+                                      const std::vector<FileDescriptor>& files) {
+  ModuleRow module{.id = job_,
+                   .job = job_,
+                   .model = row_.model,
+                   .target = built.target(),
+                   .report_json = built.report_json()};
   std::vector<BlobId> blobs;
   for (const v1::NamedBlob& file : built.files()) {
     module.files.push_back({file.name(), IdOf(file.blob())});
@@ -244,11 +271,12 @@ absl::Status JobSession::HandleModule(const v1::ModuleBuilt& built, const std::v
   return EndJob(row_.cancel_requested ? JobState::kCancelled : JobState::kSucceeded, "", module);
 }
 
-absl::Status JobSession::EndJob(JobState state, const std::string& error, const std::optional<ModuleRow>& module) {
+absl::Status JobSession::EndJob(JobState state, const std::string& error,
+                                const std::optional<ModuleRow>& module) {
   HONE_RETURN_IF_ERROR(services_.store.EndJob(job_, state, error, module));
   ended_ = true;
   services_.hub.Notify(JobTopic(job_));
-  services_.hub.Notify(kLeasesTopic);   // workers drop what is left of it
+  services_.hub.Notify(kLeasesTopic);  // workers drop what is left of it
   LogEvent("job_ended", {{"job", job_}, {"error", error}, {"module", module ? module->id : ""}});
   return absl::OkStatus();
 }
@@ -281,16 +309,20 @@ absl::Status JobSession::ChooseDevice() {
     HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> workers, services_.store.ListWorkers({0, 10'000}));
     const WorkerRow* chosen = nullptr;
     for (const WorkerRow& worker : workers) {
-      if (worker.device_class.empty() || services_.broker.IsLost(worker) || !device.ParseFromString(worker.device_bytes)) continue;
+      if (worker.device_class.empty() || services_.broker.IsLost(worker) ||
+          !device.ParseFromString(worker.device_bytes))
+        continue;
       if (!DeviceRuns(device, *wanted_target_)) continue;
       if (chosen == nullptr || (chosen->busy && !worker.busy)) chosen = &worker;
     }
-    if (chosen == nullptr) return absl::OkStatus();   // the workers' topic wakes us
-    HONE_ASSIGN_OR_RETURN(row_, services_.store.ChooseDevice(job_, chosen->device_class, chosen->device_bytes));
+    if (chosen == nullptr) return absl::OkStatus();  // the workers' topic wakes us
+    HONE_ASSIGN_OR_RETURN(row_,
+                          services_.store.ChooseDevice(job_, chosen->device_class, chosen->device_bytes));
     LogEvent("job_device_chosen", {{"job", job_}, {"device_class", row_.device_class}});
     services_.hub.Notify(JobTopic(job_));
   }
-  if (!device.ParseFromString(row_.device_bytes)) return absl::DataLossError("the job's device does not parse");
+  if (!device.ParseFromString(row_.device_bytes))
+    return absl::DataLossError("the job's device does not parse");
   child_->link().Send(message);
   wanted_target_.reset();
   return absl::OkStatus();

@@ -17,14 +17,14 @@
 namespace hone {
 
 struct JobOptions {
-  JobChildOptions child;                                      // log_path is filled in per job
-  std::string log_directory;                                  // {job}.log of each child
-  int max_running = 2;                                        // jobs with a child at a time
-  int max_fruitless_restarts = 5;                             // deaths in a row without a new batch or record: the job fails
-  absl::Duration first_backoff = absl::Milliseconds(100);     // before a restart; doubles
+  JobChildOptions child;           // log_path is filled in per job
+  std::string log_directory;       // {job}.log of each child
+  int max_running = 2;             // jobs with a child at a time
+  int max_fruitless_restarts = 5;  // deaths in a row without a new batch or record: the job fails
+  absl::Duration first_backoff = absl::Milliseconds(100);  // before a restart; doubles
   absl::Duration max_backoff = absl::Seconds(10);
-  absl::Duration progress_interval = absl::Milliseconds(250);   // at most one progress write per interval
-  absl::Duration cancel_grace = absl::Minutes(10);            // for compiling the best so far
+  absl::Duration progress_interval = absl::Milliseconds(250);  // at most one progress write per interval
+  absl::Duration cancel_grace = absl::Minutes(10);             // for compiling the best so far
   absl::Duration inspect_limit = absl::Seconds(60);
 };
 
@@ -40,8 +40,8 @@ struct JobServices {
 // Opened files of a manifest, in its order.
 absl::StatusOr<std::vector<FileDescriptor>> OpenFiles(BlobStore& blobs, const std::vector<FileRow>& files);
 
-// One child's life for one running job, from StartJob to the end of the job or of the child. All that counts is in the
-// database before the child hears of it. Used by one thread; Stop from any.
+// One child's life for one running job, from StartJob to the end of the job or of the child. All that counts
+// is in the database before the child hears of it. Used by one thread; Stop from any.
 class JobSession {
  public:
   enum class End { kJobEnded, kStopped };
@@ -51,7 +51,7 @@ class JobSession {
 
   // An error is the child's death or misbehaviour, or ours to store: worth another try.
   absl::StatusOr<End> Run();
-  bool progressed() const { return progressed_; }   // a batch was stored or a record sent
+  bool progressed() const { return progressed_; }  // a batch was stored or a record sent
 
  private:
   absl::Status Start();
@@ -60,19 +60,19 @@ class JobSession {
   absl::Status HandleBatch(const v1::ProposeBatch& proposal, const std::vector<FileDescriptor>& files);
   absl::Status HandleModule(const v1::ModuleBuilt& built, const std::vector<FileDescriptor>& files);
   absl::Status EndJob(JobState state, const std::string& error, const std::optional<ModuleRow>& module);
-  absl::Status LookAtJob();      // new records, cancellation
+  absl::Status LookAtJob();  // new records, cancellation
   absl::Status ChooseDevice();
   absl::Status FlushProgress(bool now);
-  int PollTimeout() const;       // milliseconds
+  int PollTimeout() const;  // milliseconds
 
   JobServices& services_;
   const std::string job_;
   WakeUp& wake_up_;
   std::unique_ptr<JobChild> child_;
-  JobRow row_;                                   // as last read
-  uint64_t last_sequence_ = 0;                   // of the records that the child knows
-  std::optional<std::string> wanted_target_;     // the child waits for a device
-  std::optional<std::string> progress_bytes_;    // not stored yet
+  JobRow row_;                                 // as last read
+  uint64_t last_sequence_ = 0;                 // of the records that the child knows
+  std::optional<std::string> wanted_target_;   // the child waits for a device
+  std::optional<std::string> progress_bytes_;  // not stored yet
   absl::Time next_progress_ = absl::InfinitePast();
   absl::Time cancel_deadline_ = absl::InfiniteFuture();
   bool ended_ = false;

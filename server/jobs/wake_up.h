@@ -11,8 +11,8 @@
 
 namespace hone {
 
-// A descriptor that becomes readable when one of some hub topics changes or somebody calls Stop: lets a thread poll changes
-// of the database beside a socket. Thread-safe.
+// A descriptor that becomes readable when one of some hub topics changes or somebody calls Stop: lets a
+// thread poll changes of the database beside a socket. Thread-safe.
 class WakeUp {
  public:
   static absl::StatusOr<std::unique_ptr<WakeUp>> Make(ChangeHub& hub, std::vector<std::string> topics);
@@ -28,7 +28,7 @@ class WakeUp {
   struct State {
     FileDescriptor event;
     std::atomic<bool> stopped = false;
-    std::vector<std::unique_ptr<std::atomic<bool>>> armed;   // by topic
+    std::vector<std::unique_ptr<std::atomic<bool>>> armed;  // by topic
     void Ring();
   };
   WakeUp(ChangeHub& hub, std::vector<std::string> topics) : hub_(hub), topics_(std::move(topics)) {}

@@ -69,13 +69,14 @@ std::optional<double> ParseSeconds(std::string_view text) {
     }
   }
   double number;
-  if (!absl::SimpleAtod(absl::string_view(text.data(), text.size()), &number) || !std::isfinite(number)) return {};
+  if (!absl::SimpleAtod(absl::string_view(text.data(), text.size()), &number) || !std::isfinite(number))
+    return {};
   return number * scale;
 }
 
 struct Token {
   std::string text;
-  size_t column = 0;   // from 1
+  size_t column = 0;  // from 1
   bool quoted = false;
   bool end = false;
 };
@@ -99,7 +100,8 @@ class Parser {
   bool IsWord(std::string_view word) const { return !token_.end && !token_.quoted && token_.text == word; }
 
   absl::Status Unexpected(std::string_view expected) const {
-    return absl::InvalidArgumentError(absl::StrCat("filter, column ", token_.column, ": expected ", std::string(expected), " but found ",
+    return absl::InvalidArgumentError(absl::StrCat("filter, column ", token_.column, ": expected ",
+                                                   std::string(expected), " but found ",
                                                    token_.end ? "the end" : "'" + token_.text + "'"));
   }
 
@@ -137,10 +139,12 @@ class Parser {
       if (text_[at_] == '\\' && at_ + 1 < text_.size()) ++at_;
       token_.text += text_[at_];
     }
-    return absl::InvalidArgumentError(absl::StrCat("filter, column ", token_.column, ": this quote is never closed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("filter, column ", token_.column, ": this quote is never closed"));
   }
 
-  // A bare word ends at a blank, a parenthesis or (before the value) an operator. Values may hold ':' (times) and '-'.
+  // A bare word ends at a blank, a parenthesis or (before the value) an operator. Values may hold ':' (times)
+  // and '-'.
   absl::Status Word() {
     const std::string_view stops = expects_value_ ? "()\"'" : "()\"'=!<>:";
     while (at_ < text_.size() && !std::isspace(static_cast<unsigned char>(text_[at_])) &&
@@ -202,8 +206,9 @@ class Parser {
       if (IsWord(row.name)) field = &row;
     }
     if (field == nullptr) {
-      return Unexpected("a field (model, task, task_label, worker, target, status, latency, trace, job, time, trial, "
-                        "device_class, attempts, batch)");
+      return Unexpected(
+          "a field (model, task, task_label, worker, target, status, latency, trace, job, time, trial, "
+          "device_class, attempts, batch)");
     }
     RecordFilter filter{.kind = RecordFilter::Kind::kCompare, .field = field->field};
     HONE_RETURN_IF_ERROR(Advance());
@@ -214,8 +219,8 @@ class Parser {
     if (found == nullptr) return Unexpected("one of = != < <= > >= :");
     filter.comparison = found->comparison;
     if (filter.comparison == Comparison::kHas && field->kind != ValueKind::kText) {
-      return absl::InvalidArgumentError(absl::StrCat("filter, column ", token_.column, ": ':' works on text; ",
-                                                     std::string(field->name), " is none"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "filter, column ", token_.column, ": ':' works on text; ", std::string(field->name), " is none"));
     }
     expects_value_ = true;
     const absl::Status advanced = AdvanceToValue();
@@ -240,10 +245,14 @@ class Parser {
 
   absl::Status Convert(const FieldRow& field, RecordFilter& filter) const {
     switch (field.kind) {
-      case ValueKind::kText: filter.value = token_.text; return absl::OkStatus();
+      case ValueKind::kText:
+        filter.value = token_.text;
+        return absl::OkStatus();
       case ValueKind::kStatus:
-        if (!ParseOutcome(token_.text)) return Unexpected("ok, rejected, compile_error, crash, timeout, wrong_output, "
-                                                          "device_lost or infrastructure");
+        if (!ParseOutcome(token_.text))
+          return Unexpected(
+              "ok, rejected, compile_error, crash, timeout, wrong_output, "
+              "device_lost or infrastructure");
         filter.value = token_.text;
         return absl::OkStatus();
       case ValueKind::kSeconds: {

@@ -21,11 +21,14 @@ void FillStatus(const std::string& sha256, const BlobState& state, v1::BlobStatu
   status.set_complete(state.complete);
 }
 
-// One upload stream. gRPC delivers one chunk at a time: the next read starts when the last chunk is in the file, so a slow
-// disk slows the sender. Deletes itself when the call is over and no work is under way (gRPC calls OnDone after Finish).
+// One upload stream. gRPC delivers one chunk at a time: the next read starts when the last chunk is in the
+// file, so a slow disk slows the sender. Deletes itself when the call is over and no work is under way (gRPC
+// calls OnDone after Finish).
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest> {
  public:
-  UploadReactor(ServiceContext& context, v1::BlobStatus* response) : context_(context), response_(response) { StartRead(&chunk_); }
+  UploadReactor(ServiceContext& context, v1::BlobStatus* response) : context_(context), response_(response) {
+    StartRead(&chunk_);
+  }
 
   void OnReadDone(bool ok) override {
     context_.executor.Continue([this, ok] {
@@ -40,13 +43,15 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
  private:
   absl::StatusOr<bool> Store() {
     if (chunk_.data().size() > kMaxChunkBytes) {
-      return absl::InvalidArgumentError(absl::StrCat("a chunk of ", chunk_.data().size(), " bytes; at most ", kMaxChunkBytes));
+      return absl::InvalidArgumentError(
+          absl::StrCat("a chunk of ", chunk_.data().size(), " bytes; at most ", kMaxChunkBytes));
     }
     if (!begun_) {
       begun_ = true;
       blob_ = {chunk_.blob().sha256(), chunk_.blob().size()};
-      absl::StatusOr<std::unique_ptr<BlobStore::Upload>> upload = context_.blobs.BeginUpload(blob_, chunk_.offset());
-      if (absl::IsAlreadyExists(upload.status())) {   // somebody else was faster: nothing more to send
+      absl::StatusOr<std::unique_ptr<BlobStore::Upload>> upload =
+          context_.blobs.BeginUpload(blob_, chunk_.offset());
+      if (absl::IsAlreadyExists(upload.status())) {  // somebody else was faster: nothing more to send
         HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(blob_.sha256));
         FillStatus(blob_.sha256, state, *response_);
         return false;
@@ -101,7 +106,8 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
       struct stat info;
       if (fstat(file_.get(), &info) != 0) return ErrnoStatus("examining a blob");
       if (offset_ > static_cast<uint64_t>(info.st_size)) {
-        return absl::OutOfRangeError(absl::StrCat("the blob has ", info.st_size, " bytes; there is nothing at ", offset_));
+        return absl::OutOfRangeError(
+            absl::StrCat("the blob has ", info.st_size, " bytes; there is nothing at ", offset_));
       }
     }
     std::string& data = *response_.mutable_data();
@@ -125,7 +131,8 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
 
 }  // namespace
 
-grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* call, const v1::QueryBlobRequest* request,
+grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* call,
+                                                 const v1::QueryBlobRequest* request,
                                                  v1::BlobStatus* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(request->sha256()));
@@ -134,12 +141,13 @@ grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* ca
   });
 }
 
-grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext*, v1::BlobStatus* response) {
+grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext*,
+                                                                        v1::BlobStatus* response) {
   return new UploadReactor(context_, response);
 }
 
-grpc::ServerWriteReactor<v1::DownloadBlobResponse>* BlobService::DownloadBlob(grpc::CallbackServerContext*,
-                                                                              const v1::DownloadBlobRequest* request) {
+grpc::ServerWriteReactor<v1::DownloadBlobResponse>* BlobService::DownloadBlob(
+    grpc::CallbackServerContext*, const v1::DownloadBlobRequest* request) {
   return new DownloadReactor(context_, *request);
 }
 

@@ -18,7 +18,7 @@
 namespace hone {
 namespace {
 
-constexpr int kMaxFiles = 250;   // of a model: their descriptors travel to hone-job in one message
+constexpr int kMaxFiles = 250;  // of a model: their descriptors travel to hone-job in one message
 
 template <typename Message>
 void AddFiles(const std::vector<FileRow>& rows, Message& message) {
@@ -55,7 +55,8 @@ v1::Module ModuleMessage(const ModuleRow& row) {
 // A model's id: the digest of its manifest, whatever the order of the files.
 std::string ManifestId(const ModelRow& model) {
   std::vector<std::string> lines;
-  for (const FileRow& file : model.files) lines.push_back(absl::StrCat(file.name, "\n", file.blob.sha256, "\n", file.blob.size));
+  for (const FileRow& file : model.files)
+    lines.push_back(absl::StrCat(file.name, "\n", file.blob.sha256, "\n", file.blob.size));
   std::sort(lines.begin(), lines.end());
   return Sha256Hex(absl::StrCat("hone manifest 1\n", model.main_file, "\n", absl::StrJoin(lines, "\n")));
 }
@@ -63,7 +64,8 @@ std::string ManifestId(const ModelRow& model) {
 absl::StatusOr<ModelRow> ManifestOf(const v1::CreateModelRequest& request) {
   HONE_RETURN_IF_ERROR(CheckDisplayName(request.display_name()));
   if (request.files_size() > kMaxFiles) {
-    return absl::InvalidArgumentError(absl::StrCat("a model has at most ", kMaxFiles, " files, not ", request.files_size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a model has at most ", kMaxFiles, " files, not ", request.files_size()));
   }
   ModelRow model{.display_name = request.display_name(), .main_file = request.main_file()};
   std::set<std::string> names;
@@ -75,7 +77,8 @@ absl::StatusOr<ModelRow> ManifestOf(const v1::CreateModelRequest& request) {
     }
     model.files.push_back({file.name(), {file.blob().sha256(), file.blob().size()}});
   }
-  if (!names.contains(request.main_file())) return absl::InvalidArgumentError("main_file is not one of the files");
+  if (!names.contains(request.main_file()))
+    return absl::InvalidArgumentError("main_file is not one of the files");
   model.id = ManifestId(model);
   return model;
 }
@@ -87,7 +90,8 @@ absl::Status CheckComplete(BlobStore& blobs, const ModelRow& model) {
     if (!state.complete) {
       missing.push_back(file.blob.sha256);
     } else if (state.committed_size != file.blob.size) {
-      return absl::InvalidArgumentError(absl::StrCat("'", file.name, "' has ", state.committed_size, " bytes, not ", file.blob.size));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", file.name, "' has ", state.committed_size, " bytes, not ", file.blob.size));
     }
   }
   if (missing.empty()) return absl::OkStatus();
@@ -96,20 +100,22 @@ absl::Status CheckComplete(BlobStore& blobs, const ModelRow& model) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext* call, const v1::CreateModelRequest* request,
+grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext* call,
+                                                    const v1::CreateModelRequest* request,
                                                     v1::Model* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(ModelRow model, ManifestOf(*request));
-    HONE_RETURN_IF_ERROR(CheckComplete(context_.blobs, model));
-    HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateModel", *request));
-    HONE_ASSIGN_OR_RETURN(model, context_.store.CreateModel(model, key));
-    *response = ModelMessage(model);
-    return absl::OkStatus();
-  });
+  return RunUnary(context_.executor, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    HONE_ASSIGN_OR_RETURN(ModelRow model, ManifestOf(*request));
+                    HONE_RETURN_IF_ERROR(CheckComplete(context_.blobs, model));
+                    HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateModel", *request));
+                    HONE_ASSIGN_OR_RETURN(model, context_.store.CreateModel(model, key));
+                    *response = ModelMessage(model);
+                    return absl::OkStatus();
+                  });
 }
 
-grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request,
-                                                 v1::Model* response) {
+grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
+                                                 const v1::GetModelRequest* request, v1::Model* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
     HONE_ASSIGN_OR_RETURN(ModelRow model, context_.store.GetModel(id));
@@ -118,27 +124,33 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* ca
   });
 }
 
-grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call, const v1::ListModelsRequest* request,
+grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call,
+                                                   const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "models"));
-    HONE_ASSIGN_OR_RETURN(std::vector<ModelRow> rows, context_.store.ListModels({page.after, page.limit + 1}));
-    response->set_next_page_token(FinishPage(rows, page.limit, "models", [](const ModelRow& row) { return row.number; }));
+    HONE_ASSIGN_OR_RETURN(std::vector<ModelRow> rows,
+                          context_.store.ListModels({page.after, page.limit + 1}));
+    response->set_next_page_token(
+        FinishPage(rows, page.limit, "models", [](const ModelRow& row) { return row.number; }));
     for (const ModelRow& row : rows) *response->add_models() = ModelMessage(row);
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext* call, const v1::DeleteModelRequest* request,
+grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext* call,
+                                                    const v1::DeleteModelRequest* request,
                                                     v1::DeleteModelResponse*) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
-    HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteModel", *request));
-    return context_.store.DeleteModel(id, key);
-  });
+  return RunUnary(context_.executor, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
+                    HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteModel", *request));
+                    return context_.store.DeleteModel(id, key);
+                  });
 }
 
-grpc::ServerUnaryReactor* ModelService::InspectModel(grpc::CallbackServerContext* call, const v1::InspectModelRequest* request,
+grpc::ServerUnaryReactor* ModelService::InspectModel(grpc::CallbackServerContext* call,
+                                                     const v1::InspectModelRequest* request,
                                                      v1::InspectModelResponse* response) {
   return RunUnary(context_.inspections, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_RETURN_IF_ERROR(IdIn("models", request->model()).status());
@@ -148,7 +160,8 @@ grpc::ServerUnaryReactor* ModelService::InspectModel(grpc::CallbackServerContext
   });
 }
 
-grpc::ServerUnaryReactor* ModuleService::GetModule(grpc::CallbackServerContext* call, const v1::GetModuleRequest* request,
+grpc::ServerUnaryReactor* ModuleService::GetModule(grpc::CallbackServerContext* call,
+                                                   const v1::GetModuleRequest* request,
                                                    v1::Module* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string id, IdIn("modules", request->name()));
@@ -158,7 +171,8 @@ grpc::ServerUnaryReactor* ModuleService::GetModule(grpc::CallbackServerContext* 
   });
 }
 
-grpc::ServerUnaryReactor* ModuleService::ListModules(grpc::CallbackServerContext* call, const v1::ListModulesRequest* request,
+grpc::ServerUnaryReactor* ModuleService::ListModules(grpc::CallbackServerContext* call,
+                                                     const v1::ListModulesRequest* request,
                                                      v1::ListModulesResponse* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     std::string job;
@@ -167,27 +181,33 @@ grpc::ServerUnaryReactor* ModuleService::ListModules(grpc::CallbackServerContext
     }
     const std::string query = "modules " + job;
     HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
-    HONE_ASSIGN_OR_RETURN(std::vector<ModuleRow> rows, context_.store.ListModules(job, {page.after, page.limit + 1}));
-    response->set_next_page_token(FinishPage(rows, page.limit, query, [](const ModuleRow& row) { return row.number; }));
+    HONE_ASSIGN_OR_RETURN(std::vector<ModuleRow> rows,
+                          context_.store.ListModules(job, {page.after, page.limit + 1}));
+    response->set_next_page_token(
+        FinishPage(rows, page.limit, query, [](const ModuleRow& row) { return row.number; }));
     for (const ModuleRow& row : rows) *response->add_modules() = ModuleMessage(row);
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* RecordService::ListRecords(grpc::CallbackServerContext* call, const v1::ListRecordsRequest* request,
+grpc::ServerUnaryReactor* RecordService::ListRecords(grpc::CallbackServerContext* call,
+                                                     const v1::ListRecordsRequest* request,
                                                      v1::ListRecordsResponse* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     const std::string query = "records " + request->filter();
     HONE_ASSIGN_OR_RETURN(RecordFilter filter, ParseRecordFilter(request->filter()));
     HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
-    HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> rows, context_.store.QueryRecords(filter, {page.after, page.limit + 1}));
-    response->set_next_page_token(FinishPage(rows, page.limit, query, [](const RecordRow& row) { return row.id; }));
+    HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> rows,
+                          context_.store.QueryRecords(filter, {page.after, page.limit + 1}));
+    response->set_next_page_token(
+        FinishPage(rows, page.limit, query, [](const RecordRow& row) { return row.id; }));
     for (const RecordRow& row : rows) *response->add_records() = RecordMessage(row, request->full());
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call, const v1::GetServerInfoRequest*,
+grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call,
+                                                       const v1::GetServerInfoRequest*,
                                                        v1::ServerInfo* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> workers, context_.store.ListWorkers({0, 10'000}));

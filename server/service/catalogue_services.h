@@ -11,8 +11,10 @@ namespace hone {
 class ModelService final : public v1::ModelService::CallbackService {
  public:
   explicit ModelService(ServiceContext& context) : context_(context) {}
-  grpc::ServerUnaryReactor* CreateModel(grpc::CallbackServerContext*, const v1::CreateModelRequest*, v1::Model*) override;
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext*, const v1::GetModelRequest*, v1::Model*) override;
+  grpc::ServerUnaryReactor* CreateModel(grpc::CallbackServerContext*, const v1::CreateModelRequest*,
+                                        v1::Model*) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext*, const v1::GetModelRequest*,
+                                     v1::Model*) override;
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext*, const v1::ListModelsRequest*,
                                        v1::ListModelsResponse*) override;
   grpc::ServerUnaryReactor* DeleteModel(grpc::CallbackServerContext*, const v1::DeleteModelRequest*,
@@ -27,7 +29,8 @@ class ModelService final : public v1::ModelService::CallbackService {
 class ModuleService final : public v1::ModuleService::CallbackService {
  public:
   explicit ModuleService(ServiceContext& context) : context_(context) {}
-  grpc::ServerUnaryReactor* GetModule(grpc::CallbackServerContext*, const v1::GetModuleRequest*, v1::Module*) override;
+  grpc::ServerUnaryReactor* GetModule(grpc::CallbackServerContext*, const v1::GetModuleRequest*,
+                                      v1::Module*) override;
   grpc::ServerUnaryReactor* ListModules(grpc::CallbackServerContext*, const v1::ListModulesRequest*,
                                         v1::ListModulesResponse*) override;
 

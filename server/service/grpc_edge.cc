@@ -1,7 +1,7 @@
 #include "server/service/grpc_edge.h"
 
-#include "absl/time/time.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "grpcpp/security/auth_metadata_processor.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -27,90 +27,96 @@ constexpr int kMinClientPingMilliseconds = 5'000;
 class TokenProcessor final : public grpc::AuthMetadataProcessor {
  public:
   explicit TokenProcessor(const TokenTable& tokens) : tokens_(tokens) {}
-  bool IsBlocking() const override { return false; }   // a look into a map
+  bool IsBlocking() const override { return false; }  // a look into a map
 
-  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext*, OutputMetadata*, OutputMetadata*) override {
-    const absl::StatusOr<Principal> principal = tokens_.Authorise(Value(metadata, "authorization"), Value(metadata, ":path"));
-    if (!principal.ok()) LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))}, {"reason", std::string(principal.status().message())}});
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext*, OutputMetadata*,
+                       OutputMetadata*) override {
+    const absl::StatusOr<Principal> principal =
+        tokens_.Authorise(Value(metadata, "authorization"), Value(metadata, ":path"));
+    if (!principal.ok())
+      LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))},
+                                {"reason", std::string(principal.status().message())}});
     return ToGrpc(principal.status());
   }
 
  private:
   static std::string_view Value(const InputMetadata& metadata, const char* key) {
     auto found = metadata.find(key);
-    return found == metadata.end() ? std::string_view() : std::string_view(found->second.data(), found->second.size());
+    return found == metadata.end() ? std::string_view()
+                                   : std::string_view(found->second.data(), found->second.size());
   }
 
   const TokenTable& tokens_;
 };
 
-class Edge final : public GrpcEdge {
- public:
-  Edge(ServiceContext& context, std::unique_ptr<Listener> listener)
-      : listener_(std::move(listener)), models_(context), modules_(context), records_(context), server_info_(context),
-        jobs_(context), workers_(context), blobs_(context) {}
-  ~Edge() override { Stop(absl::Now()); }
+}  // namespace
 
-  absl::Status Serve(const TokenTable& tokens, const CertificatePem& certificate) {
-    grpc::SslServerCredentialsOptions options;
-    options.pem_key_cert_pairs.push_back({certificate.private_key, certificate.certificate});
-    std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(options);
-    credentials->SetAuthMetadataProcessor(std::make_shared<TokenProcessor>(tokens));
-    grpc::ServerBuilder builder;
-    builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-    builder.SetMaxSendMessageSize(kMaxMessageBytes);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinClientPingMilliseconds);
-    for (grpc::Service* service : {static_cast<grpc::Service*>(&models_), static_cast<grpc::Service*>(&modules_),
-                                   static_cast<grpc::Service*>(&records_), static_cast<grpc::Service*>(&server_info_),
-                                   static_cast<grpc::Service*>(&jobs_), static_cast<grpc::Service*>(&workers_),
-                                   static_cast<grpc::Service*>(&blobs_)}) {
-      builder.RegisterService(service);
-    }
-    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
-        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
-    server_ = builder.BuildAndStart();
-    if (server_ == nullptr) return absl::InternalError("gRPC did not start (is the certificate valid?)");
-    listener_->Start([this](FileDescriptor connection) {
-      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
-      parameters.fd = connection.Release();   // gRPC closes it
-      acceptor_->HandleNewConnection(&parameters);
-    });
-    return absl::OkStatus();
-  }
+struct GrpcEdge::Parts {
+  Parts(ServiceContext& context, std::unique_ptr<Listener> opened)
+      : listener(std::move(opened)),
+        models(context),
+        modules(context),
+        records(context),
+        info(context),
+        jobs(context),
+        workers(context),
+        blobs(context) {}
 
-  const std::string& address() const override { return listener_->address(); }
-
-  void Stop(absl::Time deadline) override {
-    if (server_ == nullptr) return;
-    listener_->Stop();
-    server_->Shutdown(absl::ToChronoTime(deadline));
-    server_.reset();
-  }
-
- private:
-  std::unique_ptr<Listener> listener_;
-  ModelService models_;
-  ModuleService modules_;
-  RecordService records_;
-  ServerService server_info_;
-  JobService jobs_;
-  WorkerService workers_;
-  BlobService blobs_;
-  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Listener> listener;
+  ModelService models;
+  ModuleService modules;
+  RecordService records;
+  ServerService info;
+  JobService jobs;
+  WorkerService workers;
+  BlobService blobs;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+  std::unique_ptr<grpc::Server> server;
 };
 
-}  // namespace
+GrpcEdge::GrpcEdge(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+GrpcEdge::~GrpcEdge() { Stop(absl::Now()); }
 
 absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& context, const std::string& address,
                                                           const CertificatePem& certificate) {
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address));
-  auto edge = std::make_unique<Edge>(context, std::move(listener));
-  HONE_RETURN_IF_ERROR(edge->Serve(context.tokens, certificate));
-  return edge;
+  auto owned = std::make_unique<Parts>(context, std::move(listener));
+  Parts& parts = *owned;
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({certificate.private_key, certificate.certificate});
+  std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(options);
+  credentials->SetAuthMetadataProcessor(std::make_shared<TokenProcessor>(context.tokens));
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinClientPingMilliseconds);
+  const std::initializer_list<grpc::Service*> services = {
+      &parts.models, &parts.modules, &parts.records, &parts.info, &parts.jobs, &parts.workers, &parts.blobs};
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  parts.acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
+  parts.server = builder.BuildAndStart();
+  if (parts.server == nullptr) return absl::InternalError("gRPC did not start (is the certificate valid?)");
+  parts.listener->Start([&parts](FileDescriptor connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.fd = connection.Release();  // gRPC closes it
+    parts.acceptor->HandleNewConnection(&parameters);
+  });
+  return std::unique_ptr<GrpcEdge>(new GrpcEdge(std::move(owned)));
+}
+
+const std::string& GrpcEdge::address() const { return parts_->listener->address(); }
+
+void GrpcEdge::Stop(absl::Time deadline) {
+  if (parts_->server == nullptr) return;
+  parts_->listener->Stop();
+  parts_->server->Shutdown(absl::ToChronoTime(deadline));
+  parts_->server.reset();
 }
 
 }  // namespace hone

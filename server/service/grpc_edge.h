@@ -4,21 +4,30 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/auth/certificate.h"
 #include "server/service/service_context.h"
 
 namespace hone {
 
-// The gRPC server: API v1 over TLS on one address, every call authorised by the token table before a service sees it.
+// The gRPC server: API v1 over TLS on one address, every call authorised by the token table before a service
+// sees it.
 class GrpcEdge {
  public:
   static absl::StatusOr<std::unique_ptr<GrpcEdge>> Start(ServiceContext& context, const std::string& address,
                                                          const CertificatePem& certificate);
-  virtual ~GrpcEdge() = default;   // Stop()s
+  ~GrpcEdge();  // Stop()s
 
-  virtual const std::string& address() const = 0;   // with the real port
-  // No new calls; those under way get until `deadline`, then they are cancelled. Long polls end when the hub is stopped.
-  virtual void Stop(absl::Time deadline) = 0;
+  const std::string& address() const;  // with the real port
+  // No new calls; those under way get until `deadline`, then they are cancelled. Long polls end when the hub
+  // is stopped.
+  void Stop(absl::Time deadline);
+
+ private:
+  struct Parts;
+  explicit GrpcEdge(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace hone

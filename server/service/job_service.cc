@@ -26,18 +26,24 @@ constexpr size_t kMaxTargetBytes = 256;
 // A running job that was asked to end shows as cancelled with no end_time until the best so far is compiled.
 v1::JobState StateMessage(const JobRow& row) {
   switch (row.state) {
-    case JobState::kQueued: return v1::JOB_STATE_QUEUED;
-    case JobState::kRunning: return row.cancel_requested ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_RUNNING;
-    case JobState::kSucceeded: return v1::JOB_STATE_SUCCEEDED;
-    case JobState::kFailed: return v1::JOB_STATE_FAILED;
-    case JobState::kCancelled: return v1::JOB_STATE_CANCELLED;
+    case JobState::kQueued:
+      return v1::JOB_STATE_QUEUED;
+    case JobState::kRunning:
+      return row.cancel_requested ? v1::JOB_STATE_CANCELLED : v1::JOB_STATE_RUNNING;
+    case JobState::kSucceeded:
+      return v1::JOB_STATE_SUCCEEDED;
+    case JobState::kFailed:
+      return v1::JOB_STATE_FAILED;
+    case JobState::kCancelled:
+      return v1::JOB_STATE_CANCELLED;
   }
   return v1::JOB_STATE_UNSPECIFIED;
 }
 
 absl::StatusOr<v1::Job> JobMessage(const JobRow& row) {
   v1::Job job;
-  if (!job.mutable_spec()->ParseFromString(row.spec_bytes) || !job.mutable_progress()->ParseFromString(row.progress_bytes)) {
+  if (!job.mutable_spec()->ParseFromString(row.spec_bytes) ||
+      !job.mutable_progress()->ParseFromString(row.progress_bytes)) {
     return absl::DataLossError(absl::StrCat("the stored jobs/", row.id, " does not parse"));
   }
   job.set_name("jobs/" + row.id);
@@ -58,8 +64,10 @@ absl::Status CheckSpec(const v1::JobSpec& spec) {
   if (!(seconds >= 0 && seconds <= kMaxBudgetSeconds)) {
     return absl::InvalidArgumentError("budget.seconds must be 0 (no limit) to 30 days");
   }
-  if (spec.budget().trials() > kMaxTrials) return absl::InvalidArgumentError(absl::StrCat("budget.trials exceeds ", kMaxTrials));
-  if (spec.threads() > kMaxThreads) return absl::InvalidArgumentError(absl::StrCat("threads exceeds ", kMaxThreads));
+  if (spec.budget().trials() > kMaxTrials)
+    return absl::InvalidArgumentError(absl::StrCat("budget.trials exceeds ", kMaxTrials));
+  if (spec.threads() > kMaxThreads)
+    return absl::InvalidArgumentError(absl::StrCat("threads exceeds ", kMaxThreads));
   if (spec.target().size() > kMaxTargetBytes) return absl::InvalidArgumentError("target is too long");
   if (!spec.algorithms().empty() && spec.algorithms() != "fast" && spec.algorithms() != "exact") {
     return absl::InvalidArgumentError("algorithms is 'fast' or 'exact'");
@@ -69,7 +77,9 @@ absl::Status CheckSpec(const v1::JobSpec& spec) {
   }
   for (const v1::ShapeBinding& shape : spec.shapes()) {
     for (int64_t dim : shape.dims()) {
-      if (dim < 0) return absl::InvalidArgumentError(absl::StrCat("shape of '", shape.input(), "': a dimension is negative"));
+      if (dim < 0)
+        return absl::InvalidArgumentError(
+            absl::StrCat("shape of '", shape.input(), "': a dimension is negative"));
     }
   }
   return absl::OkStatus();
@@ -98,39 +108,39 @@ void Continue(std::shared_ptr<Watch> watch) {
   const uint64_t stamp = context.hub.Stamp();
   const absl::StatusOr<bool> done = Look(*watch);
   if (!done.ok() || *done) return watch->reactor->Finish(ToGrpc(done.status()));
-  context.hub.Wait(JobTopic(watch->id), stamp, watch->deadline, [watch, &context] {
-    context.executor.Continue([watch] { Continue(watch); });
-  });
+  context.hub.Wait(JobTopic(watch->id), stamp, watch->deadline,
+                   [watch, &context] { context.executor.Continue([watch] { Continue(watch); }); });
 }
 
 }  // namespace
 
-grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* call, const v1::CreateJobRequest* request,
-                                                v1::Job* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-    HONE_RETURN_IF_ERROR(CheckSpec(request->spec()));
-    HONE_ASSIGN_OR_RETURN(std::string model_id, IdIn("models", request->spec().model()));
-    HONE_ASSIGN_OR_RETURN(ModelRow model, context_.store.GetModel(model_id));
-    HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateJob", *request));
-    v1::JobProgress progress;
-    progress.set_phase("queued");
-    progress.set_trials_budget(request->spec().budget().trials());
-    progress.set_seconds_budget(request->spec().budget().seconds());
-    JobRow row{.id = RandomId(),
-               .model = model.id,
-               .model_display_name = model.display_name,
-               .spec_bytes = request->spec().SerializeAsString(),
-               .progress_bytes = progress.SerializeAsString()};
-    HONE_ASSIGN_OR_RETURN(row, context_.store.CreateJob(row, key));
-    LogEvent("job_created", {{"job", row.id}, {"model", model.id}, {"principal", principal.Id()}});
-    context_.hub.Notify(kQueueTopic);
-    HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
-    return absl::OkStatus();
-  });
+grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* call,
+                                                const v1::CreateJobRequest* request, v1::Job* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_RETURN_IF_ERROR(CheckSpec(request->spec()));
+        HONE_ASSIGN_OR_RETURN(std::string model_id, IdIn("models", request->spec().model()));
+        HONE_ASSIGN_OR_RETURN(ModelRow model, context_.store.GetModel(model_id));
+        HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateJob", *request));
+        v1::JobProgress progress;
+        progress.set_phase("queued");
+        progress.set_trials_budget(request->spec().budget().trials());
+        progress.set_seconds_budget(request->spec().budget().seconds());
+        JobRow row{.id = RandomId(),
+                   .model = model.id,
+                   .model_display_name = model.display_name,
+                   .spec_bytes = request->spec().SerializeAsString(),
+                   .progress_bytes = progress.SerializeAsString()};
+        HONE_ASSIGN_OR_RETURN(row, context_.store.CreateJob(row, key));
+        LogEvent("job_created", {{"job", row.id}, {"model", model.id}, {"principal", principal.Id()}});
+        context_.hub.Notify(kQueueTopic);
+        HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
+        return absl::OkStatus();
+      });
 }
 
-grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
-                                             v1::Job* response) {
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* call,
+                                             const v1::GetJobRequest* request, v1::Job* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
     HONE_ASSIGN_OR_RETURN(JobRow row, context_.store.GetJob(id));
@@ -139,12 +149,14 @@ grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* call, 
   });
 }
 
-grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
+grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call,
+                                               const v1::ListJobsRequest* request,
                                                v1::ListJobsResponse* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "jobs"));
     HONE_ASSIGN_OR_RETURN(std::vector<JobRow> rows, context_.store.ListJobs({page.after, page.limit + 1}));
-    response->set_next_page_token(FinishPage(rows, page.limit, "jobs", [](const JobRow& row) { return row.number; }));
+    response->set_next_page_token(
+        FinishPage(rows, page.limit, "jobs", [](const JobRow& row) { return row.number; }));
     for (const JobRow& row : rows) {
       HONE_ASSIGN_OR_RETURN(*response->add_jobs(), JobMessage(row));
     }
@@ -152,34 +164,37 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call
   });
 }
 
-grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call, const v1::WatchJobRequest* request,
-                                               v1::Job* response) {
+grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call,
+                                               const v1::WatchJobRequest* request, v1::Job* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const absl::StatusOr<std::string> id = IdIn("jobs", request->name());
   const double seconds = request->timeout_seconds();
   if (!id.ok() || !(seconds >= 0)) {
-    reactor->Finish(ToGrpc(id.ok() ? absl::InvalidArgumentError("timeout_seconds is negative") : id.status()));
+    reactor->Finish(
+        ToGrpc(id.ok() ? absl::InvalidArgumentError("timeout_seconds is negative") : id.status()));
     return reactor;
   }
   const absl::Time deadline = absl::Now() + absl::Seconds(std::min(seconds, kMaxWatchSeconds));
-  auto watch = std::make_shared<Watch>(Watch{context_, call, reactor, response, *id, request->after_revision(), deadline});
+  auto watch = std::make_shared<Watch>(
+      Watch{context_, call, reactor, response, *id, request->after_revision(), deadline});
   if (!context_.executor.TryRun([watch] { Continue(watch); })) {
     reactor->Finish(ToGrpc(absl::ResourceExhaustedError("the server is overloaded; try again")));
   }
   return reactor;
 }
 
-grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* call, const v1::CancelJobRequest* request,
-                                                v1::Job* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
-    HONE_ASSIGN_OR_RETURN(JobRow row, context_.store.RequestCancel(id));   // idempotent by nature
-    LogEvent("job_cancel_requested", {{"job", id}, {"principal", principal.Id()}});
-    context_.hub.Notify(JobTopic(id));
-    context_.hub.Notify(kQueueTopic);
-    HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
-    return absl::OkStatus();
-  });
+grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* call,
+                                                const v1::CancelJobRequest* request, v1::Job* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
+        HONE_ASSIGN_OR_RETURN(JobRow row, context_.store.RequestCancel(id));  // idempotent by nature
+        LogEvent("job_cancel_requested", {{"job", id}, {"principal", principal.Id()}});
+        context_.hub.Notify(JobTopic(id));
+        context_.hub.Notify(kQueueTopic);
+        HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace hone

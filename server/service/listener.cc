@@ -22,7 +22,7 @@ namespace hone {
 namespace {
 
 constexpr int kBacklog = 512;
-constexpr int kRetryMilliseconds = 100;   // after accept failed for want of something
+constexpr int kRetryMilliseconds = 100;  // after accept failed for want of something
 
 // Descriptors are given out lowest first, so their number tells how many are in use.
 int HighestDescriptor() {
@@ -33,13 +33,15 @@ int HighestDescriptor() {
   return static_cast<int>(count - reserved);
 }
 
-absl::StatusOr<FileDescriptor> Bind(const std::string& host, const std::string& port, const std::string& address) {
+absl::StatusOr<FileDescriptor> Bind(const std::string& host, const std::string& port,
+                                    const std::string& address) {
   addrinfo hints{};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int code = getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
-  if (code != 0) return absl::InvalidArgumentError(absl::StrCat("cannot listen on '", address, "': ", gai_strerror(code)));
+  if (code != 0)
+    return absl::InvalidArgumentError(absl::StrCat("cannot listen on '", address, "': ", gai_strerror(code)));
   FileDescriptor socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;
   setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -62,12 +64,13 @@ int PortOf(int socket) {
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(const std::string& address) {
   const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return absl::InvalidArgumentError(absl::StrCat("'", address, "' is not HOST:PORT"));
+  if (colon == std::string::npos)
+    return absl::InvalidArgumentError(absl::StrCat("'", address, "' is not HOST:PORT"));
   const std::string host = address.substr(0, colon);
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   std::unique_ptr<Listener> listener(new Listener);
-  HONE_ASSIGN_OR_RETURN(listener->socket_,
-                        Bind(bracketed ? host.substr(1, host.size() - 2) : host, address.substr(colon + 1), address));
+  HONE_ASSIGN_OR_RETURN(listener->socket_, Bind(bracketed ? host.substr(1, host.size() - 2) : host,
+                                                address.substr(colon + 1), address));
   listener->stop_ = FileDescriptor(eventfd(0, EFD_CLOEXEC));
   if (!listener->stop_.valid()) return ErrnoStatus("making an eventfd");
   HONE_ASSIGN_OR_RETURN(listener->spare_, OpenFile("/dev/null", O_RDONLY));

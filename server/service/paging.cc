@@ -28,7 +28,8 @@ absl::StatusOr<Page> ParsePage(int32_t page_size, const std::string& page_token,
   std::string text;
   if (absl::WebSafeBase64Unescape(page_token, &text)) {
     const std::vector<std::string> parts = absl::StrSplit(text, '.');
-    if (parts.size() == 3 && parts[0] == "1" && absl::SimpleAtoi(parts[1], &page.after) && parts[2] == Fingerprint(query)) {
+    if (parts.size() == 3 && parts[0] == "1" && absl::SimpleAtoi(parts[1], &page.after) &&
+        parts[2] == Fingerprint(query)) {
       return page;
     }
   }

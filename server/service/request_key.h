@@ -11,10 +11,12 @@ namespace hone {
 
 inline constexpr size_t kMaxRequestId = 128;
 
-// The idempotency key of a mutation: who, what, its request_id, and a digest of the rest. InvalidArgument: too long an id.
+// The idempotency key of a mutation: who, what, its request_id, and a digest of the rest. InvalidArgument:
+// too long an id.
 template <typename Request>
 absl::StatusOr<RequestKey> KeyOf(const Principal& principal, const char* method, const Request& request) {
-  if (request.request_id().size() > kMaxRequestId) return absl::InvalidArgumentError("request_id has more than 128 bytes");
+  if (request.request_id().size() > kMaxRequestId)
+    return absl::InvalidArgumentError("request_id has more than 128 bytes");
   Request rest = request;
   rest.clear_request_id();
   return RequestKey{principal.Id(), method, request.request_id(), Sha256Hex(rest.SerializeAsString())};

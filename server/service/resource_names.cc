@@ -18,7 +18,8 @@ bool HasControl(std::string_view text) {
 }
 
 std::string Quoted(std::string_view text) {
-  return absl::StrCat("'", absl::CHexEscape(std::string(text.substr(0, 80))), text.size() > 80 ? "...'" : "'");
+  return absl::StrCat("'", absl::CHexEscape(std::string(text.substr(0, 80))),
+                      text.size() > 80 ? "...'" : "'");
 }
 
 }  // namespace
@@ -28,26 +29,34 @@ absl::StatusOr<std::string> IdIn(std::string_view collection, std::string_view n
   std::string_view id = name;
   const bool prefixed = id.starts_with(prefix);
   if (prefixed) id.remove_prefix(prefix.size());
-  const bool plain = !id.empty() && id.size() <= kMaxId &&
-                     std::all_of(id.begin(), id.end(), [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); });
+  const bool plain = !id.empty() && id.size() <= kMaxId && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  });
   if (prefixed && plain) return std::string(id);
-  return absl::InvalidArgumentError(absl::StrCat(Quoted(name), " is not a name of the form ", prefix, "{id}"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(Quoted(name), " is not a name of the form ", prefix, "{id}"));
 }
 
 absl::Status CheckFileName(std::string_view name) {
-  bool fine = !name.empty() && name.size() <= kMaxFileName && !HasControl(name) && name.find('\\') == std::string_view::npos;
-  for (const absl::string_view part : absl::StrSplit(absl::string_view(name.data(), name.size()), '/')) fine &= !part.empty() && part != "." && part != "..";
+  bool fine = !name.empty() && name.size() <= kMaxFileName && !HasControl(name) &&
+              name.find('\\') == std::string_view::npos;
+  for (const absl::string_view part : absl::StrSplit(absl::string_view(name.data(), name.size()), '/'))
+    fine &= !part.empty() && part != "." && part != "..";
   if (fine) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("the file name ", Quoted(name), " is not a plain relative name (no '..', leading '/', backslash or control "
-                   "character, at most ", kMaxFileName, " bytes)"));
+      absl::StrCat("the file name ", Quoted(name),
+                   " is not a plain relative name (no '..', leading '/', backslash or control "
+                   "character, at most ",
+                   kMaxFileName, " bytes)"));
 }
 
 absl::Status CheckDisplayName(std::string_view name) {
-  if (!name.empty() && name.size() <= kMaxDisplayName && !HasControl(name) && name.find('/') == std::string_view::npos) {
+  if (!name.empty() && name.size() <= kMaxDisplayName && !HasControl(name) &&
+      name.find('/') == std::string_view::npos) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("display_name ", Quoted(name), " must have 1 to ", kMaxDisplayName,
+  return absl::InvalidArgumentError(absl::StrCat("display_name ", Quoted(name), " must have 1 to ",
+                                                 kMaxDisplayName,
                                                  " bytes, without '/' and control characters"));
 }
 

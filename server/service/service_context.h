@@ -20,8 +20,8 @@ struct ServiceContext {
   LeaseBroker& broker;
   TokenTable& tokens;
   JobServices& jobs;
-  Executor& executor;      // everything that blocks briefly
-  Executor& inspections;   // pre-flights: a minute each, so they queue among themselves
+  Executor& executor;     // everything that blocks briefly
+  Executor& inspections;  // pre-flights: a minute each, so they queue among themselves
 };
 
 }  // namespace hone

@@ -33,7 +33,8 @@ absl::StatusOr<Principal> TokenTable::Authenticate(std::string_view authorizatio
   const std::string hash = HashToken(std::string(authorization.substr(kScheme.size())));
   std::lock_guard lock(mutex_);
   auto token = by_hash_.find(hash);
-  if (token == by_hash_.end()) return absl::UnauthenticatedError("this server does not know the token (or it was withdrawn)");
+  if (token == by_hash_.end())
+    return absl::UnauthenticatedError("this server does not know the token (or it was withdrawn)");
   return token->second;
 }
 
@@ -42,7 +43,8 @@ absl::StatusOr<Principal> TokenTable::Authorise(std::string_view authorization, 
   const RpcRow* rpc = FindRpc(path);
   if (rpc == nullptr) return absl::UnimplementedError(absl::StrCat("this server has no ", std::string(path)));
   if (!Allows(*rpc, principal.role)) {
-    return absl::PermissionDeniedError(absl::StrCat("a token of role ", std::string(RoleName(principal.role)), " may not call ", std::string(path)));
+    return absl::PermissionDeniedError(absl::StrCat("a token of role ", std::string(RoleName(principal.role)),
+                                                    " may not call ", std::string(path)));
   }
   return principal;
 }

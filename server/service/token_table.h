@@ -15,7 +15,7 @@ namespace hone {
 // Who calls: the subject of a token.
 struct Principal {
   Role role = Role::kUser;
-  std::string subject;   // "workers/{id}" for workers
+  std::string subject;  // "workers/{id}" for workers
 
   std::string Id() const { return std::string(RoleName(role)) + ":" + subject; }
 };
@@ -24,10 +24,10 @@ struct Principal {
 class TokenTable {
  public:
   explicit TokenTable(Store& store) : store_(store) {}
-  absl::Status Reload();   // after tokens were made or withdrawn
+  absl::Status Reload();  // after tokens were made or withdrawn
 
-  // The one authorisation decision. `authorization` is the metadata value ("Bearer TOKEN"; empty: there was none), `path`
-  // the RPC's. Unauthenticated, PermissionDenied or, for an RPC nobody may call, Unimplemented.
+  // The one authorisation decision. `authorization` is the metadata value ("Bearer TOKEN"; empty: there was
+  // none), `path` the RPC's. Unauthenticated, PermissionDenied or, for an RPC nobody may call, Unimplemented.
   absl::StatusOr<Principal> Authorise(std::string_view authorization, std::string_view path) const;
   absl::StatusOr<Principal> Authenticate(std::string_view authorization) const;
 

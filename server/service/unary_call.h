@@ -15,11 +15,12 @@ namespace hone {
 // The caller's authorization metadata; "" if there is none.
 std::string AuthorizationOf(const grpc::CallbackServerContext& context);
 
-// Runs `handler` (an absl::Status of const Principal&) on the executor and finishes the call with what it returns. Reactors
-// themselves never block. Authorisation has already let the call in; here the principal is looked up.
+// Runs `handler` (an absl::Status of const Principal&) on the executor and finishes the call with what it
+// returns. Reactors themselves never block. Authorisation has already let the call in; here the principal is
+// looked up.
 template <typename Handler>
-grpc::ServerUnaryReactor* RunUnary(Executor& executor, const TokenTable& tokens, grpc::CallbackServerContext* context,
-                                   Handler handler) {
+grpc::ServerUnaryReactor* RunUnary(Executor& executor, const TokenTable& tokens,
+                                   grpc::CallbackServerContext* context, Handler handler) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const bool accepted = executor.TryRun([&tokens, context, reactor, handler = std::move(handler)] {
     const absl::StatusOr<Principal> principal = tokens.Authenticate(AuthorizationOf(*context));

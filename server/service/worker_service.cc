@@ -15,7 +15,7 @@ namespace hone {
 namespace {
 
 constexpr double kMaxWaitSeconds = 30;
-constexpr int kMaxListed = 1000;   // results or leases in one Synchronize
+constexpr int kMaxListed = 1000;  // results or leases in one Synchronize
 
 // A Synchronize between two looks at the leases.
 struct Exchange {
@@ -29,9 +29,11 @@ struct Exchange {
 };
 
 absl::Status Begin(Exchange& exchange) {
-  HONE_ASSIGN_OR_RETURN(Principal caller, exchange.context.tokens.Authenticate(AuthorizationOf(*exchange.call)));
+  HONE_ASSIGN_OR_RETURN(Principal caller,
+                        exchange.context.tokens.Authenticate(AuthorizationOf(*exchange.call)));
   if (caller.subject != exchange.request->worker()) {
-    return absl::PermissionDeniedError(absl::StrCat("this token is that of ", caller.subject, ", not of ", exchange.request->worker()));
+    return absl::PermissionDeniedError(
+        absl::StrCat("this token is that of ", caller.subject, ", not of ", exchange.request->worker()));
   }
   HONE_ASSIGN_OR_RETURN(std::string worker, IdIn("workers", exchange.request->worker()));
   if (exchange.request->results_size() > kMaxListed || exchange.request->running_leases_size() > kMaxListed) {
@@ -50,7 +52,8 @@ absl::StatusOr<bool> Look(Exchange& exchange, bool first) {
   v1::SynchronizeResponse& response = exchange.state.response;
   if (!first) HONE_RETURN_IF_ERROR(exchange.context.broker.CheckRunning(*exchange.request, exchange.state));
   const bool gone = exchange.call->IsCancelled() || exchange.context.hub.stopped();
-  if (exchange.request->accepts_lease() && !gone) HONE_RETURN_IF_ERROR(exchange.context.broker.TryClaim(exchange.state));
+  if (exchange.request->accepts_lease() && !gone)
+    HONE_RETURN_IF_ERROR(exchange.context.broker.TryClaim(exchange.state));
   return gone || HasNews(response) || absl::Now() >= exchange.deadline;
 }
 
@@ -69,16 +72,19 @@ void Continue(std::shared_ptr<Exchange> exchange, bool first) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* WorkerService::Enrol(grpc::CallbackServerContext* call, const v1::EnrolRequest* request,
-                                               v1::EnrolResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-    if (request->request_id().size() > kMaxRequestId) return absl::InvalidArgumentError("request_id has more than 128 bytes");
-    HONE_ASSIGN_OR_RETURN(*response, context_.broker.Enrol(*request, principal.Id()));
-    return context_.tokens.Reload();
-  });
+grpc::ServerUnaryReactor* WorkerService::Enrol(grpc::CallbackServerContext* call,
+                                               const v1::EnrolRequest* request, v1::EnrolResponse* response) {
+  return RunUnary(context_.executor, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    if (request->request_id().size() > kMaxRequestId)
+                      return absl::InvalidArgumentError("request_id has more than 128 bytes");
+                    HONE_ASSIGN_OR_RETURN(*response, context_.broker.Enrol(*request, principal.Id()));
+                    return context_.tokens.Reload();
+                  });
 }
 
-grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext* call, const v1::SynchronizeRequest* request,
+grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext* call,
+                                                     const v1::SynchronizeRequest* request,
                                                      v1::SynchronizeResponse* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const double wait = request->wait_seconds() >= 0 ? std::min(request->wait_seconds(), kMaxWaitSeconds) : 0;
@@ -93,12 +99,15 @@ grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext
   return reactor;
 }
 
-grpc::ServerUnaryReactor* WorkerService::ListWorkers(grpc::CallbackServerContext* call, const v1::ListWorkersRequest* request,
+grpc::ServerUnaryReactor* WorkerService::ListWorkers(grpc::CallbackServerContext* call,
+                                                     const v1::ListWorkersRequest* request,
                                                      v1::ListWorkersResponse* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "workers"));
-    HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> rows, context_.store.ListWorkers({page.after, page.limit + 1}));
-    response->set_next_page_token(FinishPage(rows, page.limit, "workers", [](const WorkerRow& row) { return row.number; }));
+    HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> rows,
+                          context_.store.ListWorkers({page.after, page.limit + 1}));
+    response->set_next_page_token(
+        FinishPage(rows, page.limit, "workers", [](const WorkerRow& row) { return row.number; }));
     for (const WorkerRow& row : rows) *response->add_workers() = context_.broker.WorkerMessage(row);
     return absl::OkStatus();
   });

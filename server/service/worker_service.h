@@ -8,7 +8,8 @@ namespace hone {
 class WorkerService final : public v1::WorkerService::CallbackService {
  public:
   explicit WorkerService(ServiceContext& context) : context_(context) {}
-  grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext*, const v1::EnrolRequest*, v1::EnrolResponse*) override;
+  grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext*, const v1::EnrolRequest*,
+                                  v1::EnrolResponse*) override;
   grpc::ServerUnaryReactor* Synchronize(grpc::CallbackServerContext*, const v1::SynchronizeRequest*,
                                         v1::SynchronizeResponse*) override;
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext*, const v1::ListWorkersRequest*,

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@ namespace hone {
 namespace {
 
 constexpr size_t kCopyBytes = 1 << 20;
+constexpr char kImportPrefix[] = "import-";
 
 // Reads `file` from its start, whatever its offset, to `sink` (a Status of string_view).
 template <typename Sink>
@@ -39,8 +41,8 @@ bool FileSize(const std::string& path, uint64_t& size) {
 }
 
 absl::Status DigestMismatch(const BlobId& blob, const std::string& actual) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("the bytes uploaded as ", blob.sha256, " have the SHA-256 ", actual, "; upload them again from 0"));
+  return absl::InvalidArgumentError(absl::StrCat("the bytes uploaded as ", blob.sha256, " have the SHA-256 ",
+                                                 actual, "; upload them again from 0"));
 }
 
 }  // namespace
@@ -53,6 +55,13 @@ absl::Status CheckDigest(const std::string& sha256) {
 absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions options) {
   HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/sha256"));
   HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/parts"));
+  // Imports of a killed server: nobody goes on with them. Uploads stay, their clients may come back.
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(options.directory + "/parts", error)) {
+    if (entry.path().filename().string().starts_with(kImportPrefix))
+      std::filesystem::remove(entry.path(), error);
+  }
+  if (error) return absl::UnavailableError("cleaning " + options.directory + ": " + error.message());
   return std::unique_ptr<BlobStore>(new BlobStore(std::move(options)));
 }
 
@@ -67,8 +76,8 @@ std::string BlobStore::PartPath(const std::string& sha256) const {
 absl::Status BlobStore::CheckSize(const BlobId& blob) const {
   HONE_RETURN_IF_ERROR(CheckDigest(blob.sha256));
   if (blob.size <= options_.max_blob_bytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("a blob of ", blob.size, " bytes exceeds this server's limit of ", options_.max_blob_bytes));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a blob of ", blob.size, " bytes exceeds this server's limit of ", options_.max_blob_bytes));
 }
 
 absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
@@ -93,7 +102,8 @@ absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
   return state;
 }
 
-absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const BlobId& blob, uint64_t offset) {
+absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const BlobId& blob,
+                                                                          uint64_t offset) {
   HONE_RETURN_IF_ERROR(CheckSize(blob));
   std::lock_guard lock(mutex_);
   uint64_t size = 0;
@@ -142,7 +152,7 @@ absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vect
       std::lock_guard lock(mutex_);
       serial = ++generation_;
     }
-    const std::string part = absl::StrCat(options_.directory, "/parts/import-", serial);
+    const std::string part = absl::StrCat(options_.directory, "/parts/", kImportPrefix, serial);
     absl::Status status = CopyPart(blobs[i], files[i], part);
     if (status.ok()) status = Publish(part, blobs[i].sha256);
     if (!status.ok()) {
@@ -168,8 +178,13 @@ absl::Status BlobStore::Remove(const std::string& sha256) {
   return absl::OkStatus();
 }
 
-BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset, uint64_t generation)
-    : store_(store), blob_(std::move(blob)), part_(std::move(part)), offset_(offset), generation_(generation) {}
+BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset,
+                          uint64_t generation)
+    : store_(store),
+      blob_(std::move(blob)),
+      part_(std::move(part)),
+      offset_(offset),
+      generation_(generation) {}
 
 BlobStore::Upload::~Upload() {
   std::lock_guard lock(store_.mutex_);
@@ -185,11 +200,12 @@ absl::Status BlobStore::Upload::Append(std::string_view bytes) {
   if (bytes.size() > blob_.size - offset_) {
     return absl::InvalidArgumentError(absl::StrCat("more bytes than the ", blob_.size, " announced"));
   }
-  std::lock_guard lock(store_.mutex_);   // a successor must see a part of stable length
+  std::lock_guard lock(store_.mutex_);  // a successor must see a part of stable length
   if (!Owns()) return absl::AbortedError("a later upload of this blob has taken over");
   const absl::Status written = WriteAll(part_.get(), bytes);
   if (!written.ok()) {
-    if (ftruncate(part_.get(), static_cast<off_t>(offset_)) != 0) return ErrnoStatus("taking back a partial write");
+    if (ftruncate(part_.get(), static_cast<off_t>(offset_)) != 0)
+      return ErrnoStatus("taking back a partial write");
     return written;
   }
   offset_ += bytes.size();

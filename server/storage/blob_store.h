@@ -21,21 +21,23 @@ struct BlobId {
   bool operator==(const BlobId&) const = default;
 };
 
-// InvalidArgument unless it is 64 lower-case hex digits: the only text from outside that ever becomes part of a path.
+// InvalidArgument unless it is 64 lower-case hex digits: the only text from outside that ever becomes part of
+// a path.
 absl::Status CheckDigest(const std::string& sha256);
 
 struct BlobState {
-  uint64_t committed_size = 0;   // durable bytes
+  uint64_t committed_size = 0;  // durable bytes
   bool complete = false;
 };
 
 struct BlobStoreOptions {
-  std::string directory;                        // made if missing
-  uint64_t max_blob_bytes = uint64_t{64} << 30;   // larger blobs are refused
+  std::string directory;                         // made if missing
+  uint64_t max_blob_bytes = uint64_t{64} << 30;  // larger blobs are refused
 };
 
-// Content-addressed files: complete ones in sha256/ab/cdef..., unfinished uploads in parts/. A blob is complete only after
-// its bytes, its name and its directory are on disk. Thread-safe. No database: the file's presence is the truth.
+// Content-addressed files: complete ones in sha256/ab/cdef..., unfinished uploads in parts/. A blob is
+// complete only after its bytes, its name and its directory are on disk. Thread-safe. No database: the file's
+// presence is the truth.
 class BlobStore {
  public:
   class Upload;
@@ -43,11 +45,11 @@ class BlobStore {
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(BlobStoreOptions options);
 
   absl::StatusOr<BlobState> Query(const std::string& sha256);
-  // Goes on at `offset`, which must be the committed size (OutOfRange otherwise). A later upload of the same blob takes it
-  // over: the older one's next Append is Aborted. Complete blobs: AlreadyExists.
+  // Goes on at `offset`, which must be the committed size (OutOfRange otherwise). A later upload of the same
+  // blob takes it over: the older one's next Append is Aborted. Complete blobs: AlreadyExists.
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const BlobId& blob, uint64_t offset);
-  // Stores the content of files that somebody else may still hold (sealed memfds of a child): the copy is what is hashed.
-  // InvalidArgument when a file is not what its id says. One sync per directory for the lot.
+  // Stores the content of files that somebody else may still hold (sealed memfds of a child): the copy is
+  // what is hashed. InvalidArgument when a file is not what its id says. One sync per directory for the lot.
   absl::Status Import(const std::vector<BlobId>& blobs, const std::vector<int>& files);
   absl::StatusOr<FileDescriptor> OpenBlob(const std::string& sha256);
   absl::Status Remove(const std::string& sha256);
@@ -62,23 +64,24 @@ class BlobStore {
 
   const BlobStoreOptions options_;
   std::mutex mutex_;
-  std::map<std::string, uint64_t> owner_;   // of a part: the generation that may append
+  std::map<std::string, uint64_t> owner_;  // of a part: the generation that may append
   uint64_t generation_ = 0;
 };
 
-// One stream's turn at a blob. Not thread-safe. What was appended stays for the next turn when this one is dropped.
+// One stream's turn at a blob. Not thread-safe. What was appended stays for the next turn when this one is
+// dropped.
 class BlobStore::Upload {
  public:
   ~Upload();
   absl::Status Append(std::string_view bytes);
-  // Once all bytes are there: checks the digest (InvalidArgument, and the part is thrown away) and publishes. Before that:
-  // syncs what there is. Returns the durable state.
+  // Once all bytes are there: checks the digest (InvalidArgument, and the part is thrown away) and publishes.
+  // Before that: syncs what there is. Returns the durable state.
   absl::StatusOr<BlobState> Finish();
 
  private:
   friend class BlobStore;
   Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset, uint64_t generation);
-  bool Owns() const;   // store_.mutex_ held
+  bool Owns() const;  // store_.mutex_ held
 
   BlobStore& store_;
   const BlobId blob_;

@@ -15,10 +15,19 @@ namespace hone {
 absl::Status ErrnoStatus(std::string_view what) {
   const std::string message = absl::StrCat(std::string(what), ": ", std::strerror(errno));
   switch (errno) {
-    case ENOENT: return absl::NotFoundError(message);
-    case EACCES: case EPERM: return absl::PermissionDeniedError(message);
-    case ENOSPC: case EDQUOT: case EMFILE: case ENFILE: case ENOMEM: return absl::ResourceExhaustedError(message);
-    default: return absl::UnavailableError(message);
+    case ENOENT:
+      return absl::NotFoundError(message);
+    case EACCES:
+    case EPERM:
+      return absl::PermissionDeniedError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return absl::ResourceExhaustedError(message);
+    default:
+      return absl::UnavailableError(message);
   }
 }
 
@@ -58,7 +67,7 @@ absl::Status SyncDirectory(const std::string& path) {
 }
 
 absl::Status MakeDirectories(const std::string& path) {
-  for (size_t slash = path.find('/', 1); ; slash = path.find('/', slash + 1)) {
+  for (size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string prefix = path.substr(0, slash);
     if (mkdir(prefix.c_str(), 0700) == 0) {
       const size_t parent = prefix.rfind('/');

@@ -10,8 +10,8 @@
 // Files that survive a power cut once a call has returned OK.
 namespace hone {
 
-// The error of the last failed system call: ResourceExhausted for a full disk or table, NotFound, PermissionDenied, else
-// Unavailable (the machine's fault).
+// The error of the last failed system call: ResourceExhausted for a full disk or table, NotFound,
+// PermissionDenied, else Unavailable (the machine's fault).
 absl::Status ErrnoStatus(std::string_view what);
 
 absl::StatusOr<FileDescriptor> OpenFile(const std::string& path, int flags, unsigned mode = 0600);

@@ -76,13 +76,14 @@ absl::Status Migrate(Connection& connection) {
   }
   const int newest = Migrations().back().version;
   if (version > newest) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the database has schema ", version, ", this build knows up to ", newest, ": use a newer hone-server"));
+    return absl::FailedPreconditionError(absl::StrCat("the database has schema ", version,
+                                                      ", this build knows up to ", newest,
+                                                      ": use a newer hone-server"));
   }
   for (const Migration& migration : Migrations()) {
     if (migration.version <= version) continue;
-    HONE_RETURN_IF_ERROR(connection.Execute(absl::StrCat("BEGIN IMMEDIATE;", migration.sql, "PRAGMA user_version=",
-                                                         migration.version, "; COMMIT;")));
+    HONE_RETURN_IF_ERROR(connection.Execute(absl::StrCat(
+        "BEGIN IMMEDIATE;", migration.sql, "PRAGMA user_version=", migration.version, "; COMMIT;")));
   }
   return absl::OkStatus();
 }

@@ -8,7 +8,7 @@
 namespace hone {
 
 struct Migration {
-  int version;         // user_version after it
+  int version;  // user_version after it
   const char* title;
   const char* sql;
 };
@@ -16,7 +16,8 @@ struct Migration {
 // In order, from an empty file to the schema of this build.
 std::span<const Migration> Migrations();
 
-// Brings the database up to date, each step in a transaction of its own. FailedPrecondition if it is newer than this build.
+// Brings the database up to date, each step in a transaction of its own. FailedPrecondition if it is newer
+// than this build.
 absl::Status Migrate(Connection& connection);
 
 }  // namespace hone

@@ -7,23 +7,24 @@
 
 #include "server/storage/blob_store.h"
 
-// What the database holds, as plain values. Times are microseconds since 1970 by the database's clock. Fields called
+// What the database holds, as plain values. Times are microseconds since 1970 by the database's clock. Fields
+// called
 // `..._bytes` are opaque here: messages that only the edges (service, jobs, workers) read.
 namespace hone {
 
-// Makes a mutation happen once: the same principal's same id with the same digest gets the first answer again, with another
-// digest InvalidArgument. An empty id: the caller does not want that.
+// Makes a mutation happen once: the same principal's same id with the same digest gets the first answer
+// again, with another digest InvalidArgument. An empty id: the caller does not want that.
 struct RequestKey {
   std::string principal;
   std::string method;
   std::string id;
-  std::string digest;   // of the request without its id
+  std::string digest;  // of the request without its id
 };
 
 struct TokenRow {
-  std::string hash;      // sha256 of the token
-  std::string role;      // RoleName
-  std::string subject;   // workers/{id} for workers, else who it was made for
+  std::string hash;     // sha256 of the token
+  std::string role;     // RoleName
+  std::string subject;  // workers/{id} for workers, else who it was made for
 };
 
 struct FileRow {
@@ -32,7 +33,7 @@ struct FileRow {
 };
 
 struct ModelRow {
-  int64_t number = 0;   // order of creation; key of paging
+  int64_t number = 0;  // order of creation; key of paging
   std::string id;
   std::string display_name;
   std::string main_file;
@@ -47,19 +48,19 @@ struct JobRow {
   std::string id;
   uint64_t revision = 0;
   JobState state = JobState::kQueued;
-  std::string model;                // id
+  std::string model;  // id
   std::string model_display_name;
   std::string spec_bytes;
-  std::string progress_bytes;       // the child's last
+  std::string progress_bytes;  // the child's last
   std::string error;
-  std::string module;               // id; empty if there is none
-  std::string device_class;         // empty until chosen
+  std::string module;        // id; empty if there is none
+  std::string device_class;  // empty until chosen
   std::string device_bytes;
   bool cancel_requested = false;
   uint32_t restarts = 0;
-  uint64_t trials_done = 0;         // budget debit: each trial once
+  uint64_t trials_done = 0;  // budget debit: each trial once
   int64_t create_time = 0;
-  int64_t end_time = 0;             // 0 = not ended
+  int64_t end_time = 0;  // 0 = not ended
 };
 
 struct ModuleRow {
@@ -77,16 +78,16 @@ enum class BatchKind { kCalibrate, kCandidates, kModule };
 
 struct BatchRow {
   std::string job;
-  uint32_t number = 0;   // from 1 without gaps
+  uint32_t number = 0;  // from 1 without gaps
   BatchKind kind = BatchKind::kCandidates;
-  std::string proposal_bytes;        // without the trials
-  double run_seconds = 0;            // most that a lease may take however often it is renewed; 0 = no limit
+  std::string proposal_bytes;  // without the trials
+  double run_seconds = 0;      // most that a lease may take however often it is renewed; 0 = no limit
 };
 
 struct TrialRow {
-  std::string trial_id;   // unique in the job
+  std::string trial_id;  // unique in the job
   std::string trace;
-  BlobId object;          // no digest: never runs
+  BlobId object;  // no digest: never runs
   double predicted_seconds = 0;
   uint32_t attempts = 0;
   bool done = false;
@@ -101,17 +102,17 @@ struct StoredBatchRow {
 struct RecordRow {
   int64_t id = 0;
   std::string job;
-  uint64_t sequence = 0;    // from 1, order within the job; set by the store
+  uint64_t sequence = 0;  // from 1, order within the job; set by the store
   uint32_t batch = 0;
   std::string trial_id;
-  bool counted = false;     // a trial of the budget (not: incumbents, modules)
-  std::string model;        // display name
+  bool counted = false;  // a trial of the budget (not: incumbents, modules)
+  std::string model;     // display name
   std::string task_id;
   std::string task_label;
   std::string target;
   std::string device_class;
   std::string worker;
-  std::string status;       // OutcomeName
+  std::string status;  // OutcomeName
   std::optional<double> latency_seconds;
   std::string trace;
   int64_t create_time = 0;   // set by the store
@@ -122,47 +123,49 @@ struct RecordRow {
 // A lease as handed out, with all a record of it needs.
 struct LeaseGrant {
   std::string lease_id;
-  std::string worker;   // id
+  std::string worker;  // id
   double lease_seconds = 0;
   BatchRow batch;
   std::string model_display_name;
   std::string spec_bytes;
   std::string device_class;
-  std::vector<TrialRow> trials;   // those still to run
+  std::vector<TrialRow> trials;  // those still to run
 };
 
 struct LeaseCompletion {
   std::string lease_id;
   std::string worker;
-  std::vector<RecordRow> ended;          // the candidates' own outcomes
-  std::optional<RecordRow> incumbent;    // kept once per batch
-  std::string incumbent_trial;           // the trial it was, whose trace the record gets
-  // Trials of the lease that are not in `ended` are lost: leased again singly, or dead-lettered after the last attempt.
+  std::vector<RecordRow> ended;        // the candidates' own outcomes
+  std::optional<RecordRow> incumbent;  // kept once per batch
+  std::string incumbent_trial;         // the trial it was, whose trace the record gets
+  // Trials of the lease that are not in `ended` are lost: leased again singly, or dead-lettered after the
+  // last attempt.
 };
 
 struct WorkerRow {
   int64_t number = 0;
   std::string id;
   std::string display_name;
-  std::string device_class;   // empty until the worker told its device
+  std::string device_class;  // empty until the worker told its device
   std::string device_bytes;
   int64_t create_time = 0;
   int64_t last_seen = 0;
   uint64_t trials_done = 0;
-  bool busy = false;          // holds a lease
+  bool busy = false;  // holds a lease
 };
 
 struct Heartbeat {
   std::string worker;
-  std::string device_class;    // with device_bytes: as told now; empty: unchanged
+  std::string device_class;  // with device_bytes: as told now; empty: unchanged
   std::string device_bytes;
   std::vector<std::string> running_leases;
-  bool drop_unlisted = false;   // leases of this worker not listed are lost (it takes new ones, so it has them no more)
+  bool drop_unlisted =
+      false;  // leases of this worker not listed are lost (it takes new ones, so it has them no more)
 };
 
 struct HeartbeatAnswer {
-  std::vector<std::string> abandon;   // running leases that are not this worker's any more
-  std::vector<std::string> jobs;      // whose leases or logs changed
+  std::vector<std::string> abandon;  // running leases that are not this worker's any more
+  std::vector<std::string> jobs;     // whose leases or logs changed
 };
 
 // Rows after `after` (a `number` or record id), at most `limit`.

@@ -11,19 +11,30 @@ namespace {
 // busy_timeout is per connection. The writer never waits for another writer: there is only one.
 constexpr char kCommonPragmas[] =
     "PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;";
-constexpr char kWriterPragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000;";
+constexpr char kWriterPragmas[] =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=1000;";
 
 // Our own statements are fewer; the SQL of users' filters is not kept beyond that.
 constexpr size_t kMaxCachedStatements = 200;
 
 absl::StatusCode CodeOf(int sqlite_code) {
   switch (sqlite_code & 0xff) {
-    case SQLITE_FULL: case SQLITE_NOMEM: return absl::StatusCode::kResourceExhausted;
-    case SQLITE_CONSTRAINT: return absl::StatusCode::kAlreadyExists;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_IOERR: case SQLITE_CANTOPEN: case SQLITE_READONLY:
+    case SQLITE_FULL:
+    case SQLITE_NOMEM:
+      return absl::StatusCode::kResourceExhausted;
+    case SQLITE_CONSTRAINT:
+      return absl::StatusCode::kAlreadyExists;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
       return absl::StatusCode::kUnavailable;
-    case SQLITE_CORRUPT: case SQLITE_NOTADB: return absl::StatusCode::kDataLoss;
-    default: return absl::StatusCode::kInternal;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::StatusCode::kDataLoss;
+    default:
+      return absl::StatusCode::kInternal;
   }
 }
 
@@ -31,8 +42,9 @@ absl::StatusCode CodeOf(int sqlite_code) {
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Mode mode) {
   sqlite3* database = nullptr;
-  const int flags = (mode == Mode::kWriter ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
-                    SQLITE_OPEN_NOMUTEX;
+  const int flags =
+      (mode == Mode::kWriter ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
+      SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
   std::unique_ptr<Connection> connection(new Connection(database));
   if (code != SQLITE_OK) return connection->ErrorStatus("opening " + path);
@@ -53,7 +65,8 @@ absl::Status Connection::ErrorStatus(std::string_view doing) const {
 }
 
 absl::Status Connection::Execute(const std::string& script) {
-  if (sqlite3_exec(database_, script.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK) return absl::OkStatus();
+  if (sqlite3_exec(database_, script.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK)
+    return absl::OkStatus();
   return ErrorStatus(script.substr(0, 60));
 }
 
@@ -66,8 +79,8 @@ void Query::Prepare(const std::string& sql) {
     statement_ = known->second;
     return;
   }
-  Check(sqlite3_prepare_v3(connection_.database_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT,
-                           &statement_, nullptr),
+  Check(sqlite3_prepare_v3(connection_.database_, sql.data(), static_cast<int>(sql.size()),
+                           SQLITE_PREPARE_PERSISTENT, &statement_, nullptr),
         sql);
   cached_ = statement_ != nullptr && connection_.statements_.size() < kMaxCachedStatements;
   if (cached_) connection_.statements_.emplace(sql, statement_);
@@ -88,19 +101,23 @@ void Query::Check(int code, std::string_view doing) {
 }
 
 void Query::Bind(std::string_view text) {
-  Check(sqlite3_bind_text64(statement_, ++bound_, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_TRANSIENT,
-                            SQLITE_UTF8),
+  Check(sqlite3_bind_text64(statement_, ++bound_, text.data() == nullptr ? "" : text.data(), text.size(),
+                            SQLITE_TRANSIENT, SQLITE_UTF8),
         "binding text");
 }
 
 void Query::Bind(Bytes bytes) {
-  Check(sqlite3_bind_blob64(statement_, ++bound_, bytes.bytes.empty() ? "" : bytes.bytes.data(), bytes.bytes.size(),
-                            SQLITE_TRANSIENT),
+  Check(sqlite3_bind_blob64(statement_, ++bound_, bytes.bytes.empty() ? "" : bytes.bytes.data(),
+                            bytes.bytes.size(), SQLITE_TRANSIENT),
         "binding bytes");
 }
 
-void Query::Bind(double number) { Check(sqlite3_bind_double(statement_, ++bound_, number), "binding a number"); }
-void Query::Bind(int64_t number) { Check(sqlite3_bind_int64(statement_, ++bound_, number), "binding an integer"); }
+void Query::Bind(double number) {
+  Check(sqlite3_bind_double(statement_, ++bound_, number), "binding a number");
+}
+void Query::Bind(int64_t number) {
+  Check(sqlite3_bind_int64(statement_, ++bound_, number), "binding an integer");
+}
 void Query::BindNull() { Check(sqlite3_bind_null(statement_, ++bound_), "binding NULL"); }
 
 bool Query::Next() {
@@ -120,7 +137,8 @@ absl::Status Query::Run() {
 std::string Query::Text(int column) const {
   const void* bytes = sqlite3_column_blob(statement_, column);
   return bytes == nullptr ? std::string()
-                          : std::string(static_cast<const char*>(bytes), static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
+                          : std::string(static_cast<const char*>(bytes),
+                                        static_cast<size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
 int64_t Query::Int(int column) const { return sqlite3_column_int64(statement_, column); }

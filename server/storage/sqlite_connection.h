@@ -19,7 +19,8 @@ struct Bytes {
   std::string_view bytes;
 };
 
-// One SQLite connection with its cache of prepared statements. Not thread-safe. All SQLite errors become absl::Status here.
+// One SQLite connection with its cache of prepared statements. Not thread-safe. All SQLite errors become
+// absl::Status here.
 class Connection {
  public:
   enum class Mode { kWriter, kReader };
@@ -28,8 +29,8 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  absl::Status Execute(const std::string& script);   // without parameters or rows
-  int64_t Changes() const;                           // rows that the last statement changed
+  absl::Status Execute(const std::string& script);  // without parameters or rows
+  int64_t Changes() const;                          // rows that the last statement changed
   int64_t LastRowId() const;
 
  private:
@@ -41,7 +42,8 @@ class Connection {
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
 };
 
-// One execution of a statement: bind in the constructor, then Run() or step with Next(). The first error sticks in status().
+// One execution of a statement: bind in the constructor, then Run() or step with Next(). The first error
+// sticks in status().
 class Query {
  public:
   template <typename... Values>
@@ -70,10 +72,10 @@ class Query {
   }
 
   absl::Status Run();
-  bool Next();   // false at the end and on error
+  bool Next();  // false at the end and on error
   const absl::Status& status() const { return status_; }
 
-  std::string Text(int column) const;   // TEXT or BLOB
+  std::string Text(int column) const;  // TEXT or BLOB
   int64_t Int(int column) const;
   double Real(int column) const;
   bool IsNull(int column) const;

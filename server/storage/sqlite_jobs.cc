@@ -1,4 +1,5 @@
-// The job state machine: queued -> running -> succeeded | failed | cancelled. Every change bumps the revision.
+// The job state machine: queued -> running -> succeeded | failed | cancelled. Every change bumps the
+// revision.
 #include "absl/strings/str_cat.h"
 #include "server/execution/status_macros.h"
 #include "server/storage/sqlite_rows.h"
@@ -7,10 +8,12 @@
 namespace hone {
 
 absl::Status SqliteStore::TouchRunningJob(Connection& db, const std::string& id) {
-  HONE_RETURN_IF_ERROR(Query(db, "UPDATE jobs SET revision = revision + 1 WHERE id = ? AND state = 'running'", id).Run());
+  HONE_RETURN_IF_ERROR(
+      Query(db, "UPDATE jobs SET revision = revision + 1 WHERE id = ? AND state = 'running'", id).Run());
   if (db.Changes() == 1) return absl::OkStatus();
   HONE_ASSIGN_OR_RETURN(JobRow job, ReadJob(db, id));
-  return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " is ", JobStateName(job.state), ", not running"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("jobs/", id, " is ", JobStateName(job.state), ", not running"));
 }
 
 absl::StatusOr<JobRow> SqliteStore::CreateJob(const JobRow& job, const RequestKey& request) {
@@ -22,14 +25,17 @@ absl::StatusOr<JobRow> SqliteStore::CreateJob(const JobRow& job, const RequestKe
       {
         Query model(db, "SELECT 1 FROM models WHERE id = ? AND deleted = 0", job.model);
         if (!model.Next()) {
-          return model.status().ok() ? absl::NotFoundError("there is no models/" + job.model) : model.status();
+          return model.status().ok() ? absl::NotFoundError("there is no models/" + job.model)
+                                     : model.status();
         }
       }
-      HONE_RETURN_IF_ERROR(Query(db,
-                                 "INSERT INTO jobs(id, revision, state, model, model_display_name, spec, progress, device, "
-                                 "create_time) VALUES(?, 1, 'queued', ?, ?, ?, ?, x'', ?)",
-                                 id, job.model, job.model_display_name, Bytes{job.spec_bytes}, Bytes{job.progress_bytes}, Now())
-                               .Run());
+      HONE_RETURN_IF_ERROR(
+          Query(db,
+                "INSERT INTO jobs(id, revision, state, model, model_display_name, spec, progress, device, "
+                "create_time) VALUES(?, 1, 'queued', ?, ?, ?, ?, x'', ?)",
+                id, job.model, job.model_display_name, Bytes{job.spec_bytes}, Bytes{job.progress_bytes},
+                Now())
+              .Run());
       HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
     }
     HONE_ASSIGN_OR_RETURN(created, ReadJob(db, id));
@@ -78,16 +84,18 @@ absl::StatusOr<std::vector<std::string>> SqliteStore::ListJobIds(JobState state)
 absl::StatusOr<JobRow> SqliteStore::RequestCancel(const std::string& id) {
   JobRow job;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
-    HONE_RETURN_IF_ERROR(Query(db,
-                               "UPDATE jobs SET cancel_requested = 1, revision = revision + 1 WHERE id = ? AND "
-                               "state = 'running' AND cancel_requested = 0",
-                               id)
-                             .Run());
-    HONE_RETURN_IF_ERROR(Query(db,
-                               "UPDATE jobs SET cancel_requested = 1, revision = revision + 1, state = 'cancelled', "
-                               "error = 'cancelled before it started', end_time = ? WHERE id = ? AND state = 'queued'",
-                               Now(), id)
-                             .Run());
+    HONE_RETURN_IF_ERROR(
+        Query(db,
+              "UPDATE jobs SET cancel_requested = 1, revision = revision + 1 WHERE id = ? AND "
+              "state = 'running' AND cancel_requested = 0",
+              id)
+            .Run());
+    HONE_RETURN_IF_ERROR(
+        Query(db,
+              "UPDATE jobs SET cancel_requested = 1, revision = revision + 1, state = 'cancelled', "
+              "error = 'cancelled before it started', end_time = ? WHERE id = ? AND state = 'queued'",
+              Now(), id)
+            .Run());
     HONE_ASSIGN_OR_RETURN(job, ReadJob(db, id));
     return absl::OkStatus();
   }));
@@ -97,7 +105,10 @@ absl::StatusOr<JobRow> SqliteStore::RequestCancel(const std::string& id) {
 absl::Status SqliteStore::StartJob(const std::string& id) {
   return writer_.Run([&](Connection& db) -> absl::Status {
     HONE_RETURN_IF_ERROR(
-        Query(db, "UPDATE jobs SET state = 'running', revision = revision + 1 WHERE id = ? AND state = 'queued'", id).Run());
+        Query(db,
+              "UPDATE jobs SET state = 'running', revision = revision + 1 WHERE id = ? AND state = 'queued'",
+              id)
+            .Run());
     if (db.Changes() == 1) return absl::OkStatus();
     HONE_RETURN_IF_ERROR(ReadJob(db, id).status());
     return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " is not queued"));
@@ -116,9 +127,10 @@ absl::StatusOr<JobRow> SqliteStore::ChooseDevice(const std::string& id, const st
   JobRow job;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     HONE_RETURN_IF_ERROR(TouchRunningJob(db, id));
-    HONE_RETURN_IF_ERROR(Query(db, "UPDATE jobs SET device_class = ?, device = ? WHERE id = ? AND device_class = ''",
-                               device_class, Bytes{device_bytes}, id)
-                             .Run());
+    HONE_RETURN_IF_ERROR(
+        Query(db, "UPDATE jobs SET device_class = ?, device = ? WHERE id = ? AND device_class = ''",
+              device_class, Bytes{device_bytes}, id)
+            .Run());
     HONE_ASSIGN_OR_RETURN(job, ReadJob(db, id));
     return absl::OkStatus();
   }));
@@ -137,15 +149,18 @@ absl::Status SqliteStore::EndJob(const std::string& id, JobState state, const st
   return writer_.Run([&](Connection& db) -> absl::Status {
     HONE_RETURN_IF_ERROR(TouchRunningJob(db, id));
     if (module) {
-      HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO modules(id, job, model, target, report, create_time) VALUES(?, ?, ?, ?, ?, ?)",
-                                 module->id, id, module->model, module->target, module->report_json, Now())
-                               .Run());
+      HONE_RETURN_IF_ERROR(
+          Query(db,
+                "INSERT INTO modules(id, job, model, target, report, create_time) VALUES(?, ?, ?, ?, ?, ?)",
+                module->id, id, module->model, module->target, module->report_json, Now())
+              .Run());
       HONE_RETURN_IF_ERROR(InsertFiles(db, "modules/" + module->id, module->files));
     }
     HONE_RETURN_IF_ERROR(
-        Query(db, "UPDATE leases SET state = 'dropped' WHERE job = ? AND state IN ('queued', 'leased')", id).Run());
-    return Query(db, "UPDATE jobs SET state = ?, error = ?, module = ?, end_time = ? WHERE id = ?", JobStateName(state), error,
-                 module ? module->id : std::string(), Now(), id)
+        Query(db, "UPDATE leases SET state = 'dropped' WHERE job = ? AND state IN ('queued', 'leased')", id)
+            .Run());
+    return Query(db, "UPDATE jobs SET state = ?, error = ?, module = ?, end_time = ? WHERE id = ?",
+                 JobStateName(state), error, module ? module->id : std::string(), Now(), id)
         .Run();
   });
 }

@@ -11,7 +11,8 @@ namespace hone {
 namespace {
 
 constexpr char kRecordColumns[] =
-    "SELECT id, job, sequence, batch, trial_id, counted, model, task_id, task_label, target, device_class, worker, status, "
+    "SELECT id, job, sequence, batch, trial_id, counted, model, task_id, task_label, target, device_class, "
+    "worker, status, "
     "latency, trace, create_time, attempts, record FROM records ";
 
 absl::Status ReadRecords(Query& query, std::vector<RecordRow>& records) {
@@ -41,20 +42,34 @@ absl::Status ReadRecords(Query& query, std::vector<RecordRow>& records) {
 
 const char* Column(RecordField field) {
   switch (field) {
-    case RecordField::kModel: return "model";
-    case RecordField::kTask: return "task_id";
-    case RecordField::kTaskLabel: return "task_label";
-    case RecordField::kWorker: return "worker";
-    case RecordField::kTarget: return "target";
-    case RecordField::kStatus: return "status";
-    case RecordField::kLatency: return "latency";
-    case RecordField::kTrace: return "trace";
-    case RecordField::kJob: return "job";
-    case RecordField::kTime: return "create_time";
-    case RecordField::kTrial: return "trial_id";
-    case RecordField::kDeviceClass: return "device_class";
-    case RecordField::kAttempts: return "attempts";
-    case RecordField::kBatch: return "batch";
+    case RecordField::kModel:
+      return "model";
+    case RecordField::kTask:
+      return "task_id";
+    case RecordField::kTaskLabel:
+      return "task_label";
+    case RecordField::kWorker:
+      return "worker";
+    case RecordField::kTarget:
+      return "target";
+    case RecordField::kStatus:
+      return "status";
+    case RecordField::kLatency:
+      return "latency";
+    case RecordField::kTrace:
+      return "trace";
+    case RecordField::kJob:
+      return "job";
+    case RecordField::kTime:
+      return "create_time";
+    case RecordField::kTrial:
+      return "trial_id";
+    case RecordField::kDeviceClass:
+      return "device_class";
+    case RecordField::kAttempts:
+      return "attempts";
+    case RecordField::kBatch:
+      return "batch";
   }
   return "";
 }
@@ -68,23 +83,32 @@ std::string_view ResourcePrefix(RecordField field) {
 
 using Parameter = std::variant<std::string, double, int64_t>;
 
-// The SQL of one comparison; appends its parameter. A missing latency makes it false, under NOT as well as without.
+// The SQL of one comparison; appends its parameter. A missing latency makes it false, under NOT as well as
+// without.
 std::string CompareSql(const RecordFilter& filter, std::vector<Parameter>& parameters) {
   Parameter value = filter.value;
   const std::string_view prefix = ResourcePrefix(filter.field);
-  if (auto* text = std::get_if<std::string>(&value); text != nullptr && !prefix.empty() && text->starts_with(prefix)) {
+  if (auto* text = std::get_if<std::string>(&value);
+      text != nullptr && !prefix.empty() && text->starts_with(prefix)) {
     text->erase(0, prefix.size());
   }
   parameters.push_back(std::move(value));
   const std::string column = Column(filter.field);
   switch (filter.comparison) {
-    case Comparison::kHas: return absl::StrCat("instr(", column, ", ?) > 0");
-    case Comparison::kEqual: return absl::StrCat("ifnull(", column, " = ?, 0)");
-    case Comparison::kNotEqual: return absl::StrCat("ifnull(", column, " <> ?, 0)");
-    case Comparison::kLess: return absl::StrCat("ifnull(", column, " < ?, 0)");
-    case Comparison::kLessEqual: return absl::StrCat("ifnull(", column, " <= ?, 0)");
-    case Comparison::kGreater: return absl::StrCat("ifnull(", column, " > ?, 0)");
-    case Comparison::kGreaterEqual: return absl::StrCat("ifnull(", column, " >= ?, 0)");
+    case Comparison::kHas:
+      return absl::StrCat("instr(", column, ", ?) > 0");
+    case Comparison::kEqual:
+      return absl::StrCat("ifnull(", column, " = ?, 0)");
+    case Comparison::kNotEqual:
+      return absl::StrCat("ifnull(", column, " <> ?, 0)");
+    case Comparison::kLess:
+      return absl::StrCat("ifnull(", column, " < ?, 0)");
+    case Comparison::kLessEqual:
+      return absl::StrCat("ifnull(", column, " <= ?, 0)");
+    case Comparison::kGreater:
+      return absl::StrCat("ifnull(", column, " > ?, 0)");
+    case Comparison::kGreaterEqual:
+      return absl::StrCat("ifnull(", column, " >= ?, 0)");
   }
   return "0";
 }
@@ -93,10 +117,14 @@ std::string FilterSql(const RecordFilter& filter, std::vector<Parameter>& parame
   std::vector<std::string> parts;
   for (const RecordFilter& child : filter.children) parts.push_back(FilterSql(child, parameters));
   switch (filter.kind) {
-    case RecordFilter::Kind::kAnd: return parts.empty() ? "1" : absl::StrCat("(", absl::StrJoin(parts, " AND "), ")");
-    case RecordFilter::Kind::kOr: return absl::StrCat("(", absl::StrJoin(parts, " OR "), ")");
-    case RecordFilter::Kind::kNot: return absl::StrCat("NOT ", parts.front());
-    case RecordFilter::Kind::kCompare: return absl::StrCat("(", CompareSql(filter, parameters), ")");
+    case RecordFilter::Kind::kAnd:
+      return parts.empty() ? "1" : absl::StrCat("(", absl::StrJoin(parts, " AND "), ")");
+    case RecordFilter::Kind::kOr:
+      return absl::StrCat("(", absl::StrJoin(parts, " OR "), ")");
+    case RecordFilter::Kind::kNot:
+      return absl::StrCat("NOT ", parts.front());
+    case RecordFilter::Kind::kCompare:
+      return absl::StrCat("(", CompareSql(filter, parameters), ")");
   }
   return "0";
 }
@@ -106,18 +134,22 @@ std::string FilterSql(const RecordFilter& filter, std::vector<Parameter>& parame
 absl::StatusOr<std::vector<RecordRow>> SqliteStore::ListLog(const std::string& job, uint64_t after_sequence) {
   std::vector<RecordRow> records;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kRecordColumns, "WHERE job = ? AND sequence > ? ORDER BY sequence"), job, after_sequence);
+    Query query(db, absl::StrCat(kRecordColumns, "WHERE job = ? AND sequence > ? ORDER BY sequence"), job,
+                after_sequence);
     return ReadRecords(query, records);
   }));
   return records;
 }
 
-absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const RecordFilter& filter, const Page& page) {
+absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const RecordFilter& filter,
+                                                                 const Page& page) {
   std::vector<RecordRow> records;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
     std::vector<Parameter> parameters;
     const std::string where = FilterSql(filter, parameters);
-    Query query(db, absl::StrCat(kRecordColumns, "WHERE id > ? AND ", where, " ORDER BY id LIMIT ", page.limit), page.after);
+    Query query(db,
+                absl::StrCat(kRecordColumns, "WHERE id > ? AND ", where, " ORDER BY id LIMIT ", page.limit),
+                page.after);
     for (const Parameter& parameter : parameters) {
       std::visit([&](const auto& value) { query.Bind(value); }, parameter);
     }

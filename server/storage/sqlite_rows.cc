@@ -7,11 +7,16 @@ namespace hone {
 
 const char* JobStateName(JobState state) {
   switch (state) {
-    case JobState::kQueued: return "queued";
-    case JobState::kRunning: return "running";
-    case JobState::kSucceeded: return "succeeded";
-    case JobState::kFailed: return "failed";
-    case JobState::kCancelled: return "cancelled";
+    case JobState::kQueued:
+      return "queued";
+    case JobState::kRunning:
+      return "running";
+    case JobState::kSucceeded:
+      return "succeeded";
+    case JobState::kFailed:
+      return "failed";
+    case JobState::kCancelled:
+      return "cancelled";
   }
   return "";
 }
@@ -29,9 +34,12 @@ JobState ParseJobState(const std::string& name) {
 
 const char* BatchKindName(BatchKind kind) {
   switch (kind) {
-    case BatchKind::kCalibrate: return "calibrate";
-    case BatchKind::kCandidates: return "candidates";
-    case BatchKind::kModule: return "module";
+    case BatchKind::kCalibrate:
+      return "calibrate";
+    case BatchKind::kCandidates:
+      return "candidates";
+    case BatchKind::kModule:
+      return "module";
   }
   return "";
 }
@@ -45,9 +53,10 @@ BatchKind ParseBatchKind(const std::string& name) {
 
 absl::Status InsertFiles(Connection& db, const std::string& owner, const std::vector<FileRow>& files) {
   for (size_t i = 0; i < files.size(); ++i) {
-    HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO files(owner, position, name, sha256, size) VALUES(?, ?, ?, ?, ?)", owner,
-                               static_cast<int64_t>(i), files[i].name, files[i].blob.sha256, files[i].blob.size)
-                             .Run());
+    HONE_RETURN_IF_ERROR(
+        Query(db, "INSERT INTO files(owner, position, name, sha256, size) VALUES(?, ?, ?, ?, ?)", owner,
+              static_cast<int64_t>(i), files[i].name, files[i].blob.sha256, files[i].blob.size)
+            .Run());
   }
   return absl::OkStatus();
 }
@@ -62,8 +71,8 @@ absl::Status ReadFiles(Connection& db, const std::string& owner, std::vector<Fil
 
 absl::StatusOr<std::string> FindRequest(Connection& db, const RequestKey& request) {
   if (request.id.empty()) return std::string();
-  Query query(db, "SELECT digest, resource FROM requests WHERE principal = ? AND method = ? AND id = ?", request.principal,
-              request.method, request.id);
+  Query query(db, "SELECT digest, resource FROM requests WHERE principal = ? AND method = ? AND id = ?",
+              request.principal, request.method, request.id);
   if (!query.Next()) {
     HONE_RETURN_IF_ERROR(query.status());
     return std::string();
@@ -75,16 +84,20 @@ absl::StatusOr<std::string> FindRequest(Connection& db, const RequestKey& reques
   return query.Text(1);
 }
 
-absl::Status RememberRequest(Connection& db, const RequestKey& request, const std::string& resource, int64_t now) {
+absl::Status RememberRequest(Connection& db, const RequestKey& request, const std::string& resource,
+                             int64_t now) {
   if (request.id.empty()) return absl::OkStatus();
-  return Query(db, "INSERT INTO requests(principal, method, id, digest, resource, create_time) VALUES(?, ?, ?, ?, ?, ?)",
+  return Query(db,
+               "INSERT INTO requests(principal, method, id, digest, resource, create_time) VALUES(?, ?, ?, "
+               "?, ?, ?)",
                request.principal, request.method, request.id, request.digest, resource, now)
       .Run();
 }
 
 absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   Query query(db,
-              "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, device_class, "
+              "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "
+              "device_class, "
               "device, cancel_requested, restarts, trials_done, create_time, end_time FROM jobs WHERE id = ?",
               id);
   if (!query.Next()) {
@@ -114,10 +127,12 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
 
 absl::Status ReadTrials(Connection& db, const std::string& where, const std::string& job, int64_t key,
                         std::vector<TrialRow>& trials) {
-  Query query(db,
-              absl::StrCat("SELECT trial_id, trace, object, object_size, predicted_seconds, attempts, done FROM trials WHERE ",
-                           where, " ORDER BY position"),
-              job, key);
+  Query query(
+      db,
+      absl::StrCat(
+          "SELECT trial_id, trace, object, object_size, predicted_seconds, attempts, done FROM trials WHERE ",
+          where, " ORDER BY position"),
+      job, key);
   while (query.Next()) {
     trials.push_back({.trial_id = query.Text(0),
                       .trace = query.Text(1),
@@ -130,21 +145,26 @@ absl::Status ReadTrials(Connection& db, const std::string& where, const std::str
 }
 
 absl::Status AppendRecord(Connection& db, const RecordRow& record, uint32_t attempts, int64_t now) {
-  HONE_RETURN_IF_ERROR(Query(db,
-                             "UPDATE jobs SET last_sequence = last_sequence + 1, trials_done = trials_done + ?, "
-                             "revision = revision + 1 WHERE id = ?",
-                             record.counted, record.job)
-                           .Run());
   HONE_RETURN_IF_ERROR(
       Query(db,
-            "INSERT INTO records(job, sequence, batch, trial_id, counted, model, task_id, task_label, target, device_class, "
-            "worker, status, latency, trace, create_time, attempts, record) VALUES(?1, (SELECT last_sequence FROM jobs "
-            "WHERE id = ?1), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            record.job, record.batch, record.trial_id, record.counted, record.model, record.task_id, record.task_label,
-            record.target, record.device_class, record.worker, record.status, record.latency_seconds, record.trace, now,
-            attempts, Bytes{record.record_bytes})
+            "UPDATE jobs SET last_sequence = last_sequence + 1, trials_done = trials_done + ?, "
+            "revision = revision + 1 WHERE id = ?",
+            record.counted, record.job)
           .Run());
-  return Query(db, "UPDATE trials SET done = 1, lease = NULL WHERE job = ? AND trial_id = ?", record.job, record.trial_id).Run();
+  HONE_RETURN_IF_ERROR(Query(db,
+                             "INSERT INTO records(job, sequence, batch, trial_id, counted, model, task_id, "
+                             "task_label, target, device_class, "
+                             "worker, status, latency, trace, create_time, attempts, record) VALUES(?1, "
+                             "(SELECT last_sequence FROM jobs "
+                             "WHERE id = ?1), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                             record.job, record.batch, record.trial_id, record.counted, record.model,
+                             record.task_id, record.task_label, record.target, record.device_class,
+                             record.worker, record.status, record.latency_seconds, record.trace, now,
+                             attempts, Bytes{record.record_bytes})
+                           .Run());
+  return Query(db, "UPDATE trials SET done = 1, lease = NULL WHERE job = ? AND trial_id = ?", record.job,
+               record.trial_id)
+      .Run();
 }
 
 }  // namespace hone

@@ -17,9 +17,11 @@ BatchKind ParseBatchKind(const std::string& name);
 absl::Status InsertFiles(Connection& db, const std::string& owner, const std::vector<FileRow>& files);
 absl::Status ReadFiles(Connection& db, const std::string& owner, std::vector<FileRow>& files);
 
-// The resource that this very request made before; "" if it is new. InvalidArgument if its id was used for another request.
+// The resource that this very request made before; "" if it is new. InvalidArgument if its id was used for
+// another request.
 absl::StatusOr<std::string> FindRequest(Connection& db, const RequestKey& request);
-absl::Status RememberRequest(Connection& db, const RequestKey& request, const std::string& resource, int64_t now);
+absl::Status RememberRequest(Connection& db, const RequestKey& request, const std::string& resource,
+                             int64_t now);
 
 absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id);
 absl::Status ReadTrials(Connection& db, const std::string& where, const std::string& job, int64_t key,

@@ -9,14 +9,17 @@
 namespace hone {
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(SqliteStoreOptions options) {
-  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer, Connection::Open(options.path, Connection::Mode::kWriter));
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer,
+                        Connection::Open(options.path, Connection::Mode::kWriter));
   HONE_RETURN_IF_ERROR(Migrate(*writer));
   std::vector<std::unique_ptr<Connection>> readers;
   for (int i = 0; i < options.readers; ++i) {
-    HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> reader, Connection::Open(options.path, Connection::Mode::kReader));
+    HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> reader,
+                          Connection::Open(options.path, Connection::Mode::kReader));
     readers.push_back(std::move(reader));
   }
-  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(options), std::move(writer), std::move(readers)));
+  return std::unique_ptr<SqliteStore>(
+      new SqliteStore(std::move(options), std::move(writer), std::move(readers)));
 }
 
 SqliteStore::SqliteStore(SqliteStoreOptions options, std::unique_ptr<Connection> writer,
@@ -29,8 +32,8 @@ absl::Status SqliteStore::CheckHealth() {
 
 absl::Status SqliteStore::PutToken(const TokenRow& token) {
   return writer_.Run([&](Connection& db) {
-    return Query(db, "INSERT OR REPLACE INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)", token.hash,
-                 token.role, token.subject, Now())
+    return Query(db, "INSERT OR REPLACE INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)",
+                 token.hash, token.role, token.subject, Now())
         .Run();
   });
 }
@@ -70,7 +73,14 @@ constexpr char kModuleColumns[] = "SELECT number, id, job, model, target, report
 
 absl::Status ReadModules(Connection& db, Query& query, std::vector<ModuleRow>& modules) {
   while (query.Next()) {
-    modules.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Text(5), {}, query.Int(6)});
+    modules.push_back({query.Int(0),
+                       query.Text(1),
+                       query.Text(2),
+                       query.Text(3),
+                       query.Text(4),
+                       query.Text(5),
+                       {},
+                       query.Int(6)});
   }
   HONE_RETURN_IF_ERROR(query.status());
   for (ModuleRow& module : modules) HONE_RETURN_IF_ERROR(ReadFiles(db, "modules/" + module.id, module.files));
@@ -83,8 +93,8 @@ constexpr char kWorkerColumns[] =
 
 absl::Status ReadWorkers(Query& query, std::vector<WorkerRow>& workers) {
   while (query.Next()) {
-    workers.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Int(5), query.Int(6),
-                       static_cast<uint64_t>(query.Int(7)), query.Int(8) != 0});
+    workers.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Int(5),
+                       query.Int(6), static_cast<uint64_t>(query.Int(7)), query.Int(8) != 0});
   }
   return query.status();
 }
@@ -104,11 +114,12 @@ absl::StatusOr<ModelRow> SqliteStore::CreateModel(const ModelRow& model, const R
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string before, FindRequest(db, request));
     if (before.empty()) {
-      HONE_RETURN_IF_ERROR(Query(db,
-                                 "INSERT INTO models(id, display_name, main_file, create_time) VALUES(?, ?, ?, ?) "
-                                 "ON CONFLICT(id) DO UPDATE SET display_name = excluded.display_name, deleted = 0",
-                                 model.id, model.display_name, model.main_file, Now())
-                               .Run());
+      HONE_RETURN_IF_ERROR(
+          Query(db,
+                "INSERT INTO models(id, display_name, main_file, create_time) VALUES(?, ?, ?, ?) "
+                "ON CONFLICT(id) DO UPDATE SET display_name = excluded.display_name, deleted = 0",
+                model.id, model.display_name, model.main_file, Now())
+              .Run());
       HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM files WHERE owner = ?", "models/" + model.id).Run());
       HONE_RETURN_IF_ERROR(InsertFiles(db, "models/" + model.id, model.files));
       HONE_RETURN_IF_ERROR(RememberRequest(db, request, model.id, Now()));
@@ -131,8 +142,8 @@ absl::StatusOr<ModelRow> SqliteStore::GetModel(const std::string& id) {
 absl::StatusOr<std::vector<ModelRow>> SqliteStore::ListModels(const Page& page) {
   std::vector<ModelRow> models;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kModelColumns, "WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?"), page.after,
-                page.limit);
+    Query query(db, absl::StrCat(kModelColumns, "WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?"),
+                page.after, page.limit);
     return ReadModels(db, query, models);
   }));
   return models;
@@ -146,7 +157,8 @@ absl::Status SqliteStore::DeleteModel(const std::string& id, const RequestKey& r
     {
       Query busy(db, "SELECT id FROM jobs WHERE model = ? AND state IN ('queued', 'running')", id);
       if (busy.Next()) {
-        return absl::FailedPreconditionError(absl::StrCat("models/", id, " is in use by jobs/", busy.Text(0), "; cancel it first"));
+        return absl::FailedPreconditionError(
+            absl::StrCat("models/", id, " is in use by jobs/", busy.Text(0), "; cancel it first"));
       }
       HONE_RETURN_IF_ERROR(busy.status());
     }
@@ -168,30 +180,35 @@ absl::StatusOr<ModuleRow> SqliteStore::GetModule(const std::string& id) {
 absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::string& job, const Page& page) {
   std::vector<ModuleRow> modules;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kModuleColumns, "WHERE number > ? AND (?2 = '' OR job = ?2) ORDER BY number LIMIT ?"),
-                page.after, job, page.limit);
+    Query query(
+        db,
+        absl::StrCat(kModuleColumns, "WHERE number > ? AND (?2 = '' OR job = ?2) ORDER BY number LIMIT ?"),
+        page.after, job, page.limit);
     return ReadModules(db, query, modules);
   }));
   return modules;
 }
 
-absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const TokenRow& token, const RequestKey& request) {
+absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const TokenRow& token,
+                                             const RequestKey& request) {
   WorkerRow enrolled;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string id, FindRequest(db, request));
     if (id.empty()) {
       id = worker.id;
-      HONE_RETURN_IF_ERROR(Query(db,
-                                 "INSERT INTO workers(id, display_name, device_class, device, create_time, last_seen) "
-                                 "VALUES(?, ?, ?, ?, ?5, ?5)",
-                                 id, worker.display_name, worker.device_class, Bytes{worker.device_bytes}, Now())
-                               .Run());
+      HONE_RETURN_IF_ERROR(
+          Query(db,
+                "INSERT INTO workers(id, display_name, device_class, device, create_time, last_seen) "
+                "VALUES(?, ?, ?, ?, ?5, ?5)",
+                id, worker.display_name, worker.device_class, Bytes{worker.device_bytes}, Now())
+              .Run());
       HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
     } else {
-      HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
+      HONE_RETURN_IF_ERROR(
+          Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
     }
-    HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)", token.hash,
-                               token.role, "workers/" + id, Now())
+    HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)",
+                               token.hash, token.role, "workers/" + id, Now())
                              .Run());
     HONE_ASSIGN_OR_RETURN(enrolled, ReadWorker(db, id));
     return absl::OkStatus();
@@ -211,7 +228,8 @@ absl::StatusOr<WorkerRow> SqliteStore::GetWorker(const std::string& id) {
 absl::StatusOr<std::vector<WorkerRow>> SqliteStore::ListWorkers(const Page& page) {
   std::vector<WorkerRow> workers;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kWorkerColumns, "WHERE number > ? ORDER BY number LIMIT ?"), page.after, page.limit);
+    Query query(db, absl::StrCat(kWorkerColumns, "WHERE number > ? ORDER BY number LIMIT ?"), page.after,
+                page.limit);
     return ReadWorkers(query, workers);
   }));
   return workers;

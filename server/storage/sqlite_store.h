@@ -11,13 +11,14 @@
 namespace hone {
 
 struct SqliteStoreOptions {
-  std::string path;             // of the database file; its folder exists and is ours alone
-  Clock clock;                  // the database's clock: all times and lease ends come from it
+  std::string path;  // of the database file; its folder exists and is ours alone
+  Clock clock;       // the database's clock: all times and lease ends come from it
   MakeLostRecord make_lost_record;
-  int readers = 4;              // connections; more than the threads that read makes no sense
+  int readers = 4;  // connections; more than the threads that read makes no sense
 };
 
-// Store in one SQLite file (WAL, synchronous=FULL). One process at a time: the caller holds the data folder's lock.
+// Store in one SQLite file (WAL, synchronous=FULL). One process at a time: the caller holds the data folder's
+// lock.
 class SqliteStore : public Store {
  public:
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(SqliteStoreOptions options);
@@ -49,13 +50,15 @@ class SqliteStore : public Store {
   absl::Status StoreBatch(const BatchRow& batch, const std::vector<TrialRow>& trials,
                           const std::vector<RecordRow>& ended) override;
   absl::StatusOr<std::vector<StoredBatchRow>> ListBatches(const std::string& job) override;
-  absl::StatusOr<std::optional<LeaseGrant>> ClaimLease(const std::string& worker, const std::string& device_class,
+  absl::StatusOr<std::optional<LeaseGrant>> ClaimLease(const std::string& worker,
+                                                       const std::string& device_class,
                                                        double lease_seconds) override;
   absl::StatusOr<LeaseGrant> GetLease(const std::string& lease_id) override;
   absl::Status CompleteLease(const LeaseCompletion& completion) override;
   absl::StatusOr<std::vector<std::string>> ExpireLeases() override;
 
-  absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token, const RequestKey& request) override;
+  absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token,
+                                  const RequestKey& request) override;
   absl::StatusOr<WorkerRow> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) override;
   absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) override;

@@ -74,7 +74,8 @@ absl::Status SqliteWriter::RunInSavepoint(const Transaction& transaction) {
   return status.ok() ? released : status;
 }
 
-SqliteReaders::SqliteReaders(std::vector<std::unique_ptr<Connection>> connections) : idle_(std::move(connections)) {}
+SqliteReaders::SqliteReaders(std::vector<std::unique_ptr<Connection>> connections)
+    : idle_(std::move(connections)) {}
 
 absl::Status SqliteReaders::Run(const Transaction& read) {
   std::unique_ptr<Connection> connection;

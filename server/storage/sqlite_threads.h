@@ -15,13 +15,14 @@ namespace hone {
 
 using Transaction = std::function<absl::Status(Connection&)>;
 
-// The one connection that writes and checkpoints (SQLite < 3.51.3 may lose a WAL reset race between two), on its own
-// thread. Group commit: everybody who waits shares one BEGIN IMMEDIATE ... COMMIT, hence one sync of the disk; each
-// transaction has a savepoint of its own, so one's failure does not touch the others. Thread-safe.
+// The one connection that writes and checkpoints (SQLite < 3.51.3 may lose a WAL reset race between two), on
+// its own thread. Group commit: everybody who waits shares one BEGIN IMMEDIATE ... COMMIT, hence one sync of
+// the disk; each transaction has a savepoint of its own, so one's failure does not touch the others.
+// Thread-safe.
 class SqliteWriter {
  public:
   explicit SqliteWriter(std::unique_ptr<Connection> connection);
-  ~SqliteWriter();   // finishes what waits
+  ~SqliteWriter();  // finishes what waits
 
   // Returns after the commit: OK means durable. What `transaction` returned otherwise, and it left no trace.
   absl::Status Run(const Transaction& transaction);
@@ -45,7 +46,8 @@ class SqliteWriter {
   std::thread thread_;
 };
 
-// A few read-only connections, each used by one reader at a time within one short read transaction. Thread-safe.
+// A few read-only connections, each used by one reader at a time within one short read transaction.
+// Thread-safe.
 class SqliteReaders {
  public:
   explicit SqliteReaders(std::vector<std::unique_ptr<Connection>> connections);

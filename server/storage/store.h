@@ -13,15 +13,16 @@
 
 namespace hone {
 
-// Makes the record of a trial that was lost as often as is allowed (outcome infrastructure). Called within a transaction:
-// it must not call the store.
+// Makes the record of a trial that was lost as often as is allowed (outcome infrastructure). Called within a
+// transaction: it must not call the store.
 using MakeLostRecord = std::function<RecordRow(const LeaseGrant& lease, const TrialRow& trial)>;
 
-// The server's memory: each method is one transaction and returns OK only once it is durable. Thread-safe; calls block.
-// NotFound names the resource. tests/server/storage/store_test.cc is the conformance suite of every implementation.
+// The server's memory: each method is one transaction and returns OK only once it is durable. Thread-safe;
+// calls block. NotFound names the resource. tests/server/storage/store_test.cc is the conformance suite of
+// every implementation.
 class Store {
  public:
-  static constexpr uint32_t kMaxAttempts = 3;   // of a trial, before it is dead-lettered
+  static constexpr uint32_t kMaxAttempts = 3;  // of a trial, before it is dead-lettered
 
   virtual ~Store() = default;
 
@@ -41,11 +42,11 @@ class Store {
   virtual absl::StatusOr<JobRow> CreateJob(const JobRow& job, const RequestKey& request) = 0;
   virtual absl::StatusOr<JobRow> GetJob(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<JobRow>> ListJobs(const Page& page) = 0;
-  virtual absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) = 0;   // oldest first
+  virtual absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) = 0;  // oldest first
   // A queued job ends at once, a running one is asked to; an ended one stays as it is.
   virtual absl::StatusOr<JobRow> RequestCancel(const std::string& id) = 0;
   // The transitions below hold for running jobs only, else FailedPrecondition.
-  virtual absl::Status StartJob(const std::string& id) = 0;   // from queued
+  virtual absl::Status StartJob(const std::string& id) = 0;  // from queued
   virtual absl::Status SetProgress(const std::string& id, const std::string& progress_bytes) = 0;
   // The first choice stays; returns the job as it is afterwards.
   virtual absl::StatusOr<JobRow> ChooseDevice(const std::string& id, const std::string& device_class,
@@ -56,16 +57,19 @@ class Store {
                               const std::optional<ModuleRow>& module) = 0;
 
   virtual absl::StatusOr<ModuleRow> GetModule(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job, const Page& page) = 0;   // job may be empty
+  virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job,
+                                                             const Page& page) = 0;  // job may be empty
 
-  // The batch, its trials, the records of those that `ended` without running and the lease of the others, at once.
-  // FailedPrecondition unless the number is the next.
+  // The batch, its trials, the records of those that `ended` without running and the lease of the others, at
+  // once. FailedPrecondition unless the number is the next.
   virtual absl::Status StoreBatch(const BatchRow& batch, const std::vector<TrialRow>& trials,
                                   const std::vector<RecordRow>& ended) = 0;
   virtual absl::StatusOr<std::vector<StoredBatchRow>> ListBatches(const std::string& job) = 0;
 
-  // The oldest queued lease of a running job of this device class, now this worker's; nullopt if there is none.
-  virtual absl::StatusOr<std::optional<LeaseGrant>> ClaimLease(const std::string& worker, const std::string& device_class,
+  // The oldest queued lease of a running job of this device class, now this worker's; nullopt if there is
+  // none.
+  virtual absl::StatusOr<std::optional<LeaseGrant>> ClaimLease(const std::string& worker,
+                                                               const std::string& device_class,
                                                                double lease_seconds) = 0;
   // NotFound if no worker holds it now.
   virtual absl::StatusOr<LeaseGrant> GetLease(const std::string& lease_id) = 0;
@@ -75,14 +79,16 @@ class Store {
   virtual absl::StatusOr<std::vector<std::string>> ExpireLeases() = 0;
 
   // With the same request the same worker again, with the new token (the first answer was lost).
-  virtual absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token, const RequestKey& request) = 0;
+  virtual absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token,
+                                          const RequestKey& request) = 0;
   virtual absl::StatusOr<WorkerRow> GetWorker(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) = 0;
   // Renews the running leases by their lease_seconds, but never beyond their run limit.
   virtual absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) = 0;
 
   virtual absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) = 0;
-  virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter, const Page& page) = 0;
+  virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter,
+                                                              const Page& page) = 0;
 };
 
 }  // namespace hone

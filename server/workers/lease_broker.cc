@@ -26,6 +26,15 @@ bool IsPlausible(const v1::Measurement& measurement) {
   return std::isfinite(measurement.ratio_to_incumbent()) && measurement.ratio_to_incumbent() >= 0;
 }
 
+// The job waits for its incumbent's record: an implausible one is recorded as what it is.
+v1::Measurement Plausible(const v1::Measurement& measurement) {
+  if (IsPlausible(measurement)) return measurement;
+  v1::Measurement refused;
+  refused.set_outcome(v1::OUTCOME_INFRASTRUCTURE);
+  refused.set_message("the worker told an impossible time");
+  return refused;
+}
+
 v1::Lease LeaseMessage(const LeaseGrant& grant, const v1::ProposeBatch& proposal) {
   v1::Lease lease = proposal.lease();
   lease.set_lease_id(grant.lease_id);
@@ -47,7 +56,8 @@ v1::Lease LeaseMessage(const LeaseGrant& grant, const v1::ProposeBatch& proposal
 LeaseBroker::LeaseBroker(Store& store, ChangeHub& hub, Clock clock, LeaseBrokerOptions options)
     : store_(store), hub_(hub), clock_(std::move(clock)), options_(options) {}
 
-absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& request, const std::string& principal) {
+absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& request,
+                                                     const std::string& principal) {
   if (request.display_name().size() > kMaxNameBytes) {
     return absl::InvalidArgumentError(absl::StrCat("display_name has more than ", kMaxNameBytes, " bytes"));
   }
@@ -61,7 +71,9 @@ absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& req
   }
   RequestKey key{principal, "Enrol", request.request_id(), Sha256Hex(request.display_name())};
   HONE_ASSIGN_OR_RETURN(
-      worker, store_.Enrol(worker, {HashToken(token), std::string(RoleName(Role::kWorker)), "workers/" + worker.id}, key));
+      worker,
+      store_.Enrol(worker, {HashToken(token), std::string(RoleName(Role::kWorker)), "workers/" + worker.id},
+                   key));
   LogEvent("worker_enrolled", {{"worker", worker.id}, {"name", worker.display_name}});
   hub_.Notify(kWorkersTopic);
   v1::EnrolResponse response;
@@ -70,7 +82,8 @@ absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& req
   return response;
 }
 
-absl::StatusOr<LeaseBroker::Call> LeaseBroker::Begin(const std::string& worker, const v1::SynchronizeRequest& request) {
+absl::StatusOr<LeaseBroker::Call> LeaseBroker::Begin(const std::string& worker,
+                                                     const v1::SynchronizeRequest& request) {
   Call call;
   call.worker = worker;
   {
@@ -91,12 +104,13 @@ absl::StatusOr<LeaseBroker::Call> LeaseBroker::Begin(const std::string& worker, 
   }
   heartbeat.running_leases.assign(request.running_leases().begin(), request.running_leases().end());
   heartbeat.drop_unlisted = request.accepts_lease();
+  HONE_ASSIGN_OR_RETURN(WorkerRow row, store_.GetWorker(worker));
+  const bool newly_eligible = device != nullptr || IsLost(row);
   HONE_ASSIGN_OR_RETURN(HeartbeatAnswer answer, store_.RecordHeartbeat(heartbeat));
   for (const std::string& lease_id : answer.abandon) call.response.add_abandon(lease_id);
   for (const std::string& job : answer.jobs) NotifyChanged(job);
-  hub_.Notify(kWorkersTopic);
-  HONE_ASSIGN_OR_RETURN(WorkerRow row, store_.GetWorker(worker));
-  call.device_class = row.device_class;
+  if (newly_eligible) hub_.Notify(kWorkersTopic);  // a job may wait for such a device
+  call.device_class = device != nullptr ? device->device_class() : row.device_class;
   if (request.accepts_lease() && call.device_class.empty()) {
     return absl::FailedPreconditionError("a worker tells its device before it takes leases");
   }
@@ -106,7 +120,8 @@ absl::StatusOr<LeaseBroker::Call> LeaseBroker::Begin(const std::string& worker, 
 absl::Status LeaseBroker::TryClaim(Call& call) {
   {
     std::lock_guard lock(mutex_);
-    if (tickets_[call.worker] != call.ticket) return absl::AbortedError("a later Synchronize of this worker has come");
+    if (tickets_[call.worker] != call.ticket)
+      return absl::AbortedError("a later Synchronize of this worker has come");
   }
   HONE_ASSIGN_OR_RETURN(std::optional<LeaseGrant> grant,
                         store_.ClaimLease(call.worker, call.device_class, options_.lease_seconds));
@@ -137,23 +152,29 @@ absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::Lease
   HONE_RETURN_IF_ERROR(grant.status());
   HONE_ASSIGN_OR_RETURN(RecordContext context, ContextOf(*grant));
   HONE_ASSIGN_OR_RETURN(WorkerRow row, store_.GetWorker(worker));
-  if (!context.device.ParseFromString(row.device_bytes)) return absl::DataLossError("a worker's stored device does not parse");
+  if (!context.device.ParseFromString(row.device_bytes))
+    return absl::DataLossError("a worker's stored device does not parse");
   LeaseCompletion completion{.lease_id = result.lease_id(), .worker = worker};
   const bool lease_ok = result.outcome() == v1::OUTCOME_OK || result.outcome() == v1::OUTCOME_UNSPECIFIED;
   for (const v1::TrialResult& trial : result.trials()) {
-    if (!lease_ok || !IsPlausible(trial.measurement()) || !IsCandidatesOwn(FromMessage(trial.measurement().outcome()))) continue;
+    if (!lease_ok || !IsPlausible(trial.measurement()) ||
+        !IsCandidatesOwn(FromMessage(trial.measurement().outcome())))
+      continue;
     for (const TrialRow& known : grant->trials) {
-      if (known.trial_id == trial.trial_id()) completion.ended.push_back(MakeRecordRow(context, known, trial.measurement()));
+      if (known.trial_id == trial.trial_id())
+        completion.ended.push_back(MakeRecordRow(context, known, trial.measurement()));
     }
   }
-  if (lease_ok && result.has_incumbent() && IsPlausible(result.incumbent())) {
-    completion.incumbent = MakeIncumbentRow(context, result.incumbent());
+  if (lease_ok && result.has_incumbent()) {
+    completion.incumbent = MakeIncumbentRow(context, Plausible(result.incumbent()));
     completion.incumbent_trial = context.proposal.lease().incumbent().trial_id();
   }
   const absl::Status stored = store_.CompleteLease(completion);
-  if (absl::IsNotFound(stored)) return absl::OkStatus();   // lost between the look and the fence: stale
+  if (absl::IsNotFound(stored)) return absl::OkStatus();  // lost between the look and the fence: stale
   HONE_RETURN_IF_ERROR(stored);
-  if (!lease_ok) LogEvent("lease_failed", {{"lease", result.lease_id()}, {"worker", worker}, {"message", result.message()}});
+  if (!lease_ok)
+    LogEvent("lease_failed",
+             {{"lease", result.lease_id()}, {"worker", worker}, {"message", result.message()}});
   NotifyChanged(grant->batch.job);
   return absl::OkStatus();
 }
@@ -169,7 +190,7 @@ absl::Status LeaseBroker::ExpireLeases() {
 
 void LeaseBroker::NotifyChanged(const std::string& job) {
   hub_.Notify(JobTopic(job));
-  hub_.Notify(kLeasesTopic);   // what was lost is queued again
+  hub_.Notify(kLeasesTopic);  // what was lost is queued again
 }
 
 bool LeaseBroker::IsLost(const WorkerRow& row) const {

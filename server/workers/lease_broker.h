@@ -15,8 +15,9 @@
 namespace hone {
 
 struct LeaseBrokerOptions {
-  double lease_seconds = 30;              // a worker silent for longer loses its lease
-  absl::Duration lost_after = absl::Seconds(90);   // of silence, until a worker is shown as lost (a long poll takes 30 s)
+  double lease_seconds = 30;  // a worker silent for longer loses its lease
+  absl::Duration lost_after =
+      absl::Seconds(90);  // of silence, until a worker is shown as lost (a long poll takes 30 s)
 };
 
 // Workers' side of the database: enrolment, and Synchronize without its waiting. Thread-safe; calls block.
@@ -26,8 +27,9 @@ class LeaseBroker {
 
   absl::StatusOr<v1::EnrolResponse> Enrol(const v1::EnrolRequest& request, const std::string& principal);
 
-  // What has to happen once per call: device, heartbeat, results. `worker` is the caller's own id; the ticket makes the
-  // worker's later call the only one that may still claim (the earlier one's connection may be dead).
+  // What has to happen once per call: device, heartbeat, results. `worker` is the caller's own id; the ticket
+  // makes the worker's later call the only one that may still claim (the earlier one's connection may be
+  // dead).
   struct Call {
     std::string worker;
     uint64_t ticket = 0;
@@ -55,7 +57,7 @@ class LeaseBroker {
   const Clock clock_;
   const LeaseBrokerOptions options_;
   std::mutex mutex_;
-  std::map<std::string, uint64_t> tickets_;   // by worker: its latest call
+  std::map<std::string, uint64_t> tickets_;  // by worker: its latest call
 };
 
 }  // namespace hone

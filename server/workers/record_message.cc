@@ -13,8 +13,10 @@ namespace hone {
 absl::StatusOr<RecordContext> ContextOf(const LeaseGrant& grant) {
   RecordContext context;
   v1::JobSpec spec;
-  if (!context.proposal.ParseFromString(grant.batch.proposal_bytes) || !spec.ParseFromString(grant.spec_bytes)) {
-    return absl::DataLossError(absl::StrCat("batch ", grant.batch.number, " of jobs/", grant.batch.job, " does not parse"));
+  if (!context.proposal.ParseFromString(grant.batch.proposal_bytes) ||
+      !spec.ParseFromString(grant.spec_bytes)) {
+    return absl::DataLossError(
+        absl::StrCat("batch ", grant.batch.number, " of jobs/", grant.batch.job, " does not parse"));
   }
   context.job = grant.batch.job;
   context.model_display_name = grant.model_display_name;
@@ -25,7 +27,8 @@ absl::StatusOr<RecordContext> ContextOf(const LeaseGrant& grant) {
   return context;
 }
 
-RecordRow MakeRecordRow(const RecordContext& context, const TrialRow& trial, const v1::Measurement& measurement) {
+RecordRow MakeRecordRow(const RecordContext& context, const TrialRow& trial,
+                        const v1::Measurement& measurement) {
   RecordRow row;
   row.job = context.job;
   row.batch = context.proposal.number();
@@ -41,7 +44,7 @@ RecordRow MakeRecordRow(const RecordContext& context, const TrialRow& trial, con
   if (measurement.outcome() == v1::OUTCOME_OK) row.latency_seconds = measurement.p20_seconds();
   row.trace = trial.trace;
 
-  v1::TuningRecord record;   // what has no column of its own
+  v1::TuningRecord record;  // what has no column of its own
   record.set_task_key(context.proposal.task_key());
   record.set_trace_version(context.proposal.trace_version());
   record.set_compiler_build(context.proposal.compiler_build());
@@ -64,10 +67,12 @@ RecordRow MakeIncumbentRow(const RecordContext& context, const v1::Measurement& 
 RecordRow MakeLostRecordRow(const LeaseGrant& grant, const TrialRow& trial) {
   v1::Measurement measurement;
   measurement.set_outcome(v1::OUTCOME_INFRASTRUCTURE);
-  measurement.set_message(absl::StrCat("given up after ", trial.attempts, " attempts, the last on workers/", grant.worker));
+  measurement.set_message(
+      absl::StrCat("given up after ", trial.attempts, " attempts, the last on workers/", grant.worker));
   absl::StatusOr<RecordContext> context = ContextOf(grant);
-  if (!context.ok()) {   // a damaged row must not keep its job waiting for ever
-    context = RecordContext{.job = grant.batch.job, .model_display_name = grant.model_display_name, .kind = grant.batch.kind};
+  if (!context.ok()) {  // a damaged row must not keep its job waiting for ever
+    context = RecordContext{
+        .job = grant.batch.job, .model_display_name = grant.model_display_name, .kind = grant.batch.kind};
     context->proposal.set_number(grant.batch.number);
   }
   return MakeRecordRow(*context, trial, measurement);

@@ -1,11 +1,11 @@
 // The API's edge through a real hone-server process: who may call what, and what bad input gets.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <signal.h>
 
 #include <cmath>
 #include <optional>
@@ -50,7 +50,8 @@ class ApiTest : public testing::Test {
   ApiTest() : server_(folder_.path() + "/data") { server_.Start(); }
 
   // Calls any RPC by its path with a few bytes and returns the status.
-  static grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds = 10) {
+  static grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+                           double seconds = 10) {
     grpc::GenericStub stub(channel);
     auto context = Caller::Context(seconds);
     grpc::CompletionQueue queue;
@@ -74,11 +75,12 @@ std::set<std::string> PathsOfAllRpcs() {
   std::set<std::string> paths;
   for (const google::protobuf::FileDescriptor* file :
        {v1::Model::descriptor()->file(), v1::BlobStatus::descriptor()->file(), v1::Job::descriptor()->file(),
-        v1::Module::descriptor()->file(), v1::ListRecordsRequest::descriptor()->file(), v1::Worker::descriptor()->file(),
-        v1::ServerInfo::descriptor()->file()}) {
+        v1::Module::descriptor()->file(), v1::ListRecordsRequest::descriptor()->file(),
+        v1::Worker::descriptor()->file(), v1::ServerInfo::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m) {
-        paths.insert(absl::StrCat("/", file->service(s)->full_name(), "/", file->service(s)->method(m)->name()));
+        paths.insert(
+            absl::StrCat("/", file->service(s)->full_name(), "/", file->service(s)->method(m)->name()));
       }
     }
   }
@@ -97,7 +99,11 @@ TEST_F(ApiTest, TheRoleTableIsExactlyTheRpcs) {
 // Every RPC x every kind of caller. An authorised call may fail for its empty request, but not for its token.
 TEST_F(ApiTest, EveryRpcKnowsItsCallers) {
   const FakeWorker worker(server_);
-  const struct { const char* name; std::string token; std::optional<Role> role; } kCallers[] = {
+  const struct {
+    const char* name;
+    std::string token;
+    std::optional<Role> role;
+  } kCallers[] = {
       {"admin", server_.AdminToken(), Role::kAdmin}, {"enrol", server_.EnrolToken(), Role::kEnrol},
       {"worker", worker.token, Role::kWorker},       {"unknown", std::string(64, '0'), std::nullopt},
       {"garbage", "%s%n'; --", std::nullopt},        {"none", "", std::nullopt}};
@@ -110,7 +116,8 @@ TEST_F(ApiTest, EveryRpcKnowsItsCallers) {
         EXPECT_EQ(code, grpc::StatusCode::UNAUTHENTICATED) << cell;
       } else if (!Allows(row, *caller.role)) {
         EXPECT_EQ(code, grpc::StatusCode::PERMISSION_DENIED) << cell;
-      } else if (row.path != "/hone.v1.WorkerService/Synchronize") {   // an empty one names no worker: denied too
+      } else if (row.path !=
+                 "/hone.v1.WorkerService/Synchronize") {  // an empty one names no worker: denied too
         EXPECT_NE(code, grpc::StatusCode::UNAUTHENTICATED) << cell;
         EXPECT_NE(code, grpc::StatusCode::PERMISSION_DENIED) << cell;
       }
@@ -126,17 +133,20 @@ TEST_F(ApiTest, AWorkerSpeaksOnlyForItself) {
   v1::SynchronizeRequest request;
   request.set_worker(two.name);
   v1::SynchronizeResponse response;
-  EXPECT_EQ(caller.workers->Synchronize(Caller::Context().get(), request, &response).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(caller.workers->Synchronize(Caller::Context().get(), request, &response).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
   request.set_worker(one.name);
   EXPECT_TRUE(caller.workers->Synchronize(Caller::Context().get(), request, &response).ok());
-  request.set_accepts_lease(true);   // without a device
-  EXPECT_EQ(caller.workers->Synchronize(Caller::Context().get(), request, &response).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  request.set_accepts_lease(true);  // without a device
+  EXPECT_EQ(caller.workers->Synchronize(Caller::Context().get(), request, &response).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST_F(ApiTest, EnrollingTwiceWithOneRequestIdIsOneWorker) {
   const v1::EnrolResponse first = EnrolWorker(server_, "r1"), second = EnrolWorker(server_, "r1");
   EXPECT_EQ(first.worker(), second.worker());
-  EXPECT_EQ(Call(server_.Channel(first.token()), "/hone.v1.ServerService/GetServerInfo").error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(Call(server_.Channel(first.token()), "/hone.v1.ServerService/GetServerInfo").error_code(),
+            grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_TRUE(Call(server_.Channel(second.token()), "/hone.v1.ServerService/GetServerInfo").ok());
 }
 
@@ -148,7 +158,8 @@ TEST_F(ApiTest, AWrongCertificateIsNoServer) {
 }
 
 TEST_F(ApiTest, SecretsAreTheOwnersAlone) {
-  for (const char* name : {"", "/admin.token", "/enrol.token", "/tls/key.pem", "/endpoint.json", "/hone.db"}) {
+  for (const char* name :
+       {"", "/admin.token", "/enrol.token", "/tls/key.pem", "/endpoint.json", "/hone.db"}) {
     struct stat info;
     ASSERT_EQ(stat((folder_.path() + "/data" + name).c_str(), &info), 0) << name;
     EXPECT_EQ(info.st_mode & 077, 0u) << name;
@@ -170,7 +181,7 @@ TEST_F(ApiTest, BadUploadsAreRefusedAndTheServerServesOn) {
   Caller caller(server_.Channel(server_.AdminToken()));
   v1::BlobStatus blob;
   const std::string content(3 << 20, 'x');
-  grpc::Status status = caller.Upload(content, &blob, 2 << 20);   // chunks of 2 MiB
+  grpc::Status status = caller.Upload(content, &blob, 2 << 20);  // chunks of 2 MiB
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("at most 1048576"));
 
@@ -193,7 +204,7 @@ TEST_F(ApiTest, BadUploadsAreRefusedAndTheServerServesOn) {
   request.set_offset(0);
   request.set_data("right and more");
   EXPECT_EQ(stream(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  request.mutable_blob()->set_size(10ull << 40);   // 10 TB
+  request.mutable_blob()->set_size(10ull << 40);  // 10 TB
   EXPECT_EQ(stream(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   {
     auto context = Caller::Context();
@@ -204,7 +215,8 @@ TEST_F(ApiTest, BadUploadsAreRefusedAndTheServerServesOn) {
   v1::DownloadBlobRequest download;
   download.set_sha256(Sha256Hex("never uploaded"));
   auto context = Caller::Context();
-  EXPECT_EQ(caller.blobs->DownloadBlob(context.get(), download)->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(caller.blobs->DownloadBlob(context.get(), download)->Finish().error_code(),
+            grpc::StatusCode::NOT_FOUND);
   EXPECT_TRUE(caller.Upload(content, &blob).ok());
   EXPECT_EQ(caller.Download(Sha256Hex(content)), content);
 }
@@ -229,7 +241,8 @@ TEST_F(ApiTest, AnUploadResumesAfterACutAndAKilledServer) {
     *request.mutable_blob() = v1::BlobRef();
     request.mutable_blob()->set_sha256(query.sha256());
     request.mutable_blob()->set_size(content.size());
-    for (uint64_t at = request.offset(), n = 0; at < content.size() && (n < 8 || round > 4); at += 1 << 17, ++n) {
+    for (uint64_t at = request.offset(), n = 0; at < content.size() && (n < 8 || round > 4);
+         at += 1 << 17, ++n) {
       request.set_data(content.substr(at, 1 << 17));
       sent += request.data().size();
       if (!writer->Write(request)) break;
@@ -270,7 +283,10 @@ TEST_F(ApiTest, BadManifestsAreRefused) {
     EXPECT_THAT(status.error_message(), Not(IsEmpty()));
   };
   for (const char* name : {"../a.onnx", "/etc/passwd", "a/../../b", "", "a\\b", "a\nb"}) {
-    refused([&](v1::CreateModelRequest& r) { r.mutable_files(0)->set_name(name); r.set_main_file(name); });
+    refused([&](v1::CreateModelRequest& r) {
+      r.mutable_files(0)->set_name(name);
+      r.set_main_file(name);
+    });
   }
   refused([](v1::CreateModelRequest& r) { r.set_main_file("b.onnx"); });
   refused([](v1::CreateModelRequest& r) { *r.add_files() = r.files(0); });
@@ -278,7 +294,11 @@ TEST_F(ApiTest, BadManifestsAreRefused) {
   refused([](v1::CreateModelRequest& r) { r.mutable_files(0)->mutable_blob()->set_size(6); });
   refused([](v1::CreateModelRequest& r) { r.mutable_files(0)->mutable_blob()->set_sha256("x"); });
   refused([](v1::CreateModelRequest& r) { r.set_request_id(std::string(200, 'r')); });
-  refused([](v1::CreateModelRequest& r) { for (int i = 0; i < 300; ++i) { *r.add_files() = r.files(0); } });
+  refused([](v1::CreateModelRequest& r) {
+    for (int i = 0; i < 300; ++i) {
+      *r.add_files() = r.files(0);
+    }
+  });
   v1::CreateModelRequest missing = good;
   missing.mutable_files(0)->mutable_blob()->set_sha256(Sha256Hex("not there"));
   const grpc::Status status = caller.models->CreateModel(Caller::Context().get(), missing, &model);
@@ -297,17 +317,22 @@ TEST_F(ApiTest, BadJobsAndNamesAreRefused) {
     return caller.jobs->CreateJob(Caller::Context().get(), request, &job).error_code();
   };
   EXPECT_EQ(create([](v1::JobSpec& s) { s.set_model("models/../x"); }), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(create([](v1::JobSpec& s) { s.set_model("models/" + std::string(64, 'a')); }), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(create([](v1::JobSpec& s) { s.mutable_budget()->set_seconds(-1); }), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(create([](v1::JobSpec& s) { s.mutable_budget()->set_seconds(std::nan("")); }), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(create([](v1::JobSpec& s) { s.set_model("models/" + std::string(64, 'a')); }),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(create([](v1::JobSpec& s) { s.mutable_budget()->set_seconds(-1); }),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(create([](v1::JobSpec& s) { s.mutable_budget()->set_seconds(std::nan("")); }),
+            grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(create([](v1::JobSpec& s) { s.set_algorithms("magic"); }), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(create([](v1::JobSpec& s) { s.add_shapes()->add_dims(-1); }), grpc::StatusCode::INVALID_ARGUMENT);
   v1::GetJobRequest get;
   get.set_name("jobs/nosuchjob");
-  EXPECT_EQ(caller.jobs->GetJob(Caller::Context().get(), get, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(caller.jobs->GetJob(Caller::Context().get(), get, &job).error_code(),
+            grpc::StatusCode::NOT_FOUND);
   v1::WatchJobRequest watch;
   watch.set_name("jobs/nosuchjob");
-  EXPECT_EQ(caller.jobs->WatchJob(Caller::Context().get(), watch, &job).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(caller.jobs->WatchJob(Caller::Context().get(), watch, &job).error_code(),
+            grpc::StatusCode::NOT_FOUND);
   v1::ListRecordsRequest records;
   records.set_filter("latency < quick");
   v1::ListRecordsResponse response;
@@ -337,12 +362,14 @@ TEST_F(ApiTest, ListingsArePaged) {
   v1::ListModelsRequest other;
   other.set_page_token("bm8");
   v1::ListModelsResponse models;
-  EXPECT_EQ(caller.models->ListModels(Caller::Context().get(), other, &models).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(caller.models->ListModels(Caller::Context().get(), other, &models).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(ApiTest, AWatchAnswersAtAChangeOrAtItsTime) {
   Caller caller(server_.Channel(server_.AdminToken()));
-  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=1").name());   // waits for a worker
+  const v1::Job created =
+      caller.CreateJob(caller.CreateModel("batches=1 trials=1").name());  // waits for a worker
   v1::WatchJobRequest watch;
   watch.set_name(created.name());
   v1::Job job = created;
@@ -362,7 +389,7 @@ TEST_F(ApiTest, InspectsByAChildOfItsOwn) {
   Caller caller(server_.Channel(server_.AdminToken()));
   v1::InspectModelRequest request;
   request.set_model(caller.CreateModel("any=1").name());
-  request.add_file_names("/etc/passwd");   // dropped
+  request.add_file_names("/etc/passwd");  // dropped
   v1::InspectModelResponse response;
   const grpc::Status status = caller.models->InspectModel(Caller::Context().get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
@@ -372,11 +399,13 @@ TEST_F(ApiTest, InspectsByAChildOfItsOwn) {
 TEST_F(ApiTest, AnswersHealthProbes) {
   const auto get = [&](const std::string& request) {
     const FileDescriptor socket = Connect(server_.Http());
-    EXPECT_EQ(send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+    EXPECT_EQ(send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(request.size()));
     shutdown(socket.get(), SHUT_WR);
     std::string response;
     char buffer[1024];
-    for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;) response.append(buffer, static_cast<size_t>(got));
+    for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;)
+      response.append(buffer, static_cast<size_t>(got));
     return response;
   };
   EXPECT_THAT(get("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("200 OK"));
@@ -393,7 +422,8 @@ TEST_F(ApiTest, ServesOnAfterItsDescriptorsWereExhausted) {
   const rlimit low{100, 100};
   server_.Start();
   ASSERT_EQ(prlimit(server_.pid(), RLIMIT_NOFILE, &low, nullptr), 0);
-  // The limit was read at start; below it the accept itself fails, as it does when other descriptors eat the reserve.
+  // The limit was read at start; below it the accept itself fails, as it does when other descriptors eat the
+  // reserve.
   {
     std::vector<FileDescriptor> idle;
     for (int i = 0; i < 300; ++i) idle.push_back(Connect(server_.Grpc()));

@@ -1,9 +1,8 @@
 // A hone-job for tests: speaks the job link and obeys its model, whose text is `key=value` words:
 //   batches=N trials=N   proposes so many batches of so many trials each (then builds a module)
 //   rejected=N           of each batch's trials the last N end before running
-//   die_at=N             dies by SIGKILL right after batch N is stored, once per data folder (marker file beside the log)
-//   always_die=1         dies at once, always
-//   fail=TEXT            JobFailed with that text
+//   die_at=N             dies by SIGKILL right after batch N is stored, once per data folder (marker file
+//   beside the log) always_die=1         dies at once, always fail=TEXT            JobFailed with that text
 //   hang=1               answers nothing
 // The module's only file, "log.txt", lists the trial ids of the log it saw, one a line.
 #include <fcntl.h>
@@ -84,9 +83,11 @@ class FakeJob {
 
  private:
   absl::Status Inspect(const JobFrame& frame) {
-    if (ReadOptions(frame.files.at(0).get()).contains("hang")) return link_.ReadFrame(absl::InfiniteFuture()).status();
+    if (ReadOptions(frame.files.at(0).get()).contains("hang"))
+      return link_.ReadFrame(absl::InfiniteFuture()).status();
     v1::JobMessage message;
-    message.mutable_inspected()->set_report_json(absl::StrCat("{\"main\":\"", frame.message.inspect().main_file(), "\"}"));
+    message.mutable_inspected()->set_report_json(
+        absl::StrCat("{\"main\":\"", frame.message.inspect().main_file(), "\"}"));
     link_.Send(message);
     return link_.ReadFrame(absl::InfiniteFuture()).status();
   }
@@ -100,7 +101,7 @@ class FakeJob {
   }
 
   void See(const v1::TuningRecord& record) {
-    if (record.sequence() != last_sequence_ + 1) _exit(7);   // the log has a gap or a repetition
+    if (record.sequence() != last_sequence_ + 1) _exit(7);  // the log has a gap or a repetition
     last_sequence_ = record.sequence();
     waiting_.erase(record.trial_id());
     log_.push_back(record.trial_id());
@@ -205,5 +206,5 @@ class FakeJob {
 int main() {
   hone::JobLink link{hone::FileDescriptor(3)};
   const absl::Status status = hone::FakeJob(link).Run();
-  return absl::IsUnavailable(status) ? 0 : 1;   // the server has closed the link: the usual end
+  return absl::IsUnavailable(status) ? 0 : 1;  // the server has closed the link: the usual end
 }

@@ -75,8 +75,8 @@ v1::LeaseResult FakeWorker::Measure(const v1::Lease& lease) {
 
 void FakeWorker::Loop() {
   std::unique_ptr<Caller> caller;
-  std::map<std::string, v1::LeaseResult> kept;   // by lease, until acknowledged
-  std::set<std::string> acknowledged;            // trials; one job per worker in these tests
+  std::map<std::string, v1::LeaseResult> kept;  // by lease, until acknowledged
+  std::set<std::string> acknowledged;           // trials; one job per worker in these tests
   while (!stopping_) {
     if (caller == nullptr) caller = std::make_unique<Caller>(server_.Channel(token));
     v1::SynchronizeRequest request;
@@ -90,7 +90,7 @@ void FakeWorker::Loop() {
     context->set_wait_for_ready(false);
     const grpc::Status status = caller->workers->Synchronize(context.get(), request, &response);
     if (!status.ok()) {
-      caller.reset();   // the server is away, or back under another port
+      caller.reset();  // the server is away, or back under another port
       std::this_thread::yield();
       continue;
     }

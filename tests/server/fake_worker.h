@@ -10,12 +10,13 @@
 
 namespace hone {
 
-// A worker that measures nothing: enrols, takes leases and answers with made-up times. It remembers what the server
-// acknowledged, and survives the server's restarts like a real one: results are sent again until acknowledged.
+// A worker that measures nothing: enrols, takes leases and answers with made-up times. It remembers what the
+// server acknowledged, and survives the server's restarts like a real one: results are sent again until
+// acknowledged.
 class FakeWorker {
  public:
   FakeWorker(ServerProcess& server, const std::string& device_class = "test-class");
-  ~FakeWorker();   // stops
+  ~FakeWorker();  // stops
 
   void Start();
   void Stop();

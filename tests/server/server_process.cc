@@ -48,13 +48,14 @@ ServerProcess::~ServerProcess() {
 }
 
 void ServerProcess::Start() {
-  std::vector<std::string> words = {HONE_SERVER_BINARY, "--data-dir", data_dir_, "--job-binary", HONE_FAKE_JOB_BINARY};
+  std::vector<std::string> words = {HONE_SERVER_BINARY, "--data-dir", data_dir_, "--job-binary",
+                                    HONE_FAKE_JOB_BINARY};
   words.insert(words.end(), flags_.begin(), flags_.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   std::error_code error;
-  std::filesystem::remove(data_dir_ + "/endpoint.json", error);   // a killed server's
+  std::filesystem::remove(data_dir_ + "/endpoint.json", error);  // a killed server's
   const std::string log = data_dir_ + ".log";
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
@@ -65,7 +66,7 @@ void ServerProcess::Start() {
   while (!std::filesystem::exists(data_dir_ + "/endpoint.json")) {
     ASSERT_LT(absl::Now(), deadline) << "the server does not come up; see " << log;
     ASSERT_EQ(waitpid(pid_, nullptr, WNOHANG), 0) << "the server ended; see " << log;
-    absl::SleepFor(absl::Milliseconds(5));   // polls another process's file
+    absl::SleepFor(absl::Milliseconds(5));  // polls another process's file
   }
 }
 
@@ -86,14 +87,19 @@ std::string ServerProcess::Read(const std::string& name) const {
 
 std::string ServerProcess::Endpoint(const char* key) const {
   const auto json = nlohmann::json::parse(Read("endpoint.json"), nullptr, /*allow_exceptions=*/false);
-  return json.is_object() ? json.value(key, "") : "127.0.0.1:1";   // the server is away: nobody answers there
+  return json.is_object() ? json.value(key, "") : "127.0.0.1:1";  // the server is away: nobody answers there
 }
 std::string ServerProcess::Grpc() const { return Endpoint("grpc"); }
 std::string ServerProcess::Http() const { return Endpoint("http"); }
-std::string ServerProcess::AdminToken() const { return std::string(absl::StripAsciiWhitespace(Read("admin.token"))); }
-std::string ServerProcess::EnrolToken() const { return std::string(absl::StripAsciiWhitespace(Read("enrol.token"))); }
+std::string ServerProcess::AdminToken() const {
+  return std::string(absl::StripAsciiWhitespace(Read("admin.token")));
+}
+std::string ServerProcess::EnrolToken() const {
+  return std::string(absl::StripAsciiWhitespace(Read("enrol.token")));
+}
 
-std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& token, const std::string& certificate) const {
+std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& token,
+                                                      const std::string& certificate) const {
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = certificate.empty() ? Read("tls/cert.pem") : certificate;
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::SslCredentials(tls);
@@ -210,7 +216,7 @@ v1::Job Caller::WaitForEnd(const std::string& job) {
 std::vector<v1::TuningRecord> Caller::Records(const std::string& filter) {
   v1::ListRecordsRequest request;
   request.set_filter(filter);
-  request.set_page_size(7);   // several pages even for few records
+  request.set_page_size(7);  // several pages even for few records
   std::vector<v1::TuningRecord> all;
   do {
     v1::ListRecordsResponse response;

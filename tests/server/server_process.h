@@ -19,18 +19,19 @@
 
 namespace hone {
 
-// hone-server as a process, with the fake hone-job, over one data folder: starting it again goes on where it was.
+// hone-server as a process, with the fake hone-job, over one data folder: starting it again goes on where it
+// was.
 class ServerProcess {
  public:
   explicit ServerProcess(std::string data_dir, std::vector<std::string> flags = {});
-  ~ServerProcess();   // SIGKILL if it runs
+  ~ServerProcess();  // SIGKILL if it runs
 
-  void Start();                 // returns once endpoint.json is there; fails the test after 20 s
-  int Stop(int signal);         // and waits; the wait status
+  void Start();          // returns once endpoint.json is there; fails the test after 20 s
+  int Stop(int signal);  // and waits; the wait status
   pid_t pid() const { return pid_; }
-  std::string Grpc() const;     // address; one that nobody answers at while the server is away
+  std::string Grpc() const;  // address; one that nobody answers at while the server is away
   std::string Http() const;
-  std::string Read(const std::string& name) const;   // a file of the data folder
+  std::string Read(const std::string& name) const;  // a file of the data folder
   // A channel of its own that trusts this server's certificate; the token rides on each call.
   std::shared_ptr<grpc::Channel> Channel(const std::string& token, const std::string& certificate = "") const;
   std::string AdminToken() const;
@@ -44,8 +45,8 @@ class ServerProcess {
   pid_t pid_ = -1;
 };
 
-// All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server is up, for at
-// most 20 s; failures fail the test.
+// All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server
+// is up, for at most 20 s; failures fail the test.
 class Caller {
  public:
   explicit Caller(std::shared_ptr<grpc::Channel> channel);
@@ -56,7 +57,7 @@ class Caller {
   v1::Model CreateModel(const std::string& content, const std::string& name = "fake");
   v1::Job CreateJob(const std::string& model, const std::string& request_id = "");
   v1::Job GetJob(const std::string& name);
-  v1::Job WaitForEnd(const std::string& job);   // by WatchJob
+  v1::Job WaitForEnd(const std::string& job);  // by WatchJob
   std::vector<v1::TuningRecord> Records(const std::string& filter);
 
   std::unique_ptr<v1::BlobService::Stub> blobs;

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -25,7 +26,8 @@ class WholeJobTest : public testing::Test {
 
   Caller Admin() { return Caller(server_.Channel(server_.AdminToken())); }
 
-  // Every trial of the job once in the log and in what the child saw; returns the trial ids of the module's log.
+  // Every trial of the job once in the log and in what the child saw; returns the trial ids of the module's
+  // log.
   void CheckLog(Caller& caller, const v1::Job& job, int batches, int trials) {
     std::set<std::string> ids;
     for (const v1::TuningRecord& record : caller.Records(absl::StrCat("job = \"", job.name(), "\""))) {
@@ -33,7 +35,8 @@ class WholeJobTest : public testing::Test {
       EXPECT_EQ(record.sequence(), ids.size());
     }
     for (int batch = 1; batch <= batches; ++batch) {
-      for (int trial = 0; trial < trials; ++trial) EXPECT_EQ(ids.count(absl::StrCat("b", batch, ".", trial)), 1u);
+      for (int trial = 0; trial < trials; ++trial)
+        EXPECT_EQ(ids.count(absl::StrCat("b", batch, ".", trial)), 1u);
     }
     EXPECT_EQ(job.progress().trials_done(), static_cast<uint32_t>(batches * trials));
     v1::GetModuleRequest request;
@@ -74,7 +77,7 @@ TEST_F(WholeJobTest, FromUploadToModule) {
 
 TEST_F(WholeJobTest, KillingTheServerLosesAndRepeatsNothing) {
   server_.Stop(SIGKILL);
-  ServerProcess server(folder_.path() + "/data");   // long leases: what is in flight stays the worker's
+  ServerProcess server(folder_.path() + "/data");  // long leases: what is in flight stays the worker's
   server.Start();
   FakeWorker worker(server);
   std::string name;
@@ -99,7 +102,8 @@ TEST_F(WholeJobTest, KillingTheChildLosesAndRepeatsNothing) {
   FakeWorker worker(server_);
   worker.Start();
   Caller caller = Admin();
-  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("batches=4 trials=3 die_at=2").name()).name());
+  const v1::Job job =
+      caller.WaitForEnd(caller.CreateJob(caller.CreateModel("batches=4 trials=3 die_at=2").name()).name());
   EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
   EXPECT_EQ(job.child_restarts(), 1u);
   EXPECT_EQ(worker.repeated(), 0);
@@ -128,6 +132,66 @@ TEST_F(WholeJobTest, AWorkerThatDiedLosesOnlyItsLease) {
   EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
   CheckLog(caller, job, 2, 3);
   EXPECT_EQ(caller.Records("attempts = 2 AND batch = 1").size(), 3u);
+}
+
+TEST_F(WholeJobTest, AResultThatComesAfterItsLeaseIsRefused) {
+  Caller caller = Admin();
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=2").name());
+  FakeWorker late(server_), other(server_);
+  Caller sleeper(server_.Channel(late.token));
+  v1::SynchronizeRequest request;
+  request.set_worker(late.name);
+  *request.mutable_device() = FakeWorker::Device("test-class");
+  request.set_accepts_lease(true);
+  request.set_wait_seconds(10);
+  v1::SynchronizeResponse response;
+  ASSERT_TRUE(sleeper.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  ASSERT_EQ(response.leases_size(), 1);
+  other.Start();  // gets the trials singly once the lease of 1 s is over
+  const v1::Job job = caller.WaitForEnd(created.name());
+  const v1::Lease lease = response.leases(0);
+  request.set_accepts_lease(false);
+  request.add_running_leases(lease.lease_id());
+  *request.add_results() = FakeWorker::Measure(lease);
+  ASSERT_TRUE(sleeper.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  ASSERT_EQ(response.acknowledged_size(), 1);  // it need not be sent again
+  ASSERT_EQ(response.abandon_size(), 1);
+  CheckLog(caller, job, 1, 2);
+  for (const v1::TuningRecord& record : caller.Records("")) EXPECT_EQ(record.worker(), other.name);
+}
+
+TEST_F(WholeJobTest, ImpossibleTimesAreNobodysBest) {
+  Caller caller = Admin();
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=1").name());
+  const FakeWorker liar(server_);
+  Caller worker(server_.Channel(liar.token));
+  v1::SynchronizeRequest request;
+  request.set_worker(liar.name);
+  *request.mutable_device() = FakeWorker::Device("test-class");
+  request.set_accepts_lease(true);
+  request.set_wait_seconds(10);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    v1::SynchronizeResponse response;
+    ASSERT_TRUE(worker.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+    request.clear_results();
+    if (response.leases_size() == 0) {  // the answer to the last lie came first
+      --attempt;
+      continue;
+    }
+    v1::LeaseResult& result = *request.add_results();
+    result = FakeWorker::Measure(response.leases(0));
+    result.mutable_trials(0)->mutable_measurement()->set_p20_seconds(attempt == 0   ? -1
+                                                                     : attempt == 1 ? 0
+                                                                                    : std::nan(""));
+  }
+  v1::SynchronizeResponse response;
+  ASSERT_TRUE(worker.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  const v1::Job job = caller.WaitForEnd(created.name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  const std::vector<v1::TuningRecord> records = caller.Records("trial = b1.0");
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].measurement().outcome(), v1::OUTCOME_INFRASTRUCTURE);
+  EXPECT_EQ(records[0].attempts(), 3u);
 }
 
 TEST_F(WholeJobTest, CancelKeepsTheBestSoFar) {
@@ -165,7 +229,7 @@ TEST_F(WholeJobTest, WhatTheChildSaysOfTheModelIsTheJobsError) {
 TEST_F(WholeJobTest, AGracefulStopIsQuickAndTheJobGoesOn) {
   Caller caller = Admin();
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=2").name());
-  const int status = server_.Stop(SIGTERM);   // while the child waits for a device
+  const int status = server_.Stop(SIGTERM);  // while the child waits for a device
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
   EXPECT_THAT(server_.Read("endpoint.json"), IsEmpty());
   server_.Start();

@@ -9,14 +9,17 @@
 namespace hone {
 namespace {
 
-std::future<void> Wait(ChangeHub& hub, const std::string& topic, uint64_t stamp, absl::Time deadline = absl::InfiniteFuture()) {
+std::future<void> Wait(ChangeHub& hub, const std::string& topic, uint64_t stamp,
+                       absl::Time deadline = absl::InfiniteFuture()) {
   auto woken = std::make_shared<std::promise<void>>();
   std::future<void> future = woken->get_future();
   hub.Wait(topic, stamp, deadline, [woken] { woken->set_value(); });
   return future;
 }
 
-bool Pending(std::future<void>& future) { return future.wait_for(std::chrono::seconds(0)) == std::future_status::timeout; }
+bool Pending(std::future<void>& future) {
+  return future.wait_for(std::chrono::seconds(0)) == std::future_status::timeout;
+}
 
 TEST(ChangeHubTest, WakesOnItsTopicOnly) {
   ChangeHub hub;
@@ -31,7 +34,7 @@ TEST(ChangeHubTest, WakesOnItsTopicOnly) {
 TEST(ChangeHubTest, MissesNoChangeAfterTheStamp) {
   ChangeHub hub;
   const uint64_t stamp = hub.Stamp();
-  hub.Notify("a");   // between looking and waiting
+  hub.Notify("a");  // between looking and waiting
   Wait(hub, "a", stamp).get();
 }
 

@@ -35,7 +35,7 @@ class JobLinkTest : public testing::Test {
 
   absl::StatusOr<JobFrame> Read(JobLink& link) { return link.ReadFrame(absl::Now() + absl::Seconds(10)); }
 
-  const int raw_;   // the child's socket
+  const int raw_;  // the child's socket
   JobLink server_, child_;
 };
 
@@ -81,7 +81,7 @@ TEST_F(JobLinkTest, TwoEndsThatBothSendDoNotDeadlock) {
 TEST_F(JobLinkTest, DistinctObjectsAreNamedOnce) {
   v1::ProposeBatch batch;
   for (const char* name : {"a", "b", "a"}) batch.add_trials()->mutable_object()->set_sha256(name);
-  batch.add_trials();   // ended: no object
+  batch.add_trials();  // ended: no object
   batch.mutable_lease()->mutable_incumbent()->mutable_object()->set_sha256("b");
   batch.mutable_lease()->mutable_oracle_object()->set_sha256("c");
   std::string order;
@@ -102,7 +102,7 @@ TEST_F(JobLinkTest, RefusesWhatIsNoProtocol) {
 TEST_F(JobLinkTest, RefusesMissingFiles) {
   v1::JobMessage message;
   message.mutable_module()->add_files()->set_name("f");
-  child_.Send(message);   // without its descriptor
+  child_.Send(message);  // without its descriptor
   ASSERT_TRUE(child_.Flush().ok());
   EXPECT_TRUE(absl::IsInvalidArgument(Read(server_).status()));
 }

@@ -16,7 +16,8 @@ std::string Show(const RecordFilter& filter) {
     if (const auto* text = std::get_if<std::string>(&filter.value)) value = *text;
     if (const auto* number = std::get_if<double>(&filter.value)) value = std::to_string(*number);
     if (const auto* integer = std::get_if<int64_t>(&filter.value)) value = std::to_string(*integer);
-    return std::to_string(static_cast<int>(filter.field)) + kOperators[static_cast<int>(filter.comparison)] + value;
+    return std::to_string(static_cast<int>(filter.field)) + kOperators[static_cast<int>(filter.comparison)] +
+           value;
   }
   if (filter.kind == RecordFilter::Kind::kNot) return "!" + Show(filter.children.at(0));
   std::string text = filter.kind == RecordFilter::Kind::kAnd ? "(&" : "(|";
@@ -25,14 +26,17 @@ std::string Show(const RecordFilter& filter) {
 }
 
 TEST(RecordFilterTest, Parses) {
-  const struct { const char* text; const char* shown; } kCases[] = {
+  const struct {
+    const char* text;
+    const char* shown;
+  } kCases[] = {
       {"", "(&)"},
       {"  ", "(&)"},
       {"model=resnet50", "0=resnet50"},
       {"model = \"a b\"", "0=a b"},
       {"model='it\\'s'", "0=it's"},
       {"model=a task=b", "(& 0=a 1=b)"},
-      {"model=a AND task=b OR worker=c", "(& 0=a (| 1=b 3=c))"},   // OR binds tighter
+      {"model=a AND task=b OR worker=c", "(& 0=a (| 1=b 3=c))"},  // OR binds tighter
       {"(model=a AND task=b) OR worker=c", "(| (& 0=a 1=b) 3=c)"},
       {"NOT status=ok", "!5=ok"},
       {"-status:ok", ""},
@@ -59,7 +63,10 @@ TEST(RecordFilterTest, Parses) {
 }
 
 TEST(RecordFilterTest, ErrorsNameTheColumn) {
-  const struct { const char* text; const char* error; } kCases[] = {
+  const struct {
+    const char* text;
+    const char* error;
+  } kCases[] = {
       {"colour=red", "column 1: expected a field"},
       {"model", "column 6: expected one of ="},
       {"model=", "column 7: expected a value"},

@@ -7,15 +7,18 @@ namespace {
 
 TEST(ResourceNamesTest, TakesIdsOfItsCollectionOnly) {
   EXPECT_EQ(*IdIn("jobs", "jobs/abc2"), "abc2");
-  for (const char* name : {"", "abc", "jobs/", "models/abc", "jobs/a/b", "jobs/../x", "jobs/A", "jobs/a b", "jobs/\n", "jobs/%2e"}) {
+  for (const char* name : {"", "abc", "jobs/", "models/abc", "jobs/a/b", "jobs/../x", "jobs/A", "jobs/a b",
+                           "jobs/\n", "jobs/%2e"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(IdIn("jobs", name).status())) << name;
   }
   EXPECT_FALSE(IdIn("jobs", "jobs/" + std::string(1000, 'a')).ok());
 }
 
 TEST(ResourceNamesTest, FileNamesStayInsideTheirFolder) {
-  for (const char* name : {"model.onnx", "weights/layer 1.bin", "..hidden", "a..b", "ü.onnx"}) EXPECT_TRUE(CheckFileName(name).ok()) << name;
-  for (const char* name : {"", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\b", "a\nb", "..", "a/.."}) {
+  for (const char* name : {"model.onnx", "weights/layer 1.bin", "..hidden", "a..b", "ü.onnx"})
+    EXPECT_TRUE(CheckFileName(name).ok()) << name;
+  for (const char* name :
+       {"", "/etc/passwd", "../x", "a/../../x", "a//b", "a/", "./a", "a\\b", "a\nb", "..", "a/.."}) {
     EXPECT_TRUE(absl::IsInvalidArgument(CheckFileName(name))) << name;
   }
   EXPECT_FALSE(CheckFileName(std::string_view("a\0b", 3)).ok());

@@ -16,7 +16,8 @@ namespace {
 
 class BlobStoreTest : public testing::Test {
  protected:
-  BlobStoreTest() : blobs_(*BlobStore::Open({.directory = folder_.path() + "/blobs", .max_blob_bytes = 1000})) {}
+  BlobStoreTest()
+      : blobs_(*BlobStore::Open({.directory = folder_.path() + "/blobs", .max_blob_bytes = 1000})) {}
 
   static BlobId Id(const std::string& content) { return {Sha256Hex(content), content.size()}; }
   std::string Read(const std::string& sha256) {

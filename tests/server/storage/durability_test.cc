@@ -26,8 +26,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const std::string& folder) {
 
 std::string Key(int round, int writer, int n) { return absl::StrCat(round, "-", writer, "-", n); }
 
-// Writes for ever, from several threads so that commits are grouped; each acknowledged write goes to `acknowledged` as one
-// message that the pipe keeps whole.
+// Writes for ever, from several threads so that commits are grouped; each acknowledged write goes to
+// `acknowledged` as one message that the pipe keeps whole.
 [[noreturn]] void WriteUntilKilled(const std::string& folder, int round, int acknowledged) {
   auto store = Open(folder);
   if (!store.ok()) _exit(1);
@@ -57,7 +57,7 @@ TEST(DurabilityTest, AcknowledgedRowsSurviveKill) {
     int message[2];
     for (int count = 0; read(ends[0], message, sizeof(message)) == sizeof(message);) {
       acknowledged.insert(Key(round, message[0], message[1]));
-      if (++count == 20 + 7 * round) kill(child, SIGKILL);   // what is in the pipe by then counts too
+      if (++count == 20 + 7 * round) kill(child, SIGKILL);  // what is in the pipe by then counts too
     }
     close(ends[0]);
     int status = 0;
@@ -85,7 +85,7 @@ TEST(DurabilityTest, AnUploadGoesOnWhereTheKilledServerWas) {
   uint64_t offset = 0;
   for (int round = 0; round < 50; ++round) {
     const pid_t child = fork();
-    if (child == 0) {   // uploads 10 kB pieces until it dies in the middle of one
+    if (child == 0) {  // uploads 10 kB pieces until it dies in the middle of one
       auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});
       auto upload = (*blobs)->BeginUpload(blob, offset);
       if (!upload.ok()) _exit(1);
@@ -114,10 +114,13 @@ TEST(DurabilityTest, AnUploadGoesOnWhereTheKilledServerWas) {
 
 TEST(MigrationsTest, KeepANewerDatabaseAway) {
   TemporaryFolder folder;
-  { ASSERT_TRUE(Open(folder.path()).ok()); }
+  {
+    ASSERT_TRUE(Open(folder.path()).ok());
+  }
   {
     auto connection = Connection::Open(folder.path() + "/hone.db", Connection::Mode::kWriter);
-    ASSERT_TRUE((*connection)->Execute(absl::StrCat("PRAGMA user_version=", Migrations().back().version + 1)).ok());
+    ASSERT_TRUE(
+        (*connection)->Execute(absl::StrCat("PRAGMA user_version=", Migrations().back().version + 1)).ok());
   }
   EXPECT_TRUE(absl::IsFailedPrecondition(Open(folder.path()).status()));
 }

@@ -18,7 +18,11 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 RecordRow LostRecord(const LeaseGrant& lease, const TrialRow& trial) {
-  return {.job = lease.batch.job, .batch = lease.batch.number, .trial_id = trial.trial_id, .counted = true, .status = "infrastructure"};
+  return {.job = lease.batch.job,
+          .batch = lease.batch.number,
+          .trial_id = trial.trial_id,
+          .counted = true,
+          .status = "infrastructure"};
 }
 
 struct Backend {
@@ -27,7 +31,8 @@ struct Backend {
 };
 
 absl::StatusOr<std::unique_ptr<Store>> OpenSqlite(const std::string& folder, Clock clock) {
-  auto store = SqliteStore::Open({.path = folder + "/hone.db", .clock = std::move(clock), .make_lost_record = LostRecord});
+  auto store = SqliteStore::Open(
+      {.path = folder + "/hone.db", .clock = std::move(clock), .make_lost_record = LostRecord});
   if (!store.ok()) return store.status();
   return std::unique_ptr<Store>(*std::move(store));
 }
@@ -44,19 +49,27 @@ class StoreTest : public testing::TestWithParam<Backend> {
   }
 
   void AddModel() {
-    ModelRow model{.id = "m1", .display_name = "net", .main_file = "a.onnx", .files = {{"a.onnx", {std::string(64, 'a'), 10}}}};
+    ModelRow model{.id = "m1",
+                   .display_name = "net",
+                   .main_file = "a.onnx",
+                   .files = {{"a.onnx", {std::string(64, 'a'), 10}}}};
     ASSERT_TRUE(store_->CreateModel(model, {}).ok());
   }
   // A running job with a device class.
   void AddJob(const std::string& id, const std::string& device_class = "class") {
-    ASSERT_TRUE(store_->CreateJob({.id = id, .model = "m1", .model_display_name = "net", .spec_bytes = "spec"}, {}).ok());
+    ASSERT_TRUE(
+        store_->CreateJob({.id = id, .model = "m1", .model_display_name = "net", .spec_bytes = "spec"}, {})
+            .ok());
     ASSERT_TRUE(store_->StartJob(id).ok());
     ASSERT_TRUE(store_->ChooseDevice(id, device_class, "device").ok());
   }
-  void AddBatch(const std::string& job, uint32_t number, int trials, BatchKind kind = BatchKind::kCandidates) {
+  void AddBatch(const std::string& job, uint32_t number, int trials,
+                BatchKind kind = BatchKind::kCandidates) {
     std::vector<TrialRow> rows;
     for (int i = 0; i < trials; ++i) {
-      rows.push_back({.trial_id = absl::StrCat("b", number, ".", i), .trace = absl::StrCat("trace ", i), .object = {std::string(64, 'b'), 5}});
+      rows.push_back({.trial_id = absl::StrCat("b", number, ".", i),
+                      .trace = absl::StrCat("trace ", i),
+                      .object = {std::string(64, 'b'), 5}});
     }
     ASSERT_TRUE(store_->StoreBatch({job, number, kind, "proposal", 100}, rows, {}).ok());
   }
@@ -70,9 +83,18 @@ class StoreTest : public testing::TestWithParam<Backend> {
     return grant.ok() && *grant ? **grant : LeaseGrant{};
   }
   static RecordRow Result(const LeaseGrant& lease, const std::string& trial, double latency = 1e-3) {
-    return {.job = lease.batch.job, .batch = lease.batch.number, .trial_id = trial, .counted = true, .model = "net",
-            .task_id = "t", .target = "x86-64-v3", .worker = lease.worker, .status = "ok", .latency_seconds = latency,
-            .trace = "trace", .record_bytes = "record"};
+    return {.job = lease.batch.job,
+            .batch = lease.batch.number,
+            .trial_id = trial,
+            .counted = true,
+            .model = "net",
+            .task_id = "t",
+            .target = "x86-64-v3",
+            .worker = lease.worker,
+            .status = "ok",
+            .latency_seconds = latency,
+            .trace = "trace",
+            .record_bytes = "record"};
   }
   LeaseCompletion Complete(const LeaseGrant& lease) {
     LeaseCompletion completion{.lease_id = lease.lease_id, .worker = lease.worker};
@@ -119,7 +141,11 @@ TEST_P(StoreTest, JobsMoveForwardOnly) {
   const uint64_t revision = store_->GetJob("j1")->revision;
   ASSERT_TRUE(store_->SetProgress("j1", "half").ok());
   EXPECT_GT(store_->GetJob("j1")->revision, revision);
-  ModuleRow module{.id = "j1", .job = "j1", .model = "m1", .target = "x", .files = {{"net.so", {std::string(64, 'c'), 3}}}};
+  ModuleRow module{.id = "j1",
+                   .job = "j1",
+                   .model = "m1",
+                   .target = "x",
+                   .files = {{"net.so", {std::string(64, 'c'), 3}}}};
   ASSERT_TRUE(store_->EndJob("j1", JobState::kSucceeded, "", module).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(store_->SetProgress("j1", "more")));
   EXPECT_TRUE(absl::IsFailedPrecondition(store_->EndJob("j1", JobState::kFailed, "", std::nullopt)));
@@ -151,7 +177,7 @@ TEST_P(StoreTest, ModelsInUseAreNotDeleted) {
   EXPECT_TRUE(absl::IsFailedPrecondition(store_->DeleteModel("m1", {})));
   ASSERT_TRUE(store_->EndJob("j1", JobState::kFailed, "x", std::nullopt).ok());
   ASSERT_TRUE(store_->DeleteModel("m1", {"u", "DeleteModel", "d1", "d"}).ok());
-  EXPECT_TRUE(store_->DeleteModel("m1", {"u", "DeleteModel", "d1", "d"}).ok());   // the same request
+  EXPECT_TRUE(store_->DeleteModel("m1", {"u", "DeleteModel", "d1", "d"}).ok());  // the same request
   EXPECT_TRUE(absl::IsNotFound(store_->DeleteModel("m1", {})));
   EXPECT_TRUE(absl::IsNotFound(store_->GetModel("m1").status()));
   EXPECT_TRUE(absl::IsNotFound(store_->CreateJob({.id = "j2", .model = "m1"}, {}).status()));
@@ -162,9 +188,11 @@ TEST_P(StoreTest, ModelsInUseAreNotDeleted) {
 TEST_P(StoreTest, BatchesAreNumberedWithoutGaps) {
   AddModel();
   AddJob("j1");
-  EXPECT_TRUE(absl::IsFailedPrecondition(store_->StoreBatch({"j1", 2, BatchKind::kCandidates, "", 0}, {}, {})));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(store_->StoreBatch({"j1", 2, BatchKind::kCandidates, "", 0}, {}, {})));
   AddBatch("j1", 1, 2);
-  EXPECT_TRUE(absl::IsFailedPrecondition(store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {}, {})));
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {}, {})));
   const std::vector<StoredBatchRow> batches = *store_->ListBatches("j1");
   ASSERT_THAT(batches, SizeIs(1));
   EXPECT_EQ(batches[0].batch.proposal_bytes, "proposal");
@@ -175,7 +203,8 @@ TEST_P(StoreTest, TrialsThatEndedAtOnceAreRecordedAndNeverLeased) {
   AddModel();
   AddJob("j1");
   RecordRow rejected{.job = "j1", .batch = 1, .trial_id = "b1.0", .counted = true, .status = "rejected"};
-  ASSERT_TRUE(store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {{.trial_id = "b1.0"}}, {rejected}).ok());
+  ASSERT_TRUE(
+      store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {{.trial_id = "b1.0"}}, {rejected}).ok());
   EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0"));
   EXPECT_EQ(Claim("w1").lease_id, "");
   EXPECT_EQ(store_->GetJob("j1")->trials_done, 1u);
@@ -283,7 +312,7 @@ TEST_P(StoreTest, TrialsMissingInAResultGoOnAlone) {
   const LeaseGrant grant = Claim("w1");
   LeaseCompletion completion = Complete(grant);
   completion.ended.erase(completion.ended.begin() + 1);
-  completion.ended.push_back(Result(grant, "b9.9"));   // not of this lease
+  completion.ended.push_back(Result(grant, "b9.9"));  // not of this lease
   ASSERT_TRUE(store_->CompleteLease(completion).ok());
   EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0", "b1.2"));
   const LeaseGrant rest = Claim("w1");
@@ -295,7 +324,7 @@ TEST_P(StoreTest, HeartbeatsRenewUpToTheRunLimit) {
   AddModel();
   AddWorker("w1");
   AddJob("j1");
-  AddBatch("j1", 1, 1);   // may run 100 s
+  AddBatch("j1", 1, 1);  // may run 100 s
   const std::string lease = Claim("w1").lease_id;
   for (int i = 0; i < 4; ++i) {
     now_ += absl::Seconds(20);
@@ -304,7 +333,8 @@ TEST_P(StoreTest, HeartbeatsRenewUpToTheRunLimit) {
   }
   now_ += absl::Seconds(21);
   EXPECT_THAT(*store_->ExpireLeases(), SizeIs(1));
-  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {lease}})->abandon, ElementsAre(lease));
+  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {lease}})->abandon,
+              ElementsAre(lease));
 }
 
 TEST_P(StoreTest, LeasesAWorkerForgotAreQueuedAgain) {
@@ -315,7 +345,8 @@ TEST_P(StoreTest, LeasesAWorkerForgotAreQueuedAgain) {
   AddBatch("j1", 2, 1);
   const std::string kept = Claim("w1").lease_id;
   Claim("w1");
-  const HeartbeatAnswer answer = *store_->RecordHeartbeat({.worker = "w1", .running_leases = {kept}, .drop_unlisted = true});
+  const HeartbeatAnswer answer =
+      *store_->RecordHeartbeat({.worker = "w1", .running_leases = {kept}, .drop_unlisted = true});
   EXPECT_THAT(answer.jobs, ElementsAre("j1"));
   EXPECT_THAT(answer.abandon, IsEmpty());
   EXPECT_EQ(Claim("w1").batch.number, 2u);
@@ -330,7 +361,8 @@ TEST_P(StoreTest, TheEndOfAJobDropsItsLeases) {
   const LeaseGrant grant = Claim("w1");
   ASSERT_TRUE(store_->EndJob("j1", JobState::kCancelled, "", std::nullopt).ok());
   EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(Complete(grant))));
-  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {grant.lease_id}})->abandon, SizeIs(1));
+  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {grant.lease_id}})->abandon,
+              SizeIs(1));
   EXPECT_EQ(Claim("w1").lease_id, "");
 }
 
@@ -358,12 +390,29 @@ TEST_P(StoreTest, FiltersSelectRecords) {
   completion.ended[3].status = "crash";
   completion.ended[2].trace = "tile \"x\" 100%_";
   ASSERT_TRUE(store_->CompleteLease(completion).ok());
-  const struct { const char* filter; size_t count; } kCases[] = {
-      {"", 4}, {"status=ok", 3}, {"status!=ok", 1}, {"latency<=2ms", 2}, {"NOT latency<=2ms", 2}, {"latency>0", 3},
-      {"model=net job=jobs/j1", 4}, {"job=j1", 4}, {"job=jobs/j2", 0}, {"worker=workers/w1", 4}, {"worker:w", 4},
-      {"trace:\"%_\"", 1}, {"trace:\"\\\"x\\\"\"", 1}, {"trace='x'", 0}, {"target=x86-64-v3 AND latency<1500us OR status=crash", 2},
-      {"time>=2020-01-01T00:00:00Z", 4}, {"time<2020-01-01T00:00:00Z", 0}, {"attempts=1", 4}, {"batch>1", 0},
-      {"trial:\"'; DROP TABLE records; --\"", 0}};
+  const struct {
+    const char* filter;
+    size_t count;
+  } kCases[] = {{"", 4},
+                {"status=ok", 3},
+                {"status!=ok", 1},
+                {"latency<=2ms", 2},
+                {"NOT latency<=2ms", 2},
+                {"latency>0", 3},
+                {"model=net job=jobs/j1", 4},
+                {"job=j1", 4},
+                {"job=jobs/j2", 0},
+                {"worker=workers/w1", 4},
+                {"worker:w", 4},
+                {"trace:\"%_\"", 1},
+                {"trace:\"\\\"x\\\"\"", 1},
+                {"trace='x'", 0},
+                {"target=x86-64-v3 AND latency<1500us OR status=crash", 2},
+                {"time>=2020-01-01T00:00:00Z", 4},
+                {"time<2020-01-01T00:00:00Z", 0},
+                {"attempts=1", 4},
+                {"batch>1", 0},
+                {"trial:\"'; DROP TABLE records; --\"", 0}};
   for (const auto& [text, count] : kCases) {
     const auto filter = ParseRecordFilter(text);
     ASSERT_TRUE(filter.ok()) << text << ": " << filter.status();
