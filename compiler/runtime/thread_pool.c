@@ -13,10 +13,10 @@ extern int pthread_join(HonePthread, void**) __attribute__((weak));
 enum {
   kFutexWaitPrivate = 128,
   kFutexWakePrivate = 129,
-  /* About 20-50 us of pauses, then yields, so that a neighbour on this core gets on; then the futex. A
-   * hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). */
-  kPauses = 1 << 10,
-  kYields = 1 << 9,
+  /* About 40 us of pauses, then a millisecond of yields, so that a neighbour on this core gets on; then the
+   * futex. A hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). */
+  kPauses = 1 << 12,
+  kYields = 1 << 12,
   kChunksPerThread = 16
 };
 
