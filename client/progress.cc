@@ -29,6 +29,11 @@ std::string TrialsText(const v1::JobProgress& progress) {
   return absl::StrCat(progress.trials_done(), "/", progress.trials_budget(), " trials");
 }
 
+std::string PhaseText(const v1::Job& job) {
+  const std::string& phase = job.progress().phase();
+  return job.state() == v1::JOB_STATE_RUNNING && !phase.empty() ? phase : JobStateName(job.state());
+}
+
 std::string TimeText(const v1::JobProgress& progress) {
   std::string text = FormatDuration(progress.seconds_spent());
   if (progress.seconds_budget() > 0)
@@ -58,9 +63,8 @@ bool HasEnded(const v1::Job& job) {
 
 std::string ProgressLine(const v1::Job& job) {
   const v1::JobProgress& progress = job.progress();
-  const bool running = job.state() == v1::JOB_STATE_RUNNING && !progress.phase().empty();
-  std::vector<std::string> parts = {running ? progress.phase() : JobStateName(job.state()),
-                                    TrialsText(progress), TimeText(progress)};
+  const bool running = job.state() == v1::JOB_STATE_RUNNING;
+  std::vector<std::string> parts = {PhaseText(job), TrialsText(progress), TimeText(progress)};
   if (progress.predicted_seconds() > 0) {
     std::string predicted = absl::StrCat("predicted ", FormatLatency(progress.predicted_seconds()));
     if (progress.default_predicted_seconds() > 0) {
@@ -116,7 +120,7 @@ void ProgressDisplay::Update(const v1::Job& job, absl::Time now) {
     const int rows = std::clamp(console_.err_height - kOtherRows, 0, kTaskRows);
     return Redraw(ProgressBlock(job, console_.err_width, rows));
   }
-  const std::string phase = absl::StrCat(JobStateName(job.state()), "/", job.progress().phase());
+  const std::string phase = PhaseText(job);
   const bool news = phase != phase_;
   const bool more = job.progress().trials_done() != trials_ && now - last_line_ >= kLineEvery;
   if (!news && !more) return;

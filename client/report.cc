@@ -1,5 +1,6 @@
 #include "client/report.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,8 @@
 
 namespace hone {
 namespace {
+
+constexpr size_t kMostTasks = 20;  // shown to people
 
 using Rows = std::vector<std::vector<std::string>>;
 
@@ -87,7 +90,12 @@ std::string Verdict(const Json& report) {
 
 std::string Tasks(const Json& report, int width) {
   Rows rows;
-  for (const Json& task : JsonMember(report, "tasks")) {
+  std::vector<Json> tasks(JsonMember(report, "tasks").begin(), JsonMember(report, "tasks").end());
+  std::stable_sort(tasks.begin(), tasks.end(), [](const Json& a, const Json& b) {
+    return JsonNumber(a, "share") > JsonNumber(b, "share");
+  });
+  for (const Json& task : tasks) {
+    if (rows.size() == kMostTasks) break;
     rows.push_back({FormatPercent(JsonNumber(task, "share")), FormatLatency(JsonNumber(task, "seconds")),
                     FormatLatency(JsonNumber(task, "default_seconds")),
                     FormatLatency(JsonNumber(task, "floor_seconds")),
@@ -95,15 +103,19 @@ std::string Tasks(const Json& report, int width) {
                     JsonText(task, "weight"), JsonText(task, "label")});
   }
   if (rows.empty()) return "";
-  return FormatTable({{"share", Align::kRight},
-                      {"time", Align::kRight},
-                      {"default", Align::kRight},
-                      {"floor", Align::kRight},
-                      {"of roofline", Align::kRight},
-                      {"trials", Align::kRight},
-                      {"times", Align::kRight},
-                      {"task", Align::kLeft, true}},
-                     rows, width);
+  std::string text = FormatTable({{"share", Align::kRight},
+                                  {"time", Align::kRight},
+                                  {"default", Align::kRight},
+                                  {"floor", Align::kRight},
+                                  {"of roofline", Align::kRight},
+                                  {"trials", Align::kRight},
+                                  {"times", Align::kRight},
+                                  {"task", Align::kLeft, true}},
+                                 rows, width);
+  if (tasks.size() > rows.size()) {
+    absl::StrAppend(&text, "... and ", tasks.size() - rows.size(), " more; report.json has them all\n");
+  }
+  return text;
 }
 
 std::string TensorLines(const Json& tensors, const char* title) {
