@@ -77,6 +77,8 @@ std::vector<OpCase> ConvCases() {
   add("dilated", {1, 5, 13, 13}, {3, 5, 3, 3}, 1, 2, 2, 1);
   add("grouped", {1, 12, 7, 7}, {6, 4, 3, 3}, 1, 1, 1, 3);
   add("one_pixel", {1, 7, 1, 1}, {19, 7, 1, 1}, 1, 0, 1, 1);
+  cases.push_back({"uneven", {F32({1, 3, 7, 17}), F32({5, 3, 2, 3})},
+                   {{"strides", Dims({1, 3})}, {"pads", Dims({0, 1, 1, 2})}, {"dilations", Dims({3, 2})}}});
   return cases;
 }
 
@@ -149,6 +151,7 @@ std::vector<OpCase> MatmulCases() {
           {"broadcast", {F32({2, 3, 5, 8}), F32({8, 32})}, {}},
           {"transposed_b", {F32({2, 7, 16}), F32({2, 33, 16})}, {{"transpose_b", int64_t{1}}}},
           {"transposed_a", {F32({16, 7}), F32({16, 31})}, {{"transpose_a", int64_t{1}}}},
+          {"outer", {F32({3, 1, 5, 7}), F32({1, 2, 7, 3})}, {}},
           {"single", {F32({1, 1}), F32({1, 1})}, {}}};
 }
 

@@ -261,12 +261,15 @@ std::vector<OpCase> ConcatCases() {
 }
 std::vector<OpCase> SliceCases() {
   return {{"middle", {F32({3, 17})}, {{"starts", Dims({1, 3})}, {"ends", Dims({3, 16})}, {"steps", Dims({1, 1})}}},
-          {"steps", {F32({7, 16})}, {{"starts", Dims({0, 1})}, {"ends", Dims({7, 16})}, {"steps", Dims({2, 3})}}}};
+          {"steps", {F32({7, 16})}, {{"starts", Dims({0, 1})}, {"ends", Dims({7, 16})}, {"steps", Dims({2, 3})}}},
+          {"backwards", {F32({5, 17})}, {{"starts", Dims({4, 16})}, {"ends", Dims({0, -1})}, {"steps", Dims({-2, -1})}}}};
 }
 std::vector<OpCase> GatherCases() {
   const TensorType indices{DType::kI64, Dims({5})};
   return {{"rows", {F32({7, 16}), indices}, {{"axis", int64_t{0}}}, -7, 7},
-          {"columns", {F32({3, 7}), indices}, {{"axis", int64_t{1}}}, -7, 7}};
+          {"columns", {F32({3, 7}), indices}, {{"axis", int64_t{1}}}, -7, 7},
+          {"table", {F32({11, 17}), {DType::kI32, Dims({2, 3})}}, {}, -11, 11},
+          {"one", {F32({3, 5}), {DType::kI64, {}}}, {{"axis", int64_t{-1}}}, -5, 5}};
 }
 std::vector<OpCase> PadCases() {
   const auto pads = Dims({0, 0, 1, 2, 0, 0, 2, 1});
@@ -276,7 +279,11 @@ std::vector<OpCase> PadCases() {
   }
   return cases;
 }
-std::vector<OpCase> ExpandCases() { return {{"rows", {F32({1, 17})}, {{"shape", Dims({5, 17})}}}}; }
+std::vector<OpCase> ExpandCases() {
+  return {{"rows", {F32({1, 17})}, {{"shape", Dims({5, 17})}}},
+          {"columns", {F32({7, 1})}, {{"shape", Dims({3, 1, 16})}}},
+          {"integers", {{DType::kI64, Dims({1, 3})}}, {{"shape", Dims({5, 1})}}, -9, 9}};
+}
 std::vector<OpCase> CumSumCases() { return {{"rows", {F32({7, 5})}, {{"axis", int64_t{0}}}}}; }
 
 }  // namespace

@@ -206,6 +206,12 @@ std::vector<OpCase> Cases() {
     }
     cases.push_back(std::move(sample));
   }
+  if (kOps[i].elements == Elements::kNumeric && name != "pow") {
+    const bool divides = name == "div" || name == "mod";
+    const TensorType integers{DType::kI64, Dims({3, 7})};
+    cases.push_back({"integers", std::vector<TensorType>(static_cast<size_t>(kOps[i].inputs), integers), attrs,
+                     divides ? 1.0 : -9.0, 9});
+  }
   return cases;
 }
 

@@ -123,6 +123,7 @@ std::vector<OpCase> ResizeCases() {
                    {"scales", std::vector<double>{h, w}}};
   };
   return {{"double", {F32({1, 16, 3, 5})}, attrs("nearest", "asymmetric", {6, 10}, 2, 2)},
+          {"nearest", {F32({1, 3, 7, 5})}, attrs("nearest", "half_pixel", {5, 11}, 5.0 / 7, 2.2)},
           {"linear", {F32({1, 7, 4, 5})}, attrs("linear", "half_pixel", {9, 10}, 2.25, 2)},
           {"corners", {F32({1, 3, 5, 7})}, attrs("linear", "align_corners", {10, 13}, 2, 13.0 / 7)}};
 }

@@ -221,7 +221,8 @@ std::vector<OpCase> ReduceCases() {
   return {{"rows", {F32({5, 37})}, {{"axes", Dims({1})}}},
           {"spatial", {F32({1, 16, 7, 7})}, {{"axes", Dims({2, 3})}}},
           {"dropped", {F32({3, 5, 7})}, {{"axes", Dims({0, 2})}, {"keepdims", int64_t{0}}}},
-          {"all", {F32({3, 17})}, {{"axes", Dims({0, 1})}, {"keepdims", int64_t{0}}}}};
+          {"all", {F32({3, 17})}, {{"axes", Dims({0, 1})}, {"keepdims", int64_t{0}}}},
+          {"integers", {{DType::kI64, Dims({3, 7})}}, {{"axes", Dims({-1})}}, -9, 9}};
 }
 
 constexpr AttrSpec kArgMaxAttrs[] = {{"axis", Kind::kInt}, {"keepdims", Kind::kInt}};
@@ -263,7 +264,8 @@ absl::Status LowerArgMax(const OpLowering& context) {
 
 std::vector<OpCase> ArgMaxCases() {
   return {{"last", {F32({7, 13})}, {{"axis", int64_t{-1}}, {"keepdims", int64_t{0}}}},
-          {"first", {F32({5, 17})}, {{"axis", int64_t{0}}}}};
+          {"first", {F32({5, 17})}, {{"axis", int64_t{0}}}},
+          {"ties", {{DType::kI32, Dims({7, 19})}}, {{"axis", int64_t{1}}}, 0, 3}};
 }
 
 }  // namespace
