@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/pass_table.h"
@@ -139,20 +138,27 @@ bool TransposeBeforeFlatten(Graph& graph, NodeId id) {
   return BecomeReshape(graph, id);
 }
 
-// matmul reads an operand whose last two dimensions are exchanged as it is.
+// matmul reads an operand whose last two dimensions are exchanged as it is: a transposition that ends by exchanging them
+// loses that part, and all of it if nothing else moves.
 bool TransposeInMatmul(Graph& graph, NodeId id) {
   const Node node = graph.node(id);
   if (node.op->name != "matmul") return false;
   for (const size_t side : {size_t{0}, size_t{1}}) {
     const Node* transpose = ProducerIf(graph, node.inputs[side], "transpose");
     if (transpose == nullptr) continue;
-    std::vector<int64_t> perm = IntsAttr(transpose->attrs, "perm"), expected(perm.size());
-    std::iota(expected.begin(), expected.end(), int64_t{0});
-    std::swap(expected[expected.size() - 1], expected[expected.size() - 2]);
-    if (perm != expected) continue;
+    std::vector<int64_t> perm = IntsAttr(transpose->attrs, "perm");
+    const size_t last = perm.size() - 1;
+    if (perm[last - 1] < perm[last]) continue;
+    std::swap(perm[last - 1], perm[last]);
+    TensorId operand = transpose->inputs[0];
+    if (!std::is_sorted(perm.begin(), perm.end())) {
+      const AttrMap attrs = {{"perm", std::vector<DimExpr>(perm.begin(), perm.end())}};
+      absl::StatusOr<std::vector<TensorId>> moved = graph.AddNode("transpose", {operand}, attrs, transpose->name);
+      if (!moved.ok()) return false;
+      operand = moved->front();
+    }
     const char* name = side == 0 ? "transpose_a" : "transpose_b";
-    const TensorId source = transpose->inputs[0];
-    graph.node(id).inputs[side] = source;
+    graph.node(id).inputs[side] = operand;
     graph.node(id).attrs[name] = int64_t{IntAttr(node.attrs, name) == 0};
     return true;
   }

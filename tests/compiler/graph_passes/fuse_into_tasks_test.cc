@@ -1,0 +1,111 @@
+#include "compiler/graph_passes/fuse_into_tasks.h"
+
+#include "compiler/graph_passes/pass_table.h"
+#include "compiler/task/evaluate.h"
+#include "gtest/gtest.h"
+#include "tests/compiler/graph_passes/small_networks.h"
+
+namespace hone {
+namespace {
+
+const Target kV3 = FindTarget("x86-64-v3").value();
+
+CutGraph CutOf(Graph graph) {
+  EXPECT_TRUE(RunPasses(graph, kV3).ok());
+  return FuseIntoTasks(std::move(graph), kV3, 1, AlgorithmPolicy::kFast).value();
+}
+
+std::string Labels(const CutGraph& cut) {
+  std::string text;
+  for (const TaskCall& call : cut.calls) text += cut.tasks[call.task].Label() + "\n";
+  return text;
+}
+
+TEST(FuseIntoTasksTest, TasksComputeTheNetworks) {
+  for (const SmallNetwork& network : SmallNetworks()) {
+    const std::vector<HostTensor> inputs = MakeInputs(network.graph);
+    const auto expected = EvaluateGraph(network.graph, inputs);
+    ASSERT_TRUE(expected.ok()) << network.name << expected.status();
+    const auto got = EvaluateCut(CutOf(network.graph), inputs);
+    ASSERT_TRUE(got.ok()) << network.name << got.status();
+    EXPECT_LT(Difference(*got, *expected), 1e-5) << network.name;
+  }
+}
+
+TEST(FuseIntoTasksTest, EveryTaskHasOneAnchorAndOneLayout) {
+  for (const SmallNetwork& network : SmallNetworks()) {
+    const CutGraph cut = CutOf(network.graph);
+    for (const Task& task : cut.tasks) {
+      const absl::StatusOr<Task> parsed = Task::Parse(task.Key());
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_EQ(parsed->Key(), task.Key());
+      EXPECT_TRUE(LowerTask(task).ok());
+      for (int i = 1; i < task.graph.node_count(); ++i) {
+        const Node& node = task.graph.node({i});
+        EXPECT_EQ(node.op->op_class, OpClass::kElementwise) << network.name << " " << task.Label();
+        for (const TensorId id : node.inputs) {
+          const Tensor& operand = task.graph.tensor(id);
+          const bool same_shape = operand.type.shape == task.graph.tensor(node.outputs[0]).type.shape;
+          EXPECT_TRUE(!same_shape || operand.layout == task.graph.tensor(node.outputs[0]).layout) << task.Label();
+        }
+      }
+    }
+    for (const TaskCall& call : cut.calls) {
+      EXPECT_EQ(call.constants.size(), cut.tasks[call.task].Constants().size());
+      EXPECT_EQ(call.inputs.size(), cut.tasks[call.task].graph.inputs().size());
+    }
+  }
+}
+
+TEST(FuseIntoTasksTest, ResidualAdditionJoinsTheLastProducer) {
+  EXPECT_EQ(Labels(CutOf(FindSmallNetwork("residual"))),
+            "conv2d 3x7x7 -> 16x7x7 3x3 + add + relu\n"
+            "conv2d 16x7x7 -> 16x7x7 3x3 + add + relu\n"
+            "conv2d 16x7x7 -> 16x7x7 3x3 + add + add + relu\n"
+            "conv2d 16x7x7 -> 32x4x4 1x1 + add\n"
+            "conv2d 16x7x7 -> 32x4x4 3x3 + add + add + relu\n"
+            "reduce_mean 32x4x4 -> 32x1x1\n"
+            "matmul 32 -> 10\n");
+}
+
+TEST(FuseIntoTasksTest, DiamondsOfElementwiseOperatorsFuse) {
+  EXPECT_EQ(Labels(CutOf(FindSmallNetwork("squeeze_excite"))),
+            "conv2d 3x9x9 -> 16x9x9 3x3 + add\n"
+            "add 16x9x9 -> 16x9x9 + clip + mul + mul\n"
+            "depthwise_conv2d 16x9x9 -> 16x9x9 5x5 + add + relu\n"
+            "reduce_mean 16x9x9 -> 16x1x1\n"
+            "conv2d 16x1x1 -> 6x1x1 1x1 + add + relu\n"
+            "conv2d 6x1x1 -> 16x1x1 1x1 + add + hard_sigmoid\n"
+            "mul 16x9x9 -> 16x9x9\n"
+            "conv2d 16x9x9 -> 16x9x9 1x1 + add + add\n"
+            "identity 16x9x9 -> 16x9x9\n");
+  EXPECT_EQ(Labels(CutOf(FindSmallNetwork("elementwise"))), "add 2x3x5 -> 2x3x5 + sigmoid + sub + mul\n");
+}
+
+TEST(FuseIntoTasksTest, TransformerTasks) {
+  EXPECT_EQ(Labels(CutOf(FindSmallNetwork("transformer"))),
+            "layer_norm 5x16 -> 5x16\n"
+            "matmul 5x16 -> 5x16 + add\n"
+            "transpose 5x2x8 -> 2x5x8\n"
+            "matmul 5x16 -> 5x16 + add\n"
+            "matmul 5x16 -> 5x16 + add\n"
+            "transpose 5x2x8 -> 2x5x8\n"
+            "transpose 5x2x8 -> 2x5x8\n"
+            "matmul 2x5x8 -> 2x5x5 + mul\n"
+            "softmax 2x5x5 -> 2x5x5\n"
+            "matmul 2x5x5 -> 2x5x8\n"
+            "transpose 2x5x8 -> 5x2x8\n"
+            "add 5x16 -> 5x16\n"
+            "matmul 5x16 -> 5x32 + mul + erf + add + mul + mul\n"
+            "matmul 5x32 -> 5x16 + add\n");
+}
+
+TEST(FuseIntoTasksTest, EqualTasksAreOne) {
+  const CutGraph cut = CutOf(FindSmallNetwork("transformer"));
+  int most = 0;
+  for (size_t i = 0; i < cut.tasks.size(); ++i) most = std::max(most, cut.WeightOf(static_cast<int>(i)));
+  EXPECT_EQ(most, 3);
+}
+
+}  // namespace
+}  // namespace hone

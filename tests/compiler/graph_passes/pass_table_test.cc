@@ -1,0 +1,107 @@
+#include "compiler/graph_passes/pass_table.h"
+
+#include "compiler/task/evaluate.h"
+#include "gtest/gtest.h"
+#include "tests/compiler/graph_passes/small_networks.h"
+
+namespace hone {
+namespace {
+
+const Target kV3 = FindTarget("x86-64-v3").value();
+const Target kV4 = FindTarget("x86-64-v4").value();
+
+std::string Operators(const Graph& graph) {
+  std::string text;
+  for (int i = 0; i < graph.node_count(); ++i) text += (i == 0 ? "" : " ") + std::string(graph.node({i}).op->name);
+  return text;
+}
+
+Graph After(const std::string& network, const Target& target = kV3) {
+  Graph graph = FindSmallNetwork(network);
+  EXPECT_TRUE(RunPasses(graph, target).ok());
+  return graph;
+}
+
+// Every pass leaves a graph that verifies, prints, parses and computes what it did before.
+TEST(PassTableTest, EveryPassKeepsWhatEveryNetworkComputes) {
+  for (const Target& target : {kV3, kV4}) {
+    for (const SmallNetwork& network : SmallNetworks()) {
+      const std::vector<HostTensor> inputs = MakeInputs(network.graph);
+      const auto expected = EvaluateGraph(network.graph, inputs);
+      ASSERT_TRUE(expected.ok()) << network.name << expected.status();
+      Graph graph = network.graph;
+      int seen = 0;
+      const absl::Status status = RunPasses(graph, target, [&](const GraphPass& pass, const Graph& after) {
+        ++seen;
+        const auto got = EvaluateGraph(after, inputs);
+        ASSERT_TRUE(got.ok()) << network.name << " after " << pass.name << got.status();
+        EXPECT_LT(Difference(*got, *expected), 1e-5) << network.name << " after " << pass.name;
+        const absl::StatusOr<Graph> parsed = Graph::Parse(after.ToString());
+        ASSERT_TRUE(parsed.ok()) << parsed.status();
+        EXPECT_EQ(parsed->ToString(), after.ToString());
+        for (size_t i = 0; i < graph.outputs().size(); ++i) {
+          EXPECT_EQ(after.tensor(after.outputs()[i]).name, network.graph.tensor(network.graph.outputs()[i]).name);
+        }
+      });
+      EXPECT_TRUE(status.ok()) << network.name << status;
+      EXPECT_EQ(seen, static_cast<int>(PassTable().size()));
+    }
+  }
+}
+
+TEST(PassTableTest, BatchNormGoesIntoWeightsAndOneTerm) {
+  EXPECT_EQ(Operators(After("conv_bn_relu")), "conv2d add relu identity");
+  EXPECT_EQ(Operators(After("upsample")).find("mul"), std::string::npos);
+}
+
+TEST(PassTableTest, TransposesAndReshapesCancel) {
+  EXPECT_EQ(Operators(After("flatten_transpose")), "conv2d relu transpose reshape matmul softmax");
+}
+
+TEST(PassTableTest, LayerNormIsRecognised) {
+  const std::string operators = Operators(After("transformer"));
+  EXPECT_EQ(operators.substr(0, 17), "layer_norm matmul") << operators;
+  EXPECT_EQ(operators.find("sqrt"), std::string::npos);
+}
+
+TEST(PassTableTest, TransposedOperandIsReadInPlace) {
+  const Graph graph = After("transformer");
+  bool found = false;
+  for (int i = 0; i < graph.node_count(); ++i) found = found || IntAttr(graph.node({i}).attrs, "transpose_b") != 0;
+  EXPECT_TRUE(found);
+}
+
+TEST(PassTableTest, LayoutsOfAResidualNetwork) {
+  const Graph graph = After("residual");
+  for (int i = 0; i < graph.node_count(); ++i) {
+    const Tensor& tensor = graph.tensor(graph.node({i}).outputs[0]);
+    const bool image = tensor.type.rank() == 4 && !(tensor.type.shape[2] == DimExpr(1));
+    EXPECT_EQ(tensor.layout.ToString(), image ? "aBcd8b" : Layout::Plain(tensor.type.rank()).ToString()) << tensor.name;
+  }
+  EXPECT_TRUE(graph.tensor(graph.inputs()[0]).layout.IsPlain());
+}
+
+// The widest vector that divides the channels, none for odd numbers of them.
+TEST(PassTableTest, BlocksDivideTheChannels) {
+  const Graph graph = After("concat_pool", kV4);
+  std::map<int64_t, std::string> layouts;
+  for (int i = 0; i < graph.tensor_count(); ++i) {
+    const Tensor& tensor = graph.tensor({i});
+    if (tensor.producer.index >= 0 && tensor.layout.rank() == 4) layouts[tensor.type.shape[1].Constant()] = tensor.layout.ToString();
+  }
+  EXPECT_EQ(layouts[13], "abcd");
+  EXPECT_EQ(layouts[29], "abcd");
+  EXPECT_TRUE(After("squeeze_excite", kV4).ToString().find("aBcd16b") != std::string::npos);
+}
+
+TEST(PassTableTest, InterfaceStaysPlain) {
+  for (const SmallNetwork& network : SmallNetworks()) {
+    const Graph graph = After(network.name);
+    for (const auto* ids : {&graph.inputs(), &graph.outputs()}) {
+      for (const TensorId id : *ids) EXPECT_TRUE(graph.tensor(id).layout.IsPlain()) << network.name << " " << graph.tensor(id).name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hone

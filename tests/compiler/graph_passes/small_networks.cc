@@ -1,0 +1,234 @@
+#include "tests/compiler/graph_passes/small_networks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/task/evaluate.h"
+#include "compiler/task/task.h"
+
+namespace hone {
+namespace {
+
+std::vector<DimExpr> Dims(const std::vector<int64_t>& values) { return {values.begin(), values.end()}; }
+
+// Appends nodes; names count up.
+class Builder {
+ public:
+  TensorId Input(std::vector<int64_t> dims, const std::string& name = "x") {
+    return graph_.AddInput(name, {DType::kF32, Dims(dims)});
+  }
+  TensorId Constant(std::vector<int64_t> dims, double low = -1, double high = 1) {
+    HostTensor host = HostTensor::Zeros(DType::kF32, std::move(dims));
+    for (int64_t i = 0; i < host.Elements(); ++i) {
+      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+      host.Set(i, low + (high - low) * static_cast<double>(state_ >> 40) / (1 << 24));
+    }
+    return graph_.AddConstant(absl::StrCat("c", graph_.tensor_count()), ConstantOf(std::move(host)));
+  }
+  TensorId Scalar(double value) {
+    HostTensor host = HostTensor::Zeros(DType::kF32, {});
+    host.Set(0, value);
+    return graph_.AddConstant(absl::StrCat("c", graph_.tensor_count()), ConstantOf(std::move(host)));
+  }
+  TensorId Op(std::string_view op, std::vector<TensorId> inputs, AttrMap attrs = {}) {
+    const std::string name = absl::StrCat(std::string(op), ".", count_++);
+    return graph_.AddNode(op, std::move(inputs), std::move(attrs), name).value().front();
+  }
+  TensorId Conv(TensorId x, int64_t channels, int64_t kernel, int64_t stride = 1) {
+    const int64_t cin = graph_.tensor(x).type.shape[1].Constant();
+    return Op("conv2d", {x, Constant({channels, cin, kernel, kernel}, -0.4, 0.4)}, Window(kernel / 2, stride));
+  }
+  TensorId Depthwise(TensorId x, int64_t kernel, int64_t stride = 1) {
+    const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
+    return Op("depthwise_conv2d", {x, Constant({channels, 1, kernel, kernel})}, Window(kernel / 2, stride));
+  }
+  TensorId BatchNorm(TensorId x) {
+    const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
+    return Op("add", {Op("mul", {x, Constant({1, channels, 1, 1}, 0.5, 1.5)}), Constant({1, channels, 1, 1})});
+  }
+  TensorId Reshape(TensorId x, const std::vector<int64_t>& shape) { return Op("reshape", {x}, {{"shape", Dims(shape)}}); }
+  TensorId Transpose(TensorId x, const std::vector<int64_t>& perm) { return Op("transpose", {x}, {{"perm", Dims(perm)}}); }
+  TensorId Mean(TensorId x, const std::vector<int64_t>& axes) {
+    return Op("reduce_mean", {x}, {{"axes", Dims(axes)}, {"keepdims", int64_t{1}}});
+  }
+  static AttrMap Window(int64_t pad, int64_t stride) {
+    return {{"pads", Dims({pad, pad, pad, pad})}, {"strides", Dims({stride, stride})}, {"dilations", Dims({1, 1})}};
+  }
+  Graph Finish(std::vector<TensorId> outputs) {
+    graph_.SetOutputs(std::move(outputs));
+    return std::move(graph_);
+  }
+
+ private:
+  Graph graph_;
+  uint64_t state_ = 1;
+  int count_ = 0;
+};
+
+Graph ConvBnRelu() {
+  Builder b;
+  return b.Finish({b.Op("relu", {b.BatchNorm(b.Conv(b.Input({1, 3, 7, 7}), 16, 3))})});
+}
+
+Graph Residual() {
+  Builder b;
+  const TensorId x = b.Op("relu", {b.BatchNorm(b.Conv(b.Input({1, 3, 7, 7}), 16, 3))});
+  const TensorId y = b.BatchNorm(b.Conv(b.Op("relu", {b.BatchNorm(b.Conv(x, 16, 3))}), 16, 3));
+  const TensorId joined = b.Op("relu", {b.Op("add", {y, x})});
+  const TensorId shortcut = b.BatchNorm(b.Conv(joined, 32, 1, 2));
+  const TensorId z = b.Op("relu", {b.Op("add", {b.BatchNorm(b.Conv(joined, 32, 3, 2)), shortcut})});
+  return b.Finish({b.Op("matmul", {b.Reshape(b.Mean(z, {2, 3}), {1, 32}), b.Constant({32, 10})})});
+}
+
+// Inverted residual with hard-swish and squeeze-and-excitation.
+Graph SqueezeExcite() {
+  Builder b;
+  const TensorId x = b.BatchNorm(b.Conv(b.Input({1, 3, 9, 9}), 16, 3));
+  const TensorId gate = b.Op("clip", {b.Op("add", {x, b.Scalar(3)})}, {{"low", 0.0}, {"high", 6.0}});
+  TensorId y = b.Op("mul", {b.Op("mul", {x, gate}), b.Scalar(1.0 / 6)});
+  y = b.Op("relu", {b.BatchNorm(b.Depthwise(y, 5))});
+  TensorId s = b.Op("relu", {b.Op("add", {b.Conv(b.Mean(y, {2, 3}), 6, 1), b.Constant({1, 6, 1, 1})})});
+  s = b.Op("hard_sigmoid", {b.Op("add", {b.Conv(s, 16, 1), b.Constant({1, 16, 1, 1})})}, {{"alpha", 0.2}, {"beta", 0.5}});
+  return b.Finish({b.Op("add", {b.BatchNorm(b.Conv(b.Op("mul", {y, s}), 16, 1)), x})});
+}
+
+// Two branches joined, pooled, one of 13 channels, which no vector divides.
+Graph ConcatPool() {
+  Builder b;
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 16, 8, 8}), 16, 1)});
+  const TensorId joined = b.Op("concat", {b.Conv(x, 16, 1), b.Conv(x, 13, 3)}, {{"axis", int64_t{1}}});
+  AttrMap pool = Builder::Window(1, 2);
+  pool["kernel"] = Dims({3, 3});
+  return b.Finish({b.Op("max_pool2d", {b.Op("relu", {joined})}, pool), x});
+}
+
+// Layer normalisation written out, then attention of two heads, then a feed-forward part with erf.
+Graph Transformer() {
+  Builder b;
+  const TensorId x = b.Input({1, 5, 16});
+  const TensorId centred = b.Op("sub", {x, b.Mean(x, {2})});
+  const TensorId variance = b.Mean(b.Op("mul", {centred, centred}), {2});
+  TensorId y = b.Op("div", {centred, b.Op("sqrt", {b.Op("add", {variance, b.Scalar(1e-5)})})});
+  y = b.Op("add", {b.Op("mul", {y, b.Constant({16})}), b.Constant({16})});
+  const auto heads = [&](const std::vector<int64_t>& perm) {
+    const TensorId dense = b.Op("add", {b.Op("matmul", {y, b.Constant({16, 16}, -0.3, 0.3)}), b.Constant({16})});
+    return b.Transpose(b.Reshape(dense, {1, 5, 2, 8}), perm);
+  };
+  const TensorId q = heads({0, 2, 1, 3}), k = b.Transpose(heads({0, 2, 1, 3}), {0, 1, 3, 2}), v = heads({0, 2, 1, 3});
+  const TensorId scores = b.Op("mul", {b.Op("matmul", {q, k}), b.Scalar(0.35)});
+  const TensorId mixed = b.Op("matmul", {b.Op("softmax", {scores}, {{"axis", int64_t{3}}}), v});
+  y = b.Op("add", {b.Reshape(b.Transpose(mixed, {0, 2, 1, 3}), {1, 5, 16}), x});
+  const TensorId inner = b.Op("matmul", {y, b.Constant({16, 32}, -0.3, 0.3)});
+  const TensorId erf = b.Op("erf", {b.Op("mul", {inner, b.Scalar(0.70710678)})});
+  const TensorId gelu = b.Op("mul", {b.Op("mul", {inner, b.Op("add", {erf, b.Scalar(1)})}), b.Scalar(0.5)});
+  return b.Finish({b.Op("add", {b.Op("matmul", {gelu, b.Constant({32, 16}, -0.3, 0.3)}), y})});
+}
+
+// A recogniser's tail: image, flattened, transposed, classified; and transposes that cancel.
+Graph FlattenTranspose() {
+  Builder b;
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 1, 6}), 16, 1)});
+  TensorId rows = b.Transpose(b.Reshape(x, {1, 16, 6}), {0, 2, 1});
+  rows = b.Transpose(b.Transpose(rows, {1, 0, 2}), {1, 0, 2});
+  const TensorId logits = b.Op("matmul", {rows, b.Constant({16, 11})});
+  return b.Finish({b.Op("softmax", {logits}, {{"axis", int64_t{2}}})});
+}
+
+// Nothing but elementwise operators, with a diamond and a broadcast.
+Graph Elementwise() {
+  Builder b;
+  const TensorId x = b.Input({2, 3, 5}), y = b.Input({5}, "y");
+  const TensorId s = b.Op("sigmoid", {b.Op("add", {x, y})});
+  return b.Finish({b.Op("mul", {b.Op("mul", {s, b.Scalar(1)}), b.Op("sub", {x, s})})});
+}
+
+// A transposed convolution whose factor and term go into weights and bias; resized; a second output in the middle.
+Graph Upsample() {
+  Builder b;
+  const TensorId x = b.Conv(b.Input({1, 8, 4, 4}), 8, 3);
+  TensorId y = b.Op("conv_transpose2d", {x, b.Constant({8, 4, 2, 2})},
+                    {{"strides", Dims({2, 2})}, {"pads", Dims({0, 0, 0, 0})}, {"dilations", Dims({1, 1})},
+                     {"group", int64_t{2}}, {"output_padding", Dims({0, 0})}});
+  y = b.BatchNorm(b.Op("add", {y, b.Constant({1, 8, 1, 1})}));
+  const TensorId up = b.Op("resize2d", {y}, {{"size", Dims({16, 16})}, {"mode", "nearest"}, {"coordinates", "asymmetric"},
+                                             {"scales", std::vector<double>{2, 2}}, {"rounding", "floor"}});
+  return b.Finish({b.Op("sigmoid", {b.Conv(up, 1, 1)}), y});
+}
+
+}  // namespace
+
+std::vector<SmallNetwork> SmallNetworks() {
+  std::vector<SmallNetwork> networks;
+  networks.push_back({"conv_bn_relu", ConvBnRelu()});
+  networks.push_back({"residual", Residual()});
+  networks.push_back({"squeeze_excite", SqueezeExcite()});
+  networks.push_back({"concat_pool", ConcatPool()});
+  networks.push_back({"transformer", Transformer()});
+  networks.push_back({"flatten_transpose", FlattenTranspose()});
+  networks.push_back({"elementwise", Elementwise()});
+  networks.push_back({"upsample", Upsample()});
+  return networks;
+}
+
+Graph FindSmallNetwork(const std::string& name) {
+  for (SmallNetwork& network : SmallNetworks()) {
+    if (network.name == name) return std::move(network.graph);
+  }
+  return {};
+}
+
+std::vector<HostTensor> MakeInputs(const Graph& graph) {
+  std::vector<HostTensor> inputs;
+  for (const TensorId id : graph.inputs()) {
+    HostTensor host = HostTensor::Zeros(graph.tensor(id).type.dtype, *ConstantShape(graph.tensor(id).type.shape));
+    for (int64_t i = 0; i < host.Elements(); ++i) host.Set(i, std::sin(static_cast<double>(i) * 1.7 + 0.3));
+    inputs.push_back(std::move(host));
+  }
+  return inputs;
+}
+
+absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut, const std::vector<HostTensor>& inputs) {
+  std::map<TensorId, HostTensor> values;
+  std::map<TensorId, TensorId> views;
+  for (const ViewAlias& view : cut.views) views[view.view] = view.of;
+  for (size_t i = 0; i < inputs.size(); ++i) values[cut.graph.inputs()[i]] = inputs[i];
+  const auto value = [&](TensorId id) {
+    TensorId root = id;
+    while (views.contains(root)) root = views.at(root);
+    const ConstantRef& constant = cut.graph.tensor(root).constant;
+    HostTensor host = constant != nullptr ? HostTensorOf(*constant) : values.at(root);
+    host.dims = *ConstantShape(cut.graph.tensor(id).type.shape);
+    return host;
+  };
+  for (const TaskCall& call : cut.calls) {
+    std::vector<HostTensor> operands;
+    for (const TensorId id : call.inputs) operands.push_back(value(id));
+    for (const TensorId id : call.constants) operands.push_back(value(id));
+    absl::StatusOr<TensorProgram> program = LowerTask(cut.tasks[call.task]);
+    if (!program.ok()) return program.status();
+    absl::StatusOr<std::vector<HostTensor>> results = Interpret(*program, operands);
+    if (!results.ok()) return results.status();
+    for (size_t i = 0; i < results->size(); ++i) values[call.outputs[i]] = std::move((*results)[i]);
+  }
+  std::vector<HostTensor> outputs;
+  for (const TensorId id : cut.graph.outputs()) outputs.push_back(value(id));
+  return outputs;
+}
+
+double Difference(const std::vector<HostTensor>& a, const std::vector<HostTensor>& b) {
+  if (a.size() != b.size()) return INFINITY;
+  double worst = 0, largest = 1e-30;
+  for (size_t k = 0; k < a.size(); ++k) {
+    if (a[k].dims != b[k].dims || a[k].dtype != b[k].dtype) return INFINITY;
+    for (int64_t i = 0; i < a[k].Elements(); ++i) {
+      worst = std::max(worst, std::abs(a[k].Get(i) - b[k].Get(i)));
+      largest = std::max(largest, std::abs(b[k].Get(i)));
+    }
+  }
+  return worst / largest;
+}
+
+}  // namespace hone
