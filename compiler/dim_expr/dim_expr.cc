@@ -18,31 +18,33 @@ using Terms = std::vector<Term>;
 constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
 constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
 
-// Saturating arithmetic: a dimension that large is refused wherever it is evaluated.
+// Arithmetic that saturates and then stays saturated, so that a dimension that large is refused wherever it is
+// evaluated. In bounds the same two values mean unbounded.
+bool Unbounded(int64_t value) { return value == kMin || value == kMax; }
 int64_t Plus(int64_t a, int64_t b) {
+  if (Unbounded(a)) return a;
+  if (Unbounded(b)) return b;
   int64_t sum = 0;
   if (!__builtin_add_overflow(a, b, &sum)) return sum;
   return a < 0 ? kMin : kMax;
 }
 int64_t Times(int64_t a, int64_t b) {
+  if (a == 0 || b == 0) return 0;
   int64_t product = 0;
-  if (!__builtin_mul_overflow(a, b, &product)) return product;
+  if (!Unbounded(a) && !Unbounded(b) && !__builtin_mul_overflow(a, b, &product)) return product;
   return (a < 0) == (b < 0) ? kMax : kMin;
 }
 int64_t FloorQuotient(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0); }
 int64_t FloorRemainder(int64_t a, int64_t b) { return a - FloorQuotient(a, b) * b; }
 
-// Arithmetic on bounds, where kMin and kMax mean unbounded.
-bool Unbounded(int64_t bound) { return bound == kMin || bound == kMax; }
-int64_t PlusBound(int64_t a, int64_t b) { return Unbounded(a) ? a : Unbounded(b) ? b : Plus(a, b); }
-int64_t TimesBound(int64_t a, int64_t b) {
-  if (a == 0 || b == 0) return 0;
-  if (Unbounded(a) || Unbounded(b)) return (a < 0) == (b < 0) ? kMax : kMin;
-  return Times(a, b);
+// A sum that is unbounded on one side stays so, whatever is added.
+Interval Sum(const Interval& a, const Interval& b) {
+  return {a.lower == kMin || b.lower == kMin ? kMin : Plus(a.lower, b.lower),
+          a.upper == kMax || b.upper == kMax ? kMax : Plus(a.upper, b.upper)};
 }
 Interval Product(const Interval& a, const Interval& b) {
-  const int64_t corners[] = {TimesBound(a.lower, b.lower), TimesBound(a.lower, b.upper), TimesBound(a.upper, b.lower),
-                             TimesBound(a.upper, b.upper)};
+  const int64_t corners[] = {Times(a.lower, b.lower), Times(a.lower, b.upper), Times(a.upper, b.lower),
+                             Times(a.upper, b.upper)};
   return {*std::min_element(std::begin(corners), std::end(corners)),
           *std::max_element(std::begin(corners), std::end(corners))};
 }
@@ -134,8 +136,11 @@ int64_t AtomDivisor(const Atom& atom) {
 }
 
 int64_t TermDivisor(const Term& term) {
-  int64_t divisor = term.coefficient == kMin ? kMax : std::abs(term.coefficient);
-  for (const AtomRef& atom : term.factors) divisor = Times(divisor, AtomDivisor(*atom));
+  int64_t divisor = Unbounded(term.coefficient) ? 1 : std::abs(term.coefficient);
+  for (const AtomRef& atom : term.factors) {
+    int64_t product = 0;
+    if (!__builtin_mul_overflow(divisor, AtomDivisor(*atom), &product)) divisor = product;
+  }
   return divisor;
 }
 
@@ -161,21 +166,47 @@ struct DimExprBuilder {
 
 namespace {
 
+// The term divided by `divisor`, if its coefficient and its factors are those of a multiple.
+std::optional<Term> Quotient(const Term& term, const Term& divisor) {
+  if (Unbounded(term.coefficient) || term.coefficient % divisor.coefficient != 0) return std::nullopt;
+  Term quotient{term.coefficient / divisor.coefficient, {}};
+  size_t used = 0;
+  for (const AtomRef& atom : term.factors) {
+    if (used < divisor.factors.size() && Compare(*atom, *divisor.factors[used]) == 0) {
+      ++used;
+    } else {
+      quotient.factors.push_back(atom);
+    }
+  }
+  if (used != divisor.factors.size()) return std::nullopt;
+  return quotient;
+}
+
 // Splits a sum into whole multiples of `divisor`, divided, and the rest.
-void SplitMultiples(const DimExpr& expr, int64_t divisor, DimExpr* quotient, DimExpr* rest) {
+void SplitMultiples(const DimExpr& expr, const Term& divisor, DimExpr* quotient, DimExpr* rest) {
   Terms whole, remaining;
   for (const Term& term : expr.terms()) {
-    if (term.factors.empty()) {
-      const int64_t q = FloorQuotient(term.coefficient, divisor);
-      AddTerm({q, {}}, &whole);
-      AddTerm({term.coefficient - q * divisor, {}}, &remaining);
-    } else if (term.coefficient % divisor == 0) {
-      AddTerm({term.coefficient / divisor, term.factors}, &whole);
+    if (const std::optional<Term> multiple = Quotient(term, divisor)) {
+      AddTerm(*multiple, &whole);
+    } else if (term.factors.empty() && divisor.factors.empty() && !Unbounded(term.coefficient)) {
+      AddTerm({FloorQuotient(term.coefficient, divisor.coefficient), {}}, &whole);
+      AddTerm({FloorRemainder(term.coefficient, divisor.coefficient), {}}, &remaining);
     } else {
       AddTerm(term, &remaining);
     }
   }
   *quotient = DimExprBuilder::FromTerms(std::move(whole));
+  *rest = DimExprBuilder::FromTerms(std::move(remaining));
+}
+void SplitMultiples(const DimExpr& expr, int64_t divisor, DimExpr* quotient, DimExpr* rest) {
+  SplitMultiples(expr, Term{divisor, {}}, quotient, rest);
+}
+
+// Splits a sum into terms that are multiples of `divisor` because their symbols are, and the rest.
+void SplitDivisible(const DimExpr& expr, int64_t divisor, DimExpr* divisible, DimExpr* rest) {
+  Terms exact, remaining;
+  for (const Term& term : expr.terms()) AddTerm(term, TermDivisor(term) % divisor == 0 ? &exact : &remaining);
+  *divisible = DimExprBuilder::FromTerms(std::move(exact));
   *rest = DimExprBuilder::FromTerms(std::move(remaining));
 }
 
@@ -187,7 +218,7 @@ bool Within(const DimExpr& expr, int64_t limit) {
 // Writes expr = g * coarse + fine with 0 <= fine < g for some g > 1 that divides `divisor`; returns g, or 1.
 int64_t SplitCoarse(const DimExpr& expr, int64_t divisor, DimExpr* coarse, DimExpr* fine) {
   for (const Term& term : expr.terms()) {
-    if (term.factors.empty()) continue;
+    if (term.factors.empty() || Unbounded(term.coefficient)) continue;
     const int64_t g = std::gcd(divisor, term.coefficient);
     if (g <= 1) continue;
     SplitMultiples(expr, g, coarse, fine);
@@ -207,6 +238,7 @@ const Atom* OnlyAtom(const DimExpr& expr, Atom::Kind kind) {
 DimExpr JoinDivisions(const DimExpr& expr) {
   for (const Term& term : expr.terms()) {
     if (term.factors.size() != 1 || term.factors[0]->kind != Atom::Kind::kMod) continue;
+    if (Unbounded(term.coefficient)) continue;
     const Atom& mod = *term.factors[0];
     const DimExpr quotient = FloorDiv(mod.a, mod.b);
     const Atom* division = OnlyAtom(quotient, Atom::Kind::kFloorDiv);
@@ -221,6 +253,31 @@ DimExpr JoinDivisions(const DimExpr& expr) {
     }
   }
   return expr;
+}
+
+// c*floordiv(x, c) = x where x is known to be a multiple of c: takes both out of the term and returns x.
+std::optional<DimExpr> DivideExactly(Term* term) {
+  for (size_t i = 0; i < term->factors.size(); ++i) {
+    const AtomRef atom = term->factors[i];
+    if (atom->kind != Atom::Kind::kFloorDiv || !atom->b.IsConstant() || Unbounded(term->coefficient)) continue;
+    const int64_t divisor = atom->b.Constant();
+    if (divisor <= 0 || term->coefficient % divisor != 0 || atom->a.Divisor() % divisor != 0) continue;
+    term->coefficient /= divisor;
+    term->factors.erase(term->factors.begin() + static_cast<ptrdiff_t>(i));
+    return atom->a;
+  }
+  return std::nullopt;
+}
+
+// Where the divisor is one term that is not constant: whole multiples leave, and a rest below the divisor is final.
+bool SplitSymbolic(const DimExpr& a, const DimExpr& b, DimExpr* quotient, DimExpr* rest) {
+  if (b.terms().size() != 1 || Unbounded(b.terms().front().coefficient)) {
+    *quotient = DimExpr(0);
+    *rest = a;
+  } else {
+    SplitMultiples(a, b.terms().front(), quotient, rest);
+  }
+  return ProvablyLessEqual(0, *rest) && ProvablyLess(*rest, b);
 }
 
 bool HasMod(const DimExpr& expr) {
@@ -260,10 +317,7 @@ int64_t DimExpr::Constant() const { return terms_->empty() ? 0 : terms_->front()
 
 Interval DimExpr::Bounds() const {
   Interval sum{0, 0};
-  for (const Term& term : *terms_) {
-    const Interval bounds = TermBounds(term);
-    sum = {PlusBound(sum.lower, bounds.lower), PlusBound(sum.upper, bounds.upper)};
-  }
+  for (const Term& term : *terms_) sum = Sum(sum, TermBounds(term));
   return sum;
 }
 
@@ -399,10 +453,18 @@ DimExpr operator-(const DimExpr& a, const DimExpr& b) { return a + DimExpr(-1) *
 
 DimExpr operator*(const DimExpr& a, const DimExpr& b) {
   Terms sum;
+  DimExpr exact(0);
   for (const Term& x : a.terms()) {
-    for (const Term& y : b.terms()) AddTerm(MultiplyTerms(x, y), &sum);
+    for (const Term& y : b.terms()) {
+      Term product = MultiplyTerms(x, y);
+      if (const std::optional<DimExpr> dividend = DivideExactly(&product)) {
+        exact = exact + DimExprBuilder::FromTerms({std::move(product)}) * *dividend;
+      } else {
+        AddTerm(product, &sum);
+      }
+    }
   }
-  return DimExprBuilder::FromTerms(std::move(sum));
+  return DimExprBuilder::FromTerms(std::move(sum)) + exact;
 }
 
 bool operator==(const DimExpr& a, const DimExpr& b) { return a.terms_ == b.terms_ || Compare(a, b) == 0; }
@@ -410,9 +472,13 @@ bool operator==(const DimExpr& a, const DimExpr& b) { return a.terms_ == b.terms
 DimExpr FloorDiv(const DimExpr& a, const DimExpr& b) {
   if (a == DimExpr(0) || b == DimExpr(1)) return a;
   if (a == b) return DimExpr(1);
-  if (!b.IsConstant()) return DimExprBuilder::FromAtom({Atom::Kind::kFloorDiv, nullptr, a, b});
-  const int64_t divisor = b.Constant();
   DimExpr quotient, rest;
+  if (!b.IsConstant()) {
+    if (SplitSymbolic(a, b, &quotient, &rest)) return quotient;
+    return quotient + DimExprBuilder::FromAtom({Atom::Kind::kFloorDiv, nullptr, rest, b});
+  }
+  const int64_t divisor = b.Constant();
+  if (divisor <= 0 || Unbounded(divisor)) return DimExprBuilder::FromAtom({Atom::Kind::kFloorDiv, nullptr, a, b});
   SplitMultiples(a, divisor, &quotient, &rest);
   const Interval bounds = rest.Bounds();
   if (!Unbounded(bounds.lower) && !Unbounded(bounds.upper) &&
@@ -420,6 +486,13 @@ DimExpr FloorDiv(const DimExpr& a, const DimExpr& b) {
     return quotient + DimExpr(FloorQuotient(bounds.lower, divisor));
   }
   DimExpr coarse, fine;
+  SplitDivisible(rest, divisor, &coarse, &fine);
+  if (!coarse.terms().empty() && rest.terms().size() > 1) {
+    for (const Term& term : coarse.terms()) {
+      quotient = quotient + FloorDiv(DimExprBuilder::FromTerms({term}), b);
+    }
+    return quotient + FloorDiv(fine, b);
+  }
   if (const int64_t g = SplitCoarse(rest, divisor, &coarse, &fine); g > 1) {
     return quotient + FloorDiv(coarse, DimExpr(divisor / g));
   }
@@ -431,12 +504,16 @@ DimExpr FloorDiv(const DimExpr& a, const DimExpr& b) {
 }
 
 DimExpr Mod(const DimExpr& a, const DimExpr& b) {
-  if (a == b || b == DimExpr(1)) return DimExpr(0);
-  if (!b.IsConstant()) return DimExprBuilder::FromAtom({Atom::Kind::kMod, nullptr, a, b});
+  if (a == DimExpr(0) || a == b || b == DimExpr(1)) return DimExpr(0);
+  DimExpr quotient, rest, multiple;
+  if (!b.IsConstant()) {
+    if (SplitSymbolic(a, b, &quotient, &rest)) return rest;
+    return DimExprBuilder::FromAtom({Atom::Kind::kMod, nullptr, rest, b});
+  }
   const int64_t divisor = b.Constant();
-  DimExpr quotient, rest;
-  SplitMultiples(a, divisor, &quotient, &rest);
-  if (rest.Divisor() % divisor == 0) return DimExpr(0);   // 0 is a multiple of everything
+  if (divisor <= 0 || Unbounded(divisor)) return DimExprBuilder::FromAtom({Atom::Kind::kMod, nullptr, a, b});
+  SplitMultiples(a, divisor, &quotient, &multiple);
+  SplitDivisible(multiple, divisor, &quotient, &rest);
   const Interval bounds = rest.Bounds();
   if (!Unbounded(bounds.lower) && !Unbounded(bounds.upper) &&
       FloorQuotient(bounds.lower, divisor) == FloorQuotient(bounds.upper, divisor)) {
@@ -467,7 +544,9 @@ DimExpr Max(const DimExpr& a, const DimExpr& b) {
   return DimExprBuilder::FromAtom({Atom::Kind::kMax, nullptr, ordered ? a : b, ordered ? b : a});
 }
 
-DimExpr RoundUp(const DimExpr& a, int64_t multiple) { return DimExpr(multiple) * CeilDiv(a, DimExpr(multiple)); }
+DimExpr RoundUp(const DimExpr& a, int64_t multiple) {
+  return a.Divisor() % multiple == 0 ? a : DimExpr(multiple) * CeilDiv(a, DimExpr(multiple));
+}
 
 bool ProvablyLess(const DimExpr& a, const DimExpr& b) {
   const int64_t least = (b - a).Bounds().lower;

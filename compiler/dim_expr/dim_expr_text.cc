@@ -1,4 +1,5 @@
 // The text form of DimExpr: sums of products of integers, names and floordiv/mod/min/max calls.
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 
@@ -12,7 +13,9 @@ namespace {
 using Atom = DimExpr::Atom;
 
 constexpr int kMaxDepth = 64;
-constexpr size_t kMaxText = 1 << 14;
+constexpr size_t kMaxText = 1 << 12;
+constexpr size_t kMaxTerms = 256;     // of a product: (a + b)*(a + b)*... grows beyond all bounds
+constexpr size_t kMaxDegree = 32;
 
 std::string AtomText(const Atom& atom) {
   const auto call = [&](const char* name) {
@@ -35,6 +38,12 @@ std::string TermText(const DimExpr::Term& term, int64_t coefficient) {
   return text;
 }
 
+size_t Degree(const DimExpr& expr) {
+  size_t degree = 0;
+  for (const DimExpr::Term& term : expr.terms()) degree = std::max(degree, term.factors.size());
+  return degree;
+}
+
 class Parser {
  public:
   Parser(std::string_view text, const std::map<std::string, SymbolRef>& symbols) : text_(text), symbols_(symbols) {}
@@ -54,6 +63,7 @@ class Parser {
   void Skip() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
   }
+  bool IsDigit(size_t at) const { return at < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at])); }
   bool Take(char c) {
     Skip();
     if (at_ >= text_.size() || text_[at_] != c) return false;
@@ -78,6 +88,8 @@ class Parser {
     while (product.ok() && Take('*')) {
       absl::StatusOr<DimExpr> next = Factor(depth);
       if (!next.ok()) return next;
+      if (product->terms().size() * next->terms().size() > kMaxTerms) return Error("too many terms");
+      if (Degree(*product) + Degree(*next) > kMaxDegree) return Error("too many factors");
       product = *product * *next;
     }
     return product;
@@ -91,12 +103,13 @@ class Parser {
       if (inner.ok() && !Take(')')) return Error("expected )");
       return inner;
     }
+    if (IsDigit(at_ + 1) && text_[at_] == '-') return Number();
     if (Take('-')) {
       absl::StatusOr<DimExpr> inner = Factor(depth + 1);
       if (!inner.ok()) return inner;
       return DimExpr(-1) * *inner;
     }
-    if (at_ < text_.size() && std::isdigit(static_cast<unsigned char>(text_[at_]))) return Number();
+    if (IsDigit(at_)) return Number();
     return Name(depth);
   }
 
@@ -160,7 +173,7 @@ std::string DimExpr::ToString() const {
 }
 
 absl::StatusOr<DimExpr> DimExpr::Parse(std::string_view text, const std::map<std::string, SymbolRef>& symbols) {
-  if (text.size() > kMaxText) return absl::InvalidArgumentError("the text of a dimension is longer than 16 KiB");
+  if (text.size() > kMaxText) return absl::InvalidArgumentError("the text of a dimension is longer than 4 KiB");
   return Parser(text, symbols).Run();
 }
 
