@@ -1,7 +1,10 @@
 #include "compiler/tensor_program/interpreter.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <limits>
+#include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "absl/status/status.h"
@@ -11,50 +14,10 @@
 namespace hone {
 namespace {
 
-template <typename T>
-T Read(const std::vector<uint8_t>& bytes, int64_t element) {
-  T value;
-  std::memcpy(&value, bytes.data() + element * static_cast<int64_t>(sizeof(T)), sizeof(T));
-  return value;
-}
-template <typename T>
-void Write(std::vector<uint8_t>* bytes, int64_t element, T value) {
-  std::memcpy(bytes->data() + element * static_cast<int64_t>(sizeof(T)), &value, sizeof(T));
-}
+using Role = ProgramTensor::Role;
 
-// IEEE 754 binary16 and bfloat16, round to nearest even.
-double FromHalf(uint16_t bits) {
-  const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
-  const double magnitude = exponent == 31 ? (mantissa != 0 ? std::nan("") : HUGE_VAL)
-                           : exponent == 0 ? std::ldexp(mantissa, -24)
-                                           : std::ldexp(1024 + mantissa, exponent - 25);
-  return (bits & 0x8000) != 0 ? -magnitude : magnitude;
-}
-uint16_t ToHalf(double value) {
-  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  if (std::isnan(value)) return 0x7e00;
-  const double magnitude = std::fabs(value);
-  if (magnitude >= 65520) return sign | 0x7c00;
-  int exponent = 0;
-  std::frexp(magnitude, &exponent);
-  const int shift = std::max(exponent - 11, -24);   // the last bit of the mantissa
-  const double scaled = std::nearbyint(std::ldexp(magnitude, -shift));
-  if (shift == -24) return sign | static_cast<uint16_t>(scaled);
-  return static_cast<uint16_t>(sign + ((shift + 25) << 10) + static_cast<int>(scaled) - 1024);
-}
-double FromBrain(uint16_t bits) {
-  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, sizeof(value));
-  return value;
-}
-uint16_t ToBrain(double value) {
-  const float narrow = static_cast<float>(value);
-  uint32_t bits;
-  std::memcpy(&bits, &narrow, sizeof(bits));
-  if (std::isnan(narrow)) return static_cast<uint16_t>((bits >> 16) | 0x40);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
+constexpr int64_t kMaxElements = int64_t{1} << 28;   // written by one program; 16 bytes each
+constexpr size_t kMaxChain = 200;                    // stages that are evaluated by recursion
 
 int64_t Elements(const std::vector<int64_t>& shape) {
   int64_t count = 1;
@@ -62,10 +25,35 @@ int64_t Elements(const std::vector<int64_t>& shape) {
   return count;
 }
 
+// The operands in order, by tensor.
+std::vector<ProgramTensorId> GivenTensors(const TensorProgram& program) {
+  std::vector<ProgramTensorId> given = program.TensorsOf(Role::kInput);
+  for (const ProgramTensorId id : program.TensorsOf(Role::kConstant)) given.push_back(id);
+  return given;
+}
+
+// Finds the symbol's value if `dim` is affine in it and nothing else.
+absl::Status BindSymbol(const DimExpr& dim, int64_t size, std::map<SymbolRef, int64_t>* symbols) {
+  const std::vector<SymbolRef> free = dim.Symbols();
+  if (free.size() != 1 || symbols->contains(free[0])) return absl::OkStatus();
+  DimExpr rest;
+  const std::optional<int64_t> scale = dim.AffineCoefficient(free[0], &rest);
+  if (!scale || *scale == 0 || !rest.IsConstant()) return absl::OkStatus();
+  const absl::StatusOr<int64_t> product = (DimExpr(size) - rest).Evaluate({});
+  if (!product.ok()) return product.status();
+  const Symbol& symbol = *free[0];
+  const int64_t value = *product / *scale;
+  if (*product % *scale != 0 || value < symbol.lower || value > symbol.upper || value % symbol.divisor != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("dimension '", symbol.name, "' cannot have the size that ", size,
+                                                   " = ", dim.ToString(), " gives it"));
+  }
+  symbols->emplace(free[0], value);
+  return absl::OkStatus();
+}
+
 absl::Status Bind(const TensorProgram& program, std::span<const HostTensor> operands,
                   std::map<SymbolRef, int64_t>* symbols) {
-  std::vector<ProgramTensorId> given = program.TensorsOf(ProgramTensor::Role::kInput);
-  for (const ProgramTensorId id : program.TensorsOf(ProgramTensor::Role::kConstant)) given.push_back(id);
+  const std::vector<ProgramTensorId> given = GivenTensors(program);
   if (given.size() != operands.size()) {
     return absl::InvalidArgumentError(absl::StrCat("the program takes ", given.size(), " operands, not ", operands.size()));
   }
@@ -74,26 +62,53 @@ absl::Status Bind(const TensorProgram& program, std::span<const HostTensor> oper
   };
   for (size_t i = 0; i < given.size(); ++i) {
     const ProgramTensor& tensor = program.tensors[given[i]];
-    if (tensor.dtype != operands[i].dtype || tensor.shape.size() != operands[i].dims.size()) return fault(tensor);
-    if (static_cast<int64_t>(operands[i].bytes.size()) != operands[i].Elements() * DTypeBytes(tensor.dtype)) return fault(tensor);
+    const HostTensor& operand = operands[i];
+    if (tensor.dtype != operand.dtype || tensor.shape.size() != operand.dims.size()) return fault(tensor);
+    if (std::any_of(operand.dims.begin(), operand.dims.end(), [](int64_t dim) { return dim < 0; })) return fault(tensor);
+    const int64_t width = DTypeBytes(tensor.dtype), bytes = static_cast<int64_t>(operand.bytes.size());
+    if (bytes % width != 0 || operand.Elements() != bytes / width) return fault(tensor);
     for (size_t d = 0; d < tensor.shape.size(); ++d) {
-      const std::vector<SymbolRef> free = tensor.shape[d].Symbols();
-      if (free.size() == 1 && tensor.shape[d] == DimExpr(free[0])) symbols->emplace(free[0], operands[i].dims[d]);
+      if (absl::Status status = BindSymbol(tensor.shape[d], operand.dims[d], symbols); !status.ok()) return status;
     }
   }
   for (size_t i = 0; i < given.size(); ++i) {
     const ProgramTensor& tensor = program.tensors[given[i]];
     for (size_t d = 0; d < tensor.shape.size(); ++d) {
       const absl::StatusOr<int64_t> dim = tensor.shape[d].Evaluate(*symbols);
-      if (!dim.ok()) return dim.status();
+      if (!dim.ok()) return absl::InvalidArgumentError(dim.status().message());
       if (*dim != operands[i].dims[d]) return fault(tensor);
     }
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::vector<int64_t>>> BoundShapes(const TensorProgram& program,
+                                                              const std::map<SymbolRef, int64_t>& symbols) {
+  std::vector<std::vector<int64_t>> shapes;
+  int64_t total = 0;
+  for (const ProgramTensor& tensor : program.tensors) {
+    std::vector<int64_t> shape;
+    int64_t count = 1;
+    bool huge = false;
+    for (const DimExpr& dim : tensor.shape) {
+      const absl::StatusOr<int64_t> value = dim.Evaluate(symbols);
+      if (!value.ok()) return absl::InvalidArgumentError(value.status().message());
+      if (*value < 0) return absl::InvalidArgumentError(absl::StrCat("'", tensor.name, "' has a negative dimension"));
+      huge = __builtin_mul_overflow(count, *value, &count) || huge;
+      shape.push_back(*value);
+    }
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) huge = false, count = 0;
+    const bool given = tensor.role == Role::kInput || tensor.role == Role::kConstant;
+    if (!given && (huge || count > kMaxElements || (total += count) > kMaxElements)) {
+      return absl::ResourceExhaustedError(absl::StrCat("'", tensor.name, "' is too large to be interpreted"));
+    }
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
 // Steps `index` through a box, last dimension fastest; false after the last point.
-bool Next(std::vector<int64_t>* index, size_t begin, const std::vector<int64_t>& extents) {
+bool Next(std::vector<int64_t>* index, size_t begin, std::span<const int64_t> extents) {
   for (size_t d = extents.size(); d-- > 0;) {
     if (++(*index)[begin + d] < extents[d]) return true;
     (*index)[begin + d] = 0;
@@ -101,46 +116,69 @@ bool Next(std::vector<int64_t>* index, size_t begin, const std::vector<int64_t>&
   return false;
 }
 
+// What an evaluation may still do, and what went wrong.
+struct Meter {
+  int64_t loads = std::numeric_limits<int64_t>::max();   // left
+  const ProgramTensor* outside = nullptr;                // a load ran outside it
+
+  bool Stopped() const { return loads < 0 || outside != nullptr; }
+  absl::Status status() const {
+    if (outside != nullptr) return absl::InternalError(absl::StrCat("a load runs outside '", outside->name, "'"));
+    return loads < 0 ? absl::DeadlineExceededError("too many scalar loads") : absl::OkStatus();
+  }
+};
+
+Number ElementOf(const HostTensor& tensor, int64_t element) {
+  return IsFloat(tensor.dtype) ? Number{tensor.Get(element), 0} : Number{0, tensor.GetInteger(element)};
+}
+
 // One stage made ready: extents, evaluators of bodies and combiners.
 class StageEvaluator {
  public:
   StageEvaluator(const Stage& stage, const std::map<SymbolRef, int64_t>& symbols,
-                 const std::vector<std::vector<int64_t>>& shapes, const ScalarEvaluator::Fetch& fetch)
-      : stage_(stage) {
+                 const std::vector<std::vector<int64_t>>& shapes, const ScalarEvaluator::Fetch& fetch, Meter* meter)
+      : stage_(stage), rank_(stage.axes.size()), meter_(*meter) {
     std::vector<SymbolRef> variables;
     for (const auto* axes : {&stage.axes, &stage.reduce}) {
       for (const Axis& axis : *axes) {
         variables.push_back(axis.variable);
-        (axes == &stage.axes ? extents_ : reduce_).push_back(axis.extent.Evaluate(symbols).value_or(0));
+        extents_.push_back(axis.extent.Evaluate(symbols).value_or(0));
       }
     }
-    for (const ScalarRef& body : stage.body) bodies_.emplace_back(body, variables, symbols, shapes, fetch);
-    if (!stage.tuple) return;
-    for (const ScalarRef& scalar : stage.tuple->identity) identity_.emplace_back(scalar, variables, symbols, shapes, fetch);
-    for (const ScalarRef& scalar : stage.tuple->combine) combine_.emplace_back(scalar, variables, symbols, shapes, fetch);
+    const ScalarEvaluator::Scope scope{variables, extents_, symbols, shapes};
+    for (const ScalarRef& body : stage.body) bodies_.emplace_back(body, scope, fetch);
+    if (stage.combine == Combine::kNone) return;
+    if (stage.tuple) {
+      for (const ScalarRef& scalar : stage.tuple->combine) combine_.emplace_back(scalar, scope, fetch);
+      for (const ScalarRef& scalar : stage.tuple->identity) {
+        identity_.push_back(ScalarEvaluator(scalar, scope, fetch).Evaluate(extents_));
+      }
+    } else {
+      identity_ = {IdentityOf(stage.combine, stage.body[0]->dtype)};
+    }
   }
 
-  const std::vector<int64_t>& extents() const { return extents_; }
+  std::span<const int64_t> extents() const { return std::span(extents_).first(rank_); }
 
-  // `point`: coordinates of the outputs, with room for the reduction axes behind them.
-  std::vector<Number> At(std::vector<int64_t>* point) const {
-    std::vector<Number> values;
+  // One value per output. `point`: coordinates of the outputs, with room for the reduction axes behind them.
+  const std::vector<Number>& At(std::vector<int64_t>* point) {
+    values_ = identity_;
     if (stage_.combine == Combine::kNone) {
-      for (const ScalarEvaluator& body : bodies_) values.push_back(body.Evaluate(*point));
-      return values;
+      for (const ScalarEvaluator& body : bodies_) values_.push_back(Metered(body, *point));
+      return values_;
     }
-    values = Identity();
-    std::fill(point->begin() + static_cast<ptrdiff_t>(extents_.size()), point->end(), 0);
-    if (Elements(reduce_) == 0) return values;
+    const std::span<const int64_t> reduce = std::span(extents_).subspan(rank_);
+    std::fill(point->begin() + static_cast<ptrdiff_t>(rank_), point->end(), 0);
+    if (std::any_of(reduce.begin(), reduce.end(), [](int64_t extent) { return extent <= 0; })) return values_;
     do {
-      Step(*point, &values);
-    } while (Next(point, extents_.size(), reduce_));
-    return values;
+      Step(*point);
+    } while (!meter_.Stopped() && Next(point, rank_, reduce));
+    return values_;
   }
 
   std::vector<int64_t> Point(int64_t element) const {
-    std::vector<int64_t> point(extents_.size() + reduce_.size(), 0);
-    for (size_t d = extents_.size(); d-- > 0;) {
+    std::vector<int64_t> point(extents_.size(), 0);
+    for (size_t d = rank_; d-- > 0;) {
       point[d] = element % extents_[d];
       element /= extents_[d];
     }
@@ -148,74 +186,79 @@ class StageEvaluator {
   }
 
  private:
-  std::vector<Number> Identity() const {
-    std::vector<Number> values;
-    for (const ScalarEvaluator& identity : identity_) values.push_back(identity.Evaluate({}));
-    if (!values.empty()) return values;
+  static Number IdentityOf(Combine combine, DType dtype) {
     const double infinity = std::numeric_limits<double>::infinity();
-    const double value = stage_.combine == Combine::kProd  ? 1
-                         : stage_.combine == Combine::kMax ? -infinity
-                         : stage_.combine == Combine::kMin ? infinity
-                                                           : 0;
-    return {NumberOf(stage_.body[0]->dtype, value)};
+    switch (combine) {
+      case Combine::kProd: return NumberOf(dtype, 1);
+      case Combine::kMax: return NumberOf(dtype, -infinity);
+      case Combine::kMin: return NumberOf(dtype, infinity);
+      case Combine::kNone:
+      case Combine::kTuple:
+      case Combine::kSum: break;
+    }
+    return {};
   }
 
-  void Step(const std::vector<int64_t>& point, std::vector<Number>* values) const {
+  // An expression without loads costs one, so that every evaluation ends.
+  Number Metered(const ScalarEvaluator& body, const std::vector<int64_t>& point) {
+    const int64_t before = meter_.loads;
+    const Number value = body.Evaluate(point);
+    if (meter_.loads == before) --meter_.loads;
+    return value;
+  }
+
+  void Step(const std::vector<int64_t>& point) {
     if (stage_.combine == Combine::kTuple) {
-      std::vector<Number> both = *values;
-      for (const ScalarEvaluator& body : bodies_) both.push_back(body.Evaluate(point));
-      for (size_t c = 0; c < combine_.size(); ++c) (*values)[c] = combine_[c].Evaluate(point, both);
+      both_ = values_;
+      for (const ScalarEvaluator& body : bodies_) both_.push_back(Metered(body, point));
+      for (size_t c = 0; c < combine_.size(); ++c) values_[c] = combine_[c].Evaluate(point, both_);
       return;
     }
-    const Number x = bodies_[0].Evaluate(point);
-    Number& sum = (*values)[0];
+    const Number x = Metered(bodies_[0], point);
     const DType dtype = stage_.body[0]->dtype;
-    if (IsFloat(dtype)) {
-      switch (stage_.combine) {
-        case Combine::kProd: sum.real *= x.real; break;
-        case Combine::kMax: sum.real = std::isnan(x.real) || x.real > sum.real ? x.real : sum.real; break;
-        case Combine::kMin: sum.real = std::isnan(x.real) || x.real < sum.real ? x.real : sum.real; break;
-        default: sum.real += x.real;
-      }
-      return;
-    }
+    Number& sum = values_[0];
     switch (stage_.combine) {
-      case Combine::kProd:
-        sum.integer = Wrap(static_cast<int64_t>(static_cast<uint64_t>(sum.integer) * static_cast<uint64_t>(x.integer)), dtype);
-        break;
-      case Combine::kMax: sum.integer = std::max(sum.integer, x.integer); break;
-      case Combine::kMin: sum.integer = std::min(sum.integer, x.integer); break;
-      default:
-        sum.integer = Wrap(static_cast<int64_t>(static_cast<uint64_t>(sum.integer) + static_cast<uint64_t>(x.integer)), dtype);
+      case Combine::kProd: sum = ApplyBinary(BinaryOp::kMul, sum, x, dtype); break;
+      case Combine::kMax: sum = ApplyBinary(BinaryOp::kMax, sum, x, dtype); break;
+      case Combine::kMin: sum = ApplyBinary(BinaryOp::kMin, sum, x, dtype); break;
+      case Combine::kNone:
+      case Combine::kTuple:
+      case Combine::kSum:
+        sum = IsFloat(dtype) ? Number{sum.real + x.real, 0} : ApplyBinary(BinaryOp::kAdd, sum, x, dtype);
     }
   }
 
   const Stage& stage_;
-  std::vector<int64_t> extents_, reduce_;
-  std::vector<ScalarEvaluator> bodies_, identity_, combine_;
+  const size_t rank_;
+  Meter& meter_;
+  std::vector<int64_t> extents_;   // of the axes, then of the reduction
+  std::vector<ScalarEvaluator> bodies_, combine_;
+  std::vector<Number> identity_, values_, both_;
 };
+
+absl::StatusOr<std::vector<HostTensor>> Run(const TensorProgram& program, std::span<const HostTensor> operands, Meter* meter);
 
 // All tensors in full, in f64 or i64.
 class Machine {
  public:
-  Machine(const TensorProgram& program, std::map<SymbolRef, int64_t> symbols)
-      : program_(program), symbols_(std::move(symbols)), values_(program.tensors.size()) {}
+  Machine(const TensorProgram& program, std::span<const HostTensor> operands, std::map<SymbolRef, int64_t> symbols,
+          std::vector<std::vector<int64_t>> shapes, Meter* meter)
+      : program_(program),
+        symbols_(std::move(symbols)),
+        shapes_(std::move(shapes)),
+        operands_(program.tensors.size(), nullptr),
+        values_(program.tensors.size()),
+        meter_(*meter) {
+    for (size_t operand = 0; const ProgramTensorId id : GivenTensors(program)) operands_[id] = &operands[operand++];
+    fetch_ = [this](ProgramTensorId tensor, int64_t element) -> Number {
+      --meter_.loads;
+      if (element >= 0) return ValueOf(tensor, element);
+      meter_.outside = &program_.tensors[tensor];
+      return {};
+    };
+  }
 
-  absl::Status Run(std::span<const HostTensor> operands) {
-    for (const ProgramTensor& tensor : program_.tensors) {
-      std::vector<int64_t> shape;
-      for (const DimExpr& dim : tensor.shape) {
-        const absl::StatusOr<int64_t> value = dim.Evaluate(symbols_);
-        if (!value.ok()) return value.status();
-        if (*value < 0) return absl::InvalidArgumentError(absl::StrCat("'", tensor.name, "' has a negative dimension"));
-        shape.push_back(*value);
-      }
-      shapes_.push_back(std::move(shape));
-    }
-    size_t operand = 0;
-    for (const auto role : {ProgramTensor::Role::kInput, ProgramTensor::Role::kConstant}) {
-      for (const ProgramTensorId id : program_.TensorsOf(role)) Fill(id, operands[operand++]);
-    }
+  absl::Status Run() {
     for (const Stage& stage : program_.stages) {
       if (absl::Status status = stage.scan ? RunScan(*stage.scan) : RunStage(stage); !status.ok()) return status;
     }
@@ -223,42 +266,42 @@ class Machine {
   }
 
   HostTensor Result(ProgramTensorId id) const {
-    HostTensor tensor = HostTensor::Zeros(program_.tensors[id].dtype, shapes_[id]);
-    for (size_t e = 0; e < values_[id].size(); ++e) Put(values_[id][e], static_cast<int64_t>(e), &tensor);
-    return tensor;
+    if (operands_[id] != nullptr) return *operands_[id];
+    return Part(id, 0, Elements(shapes_[id]), shapes_[id]);
   }
 
  private:
-  static void Put(const Number& value, int64_t element, HostTensor* tensor) {
-    if (IsFloat(tensor->dtype)) {
-      tensor->Set(element, value.real);
-    } else {
-      tensor->SetInteger(element, value.integer);
-    }
+  Number ValueOf(ProgramTensorId tensor, int64_t element) const {
+    const HostTensor* operand = operands_[tensor];
+    return operand != nullptr ? ElementOf(*operand, element) : values_[tensor][static_cast<size_t>(element)];
   }
 
-  void Fill(ProgramTensorId id, const HostTensor& tensor) {
-    values_[id].resize(static_cast<size_t>(tensor.Elements()));
-    for (size_t e = 0; e < values_[id].size(); ++e) {
-      const int64_t element = static_cast<int64_t>(e);
-      values_[id][e] = IsFloat(tensor.dtype) ? Number{tensor.Get(element), 0} : Number{0, tensor.GetInteger(element)};
+  HostTensor Part(ProgramTensorId id, int64_t begin, int64_t count, std::vector<int64_t> dims) const {
+    HostTensor tensor = HostTensor::Zeros(program_.tensors[id].dtype, std::move(dims));
+    for (int64_t e = 0; e < count; ++e) {
+      const Number value = ValueOf(id, begin + e);
+      IsFloat(tensor.dtype) ? tensor.Set(e, value.real) : tensor.SetInteger(e, value.integer);
     }
+    return tensor;
+  }
+
+  void Fill(ProgramTensorId id, int64_t begin, const HostTensor& tensor) {
+    for (int64_t e = 0; e < tensor.Elements(); ++e) values_[id][static_cast<size_t>(begin + e)] = ElementOf(tensor, e);
   }
 
   absl::Status RunStage(const Stage& stage) {
-    const ScalarEvaluator::Fetch fetch = [&](ProgramTensorId tensor, int64_t element) {
-      return values_[tensor][static_cast<size_t>(element)];
-    };
-    const StageEvaluator evaluator(stage, symbols_, shapes_, fetch);
-    const int64_t count = Elements(evaluator.extents());
+    StageEvaluator evaluator(stage, symbols_, shapes_, fetch_, &meter_);
+    const std::vector<int64_t>& shape = shapes_[stage.outputs[0]];
+    const int64_t count = Elements(shape);
     for (const ProgramTensorId output : stage.outputs) values_[output].resize(static_cast<size_t>(count));
+    if (count == 0) return absl::OkStatus();
     std::vector<int64_t> point = evaluator.Point(0);
-    for (int64_t element = 0; element < count; ++element) {
-      const std::vector<Number> values = evaluator.At(&point);
+    for (int64_t element = 0; element < count && !meter_.Stopped(); ++element) {
+      const std::vector<Number>& values = evaluator.At(&point);
       for (size_t c = 0; c < stage.outputs.size(); ++c) values_[stage.outputs[c]][static_cast<size_t>(element)] = values[c];
       Next(&point, 0, evaluator.extents());
     }
-    return absl::OkStatus();
+    return meter_.status();
   }
 
   // The body's operands are rounded to their types between steps, as stored tensors are.
@@ -267,175 +310,133 @@ class Machine {
     if (!length.ok()) return length.status();
     std::vector<HostTensor> carried;
     for (const ProgramTensorId id : scan.initial) carried.push_back(Result(id));
-    for (const ProgramTensorId id : scan.stacked) values_[id].resize(static_cast<size_t>(Elements(shapes_[id])));
+    for (const auto* written : {&scan.stacked, &scan.final_carried}) {
+      for (const ProgramTensorId id : *written) values_[id].resize(static_cast<size_t>(Elements(shapes_[id])));
+    }
     for (int64_t step = 0; step < *length; ++step) {
       const int64_t at = scan.reverse ? *length - 1 - step : step;
-      std::vector<HostTensor> operands = carried;
-      for (const ProgramTensorId id : scan.scanned) operands.push_back(Slice(id, at));
-      absl::StatusOr<std::vector<HostTensor>> results = Interpret(*scan.body, operands);
-      if (!results.ok()) return results.status();
-      for (size_t i = 0; i < carried.size(); ++i) carried[i] = (*results)[i];
-      for (size_t i = 0; i < scan.stacked.size(); ++i) {
-        const HostTensor& slice = (*results)[carried.size() + i];
-        const int64_t count = slice.Elements();
-        for (int64_t e = 0; e < count; ++e) {
-          values_[scan.stacked[i]][static_cast<size_t>(at * count + e)] =
-              IsFloat(slice.dtype) ? Number{slice.Get(e), 0} : Number{0, slice.GetInteger(e)};
-        }
+      std::vector<HostTensor> operands = std::move(carried);
+      for (const ProgramTensorId id : scan.scanned) {
+        const std::vector<int64_t> slice(shapes_[id].begin() + 1, shapes_[id].end());
+        operands.push_back(Part(id, at * Elements(slice), Elements(slice), slice));
       }
+      absl::StatusOr<std::vector<HostTensor>> results = hone::Run(*scan.body, operands, &meter_);
+      if (!results.ok()) return results.status();
+      for (size_t i = 0; i < scan.stacked.size(); ++i) {
+        const HostTensor& slice = (*results)[scan.initial.size() + i];
+        Fill(scan.stacked[i], at * slice.Elements(), slice);
+      }
+      results->resize(scan.initial.size());
+      carried = *std::move(results);
     }
-    for (size_t i = 0; i < scan.final_carried.size(); ++i) Fill(scan.final_carried[i], carried[i]);
+    for (size_t i = 0; i < scan.final_carried.size(); ++i) Fill(scan.final_carried[i], 0, carried[i]);
     return absl::OkStatus();
   }
 
-  HostTensor Slice(ProgramTensorId id, int64_t at) const {
-    HostTensor slice = HostTensor::Zeros(program_.tensors[id].dtype, {shapes_[id].begin() + 1, shapes_[id].end()});
-    const int64_t count = slice.Elements();
-    for (int64_t e = 0; e < count; ++e) Put(values_[id][static_cast<size_t>(at * count + e)], e, &slice);
-    return slice;
-  }
-
   const TensorProgram& program_;
-  std::map<SymbolRef, int64_t> symbols_;
-  std::vector<std::vector<int64_t>> shapes_;
+  const std::map<SymbolRef, int64_t> symbols_;
+  const std::vector<std::vector<int64_t>> shapes_;
+  std::vector<const HostTensor*> operands_;     // null: in values_
   std::vector<std::vector<Number>> values_;
+  Meter& meter_;
+  ScalarEvaluator::Fetch fetch_;
 };
+
+// The program verifies.
+absl::StatusOr<std::vector<HostTensor>> Run(const TensorProgram& program, std::span<const HostTensor> operands, Meter* meter) {
+  std::map<SymbolRef, int64_t> symbols;
+  if (absl::Status status = Bind(program, operands, &symbols); !status.ok()) return status;
+  absl::StatusOr<std::vector<std::vector<int64_t>>> shapes = BoundShapes(program, symbols);
+  if (!shapes.ok()) return shapes.status();
+  Machine machine(program, operands, std::move(symbols), *std::move(shapes), meter);
+  if (absl::Status status = machine.Run(); !status.ok()) return status;
+  std::vector<HostTensor> results;
+  for (const ProgramTensorId id : program.TensorsOf(Role::kOutput)) results.push_back(machine.Result(id));
+  return results;
+}
 
 // Single elements on demand; what a stage computed is kept.
 class ElementMachine {
  public:
-  ElementMachine(const TensorProgram& program, std::span<const HostTensor> operands, int64_t budget)
-      : program_(program), budget_(budget), operands_(program.tensors.size(), nullptr), known_(program.tensors.size()) {
-    for (const ProgramTensor& tensor : program.tensors) shapes_.push_back(ConstantShape(tensor.shape).value());
-    size_t operand = 0;
-    for (const auto role : {ProgramTensor::Role::kInput, ProgramTensor::Role::kConstant}) {
-      for (const ProgramTensorId id : program.TensorsOf(role)) operands_[id] = &operands[operand++];
-    }
+  ElementMachine(const TensorProgram& program, std::span<const HostTensor> operands,
+                 std::vector<std::vector<int64_t>> shapes, Meter* meter)
+      : program_(program),
+        shapes_(std::move(shapes)),
+        operands_(program.tensors.size(), nullptr),
+        known_(program.tensors.size()),
+        meter_(*meter) {
+    for (size_t operand = 0; const ProgramTensorId id : GivenTensors(program)) operands_[id] = &operands[operand++];
     fetch_ = [this](ProgramTensorId tensor, int64_t element) { return Value(tensor, element); };
     for (const Stage& stage : program.stages) {
-      auto evaluator = std::make_shared<StageEvaluator>(stage, symbols_, shapes_, fetch_);
-      for (size_t c = 0; c < stage.outputs.size(); ++c) producers_[stage.outputs[c]] = {evaluator, &stage};
+      auto evaluator = std::make_shared<StageEvaluator>(stage, symbols_, shapes_, fetch_, meter);
+      for (const ProgramTensorId output : stage.outputs) producers_[output] = {evaluator, &stage};
     }
   }
 
   Number Value(ProgramTensorId tensor, int64_t element) {
-    if (--budget_ < 0) return {};
-    if (const HostTensor* operand = operands_[tensor]) {
-      return IsFloat(operand->dtype) ? Number{operand->Get(element), 0} : Number{0, operand->GetInteger(element)};
-    }
+    if (element < 0) meter_.outside = &program_.tensors[tensor];
+    --meter_.loads;
+    if (meter_.Stopped()) return {};
+    if (const HostTensor* operand = operands_[tensor]) return ElementOf(*operand, element);
     const auto found = known_[tensor].find(element);
     if (found != known_[tensor].end()) return found->second;
     const auto& [evaluator, stage] = producers_.at(tensor);
     std::vector<int64_t> point = evaluator->Point(element);
-    const std::vector<Number> values = evaluator->At(&point);
+    const std::vector<Number>& values = evaluator->At(&point);
     for (size_t c = 0; c < stage->outputs.size(); ++c) known_[stage->outputs[c]][element] = values[c];
     return known_[tensor].at(element);
   }
 
-  bool exhausted() const { return budget_ < 0; }
-
  private:
   const TensorProgram& program_;
-  int64_t budget_;
-  std::map<SymbolRef, int64_t> symbols_;
-  std::vector<std::vector<int64_t>> shapes_;
+  const std::map<SymbolRef, int64_t> symbols_;   // none: the program is static
+  const std::vector<std::vector<int64_t>> shapes_;
   std::vector<const HostTensor*> operands_;
   std::vector<std::unordered_map<int64_t, Number>> known_;
   std::map<ProgramTensorId, std::pair<std::shared_ptr<StageEvaluator>, const Stage*>> producers_;
+  Meter& meter_;
   ScalarEvaluator::Fetch fetch_;
 };
 
 }  // namespace
 
-HostTensor HostTensor::Zeros(DType dtype, std::vector<int64_t> dims) {
-  HostTensor tensor{dtype, std::move(dims), {}};
-  tensor.bytes.assign(static_cast<size_t>(tensor.Elements() * DTypeBytes(dtype)), 0);
-  return tensor;
-}
-
-int64_t HostTensor::Elements() const { return hone::Elements(dims); }
-
-double HostTensor::Get(int64_t element) const {
-  switch (dtype) {
-    case DType::kF32: return Read<float>(bytes, element);
-    case DType::kF64: return Read<double>(bytes, element);
-    case DType::kF16: return FromHalf(Read<uint16_t>(bytes, element));
-    case DType::kBF16: return FromBrain(Read<uint16_t>(bytes, element));
-    case DType::kU64: return static_cast<double>(Read<uint64_t>(bytes, element));
-    default: return static_cast<double>(GetInteger(element));
-  }
-}
-
-int64_t HostTensor::GetInteger(int64_t element) const {
-  switch (dtype) {
-    case DType::kI8: return Read<int8_t>(bytes, element);
-    case DType::kI16: return Read<int16_t>(bytes, element);
-    case DType::kI32: return Read<int32_t>(bytes, element);
-    case DType::kI64: return Read<int64_t>(bytes, element);
-    case DType::kU8: return Read<uint8_t>(bytes, element);
-    case DType::kU16: return Read<uint16_t>(bytes, element);
-    case DType::kU32: return Read<uint32_t>(bytes, element);
-    case DType::kU64: return static_cast<int64_t>(Read<uint64_t>(bytes, element));
-    case DType::kBool: return Read<uint8_t>(bytes, element) != 0;
-    default: return static_cast<int64_t>(Get(element));
-  }
-}
-
-void HostTensor::Set(int64_t element, double value) {
-  switch (dtype) {
-    case DType::kF32: return Write(&bytes, element, static_cast<float>(value));
-    case DType::kF64: return Write(&bytes, element, value);
-    case DType::kF16: return Write(&bytes, element, ToHalf(value));
-    case DType::kBF16: return Write(&bytes, element, ToBrain(value));
-    default: return SetInteger(element, NumberOf(dtype, value).integer);
-  }
-}
-
-void HostTensor::SetInteger(int64_t element, int64_t value) {
-  switch (DTypeBytes(dtype)) {
-    case 1: return Write(&bytes, element, static_cast<uint8_t>(dtype == DType::kBool ? value != 0 : value));
-    case 2: return Write(&bytes, element, static_cast<uint16_t>(value));
-    case 4: return Write(&bytes, element, static_cast<uint32_t>(value));
-    default: return Write(&bytes, element, static_cast<uint64_t>(value));
-  }
-}
-
 absl::StatusOr<std::vector<HostTensor>> Interpret(const TensorProgram& program, std::span<const HostTensor> operands) {
-  std::map<SymbolRef, int64_t> symbols;
-  if (absl::Status status = Bind(program, operands, &symbols); !status.ok()) return status;
-  Machine machine(program, std::move(symbols));
-  if (absl::Status status = machine.Run(operands); !status.ok()) return status;
-  std::vector<HostTensor> results;
-  for (const ProgramTensorId id : program.TensorsOf(ProgramTensor::Role::kOutput)) results.push_back(machine.Result(id));
-  return results;
+  if (absl::Status status = program.Verify(); !status.ok()) return status;
+  Meter meter;
+  return Run(program, operands, &meter);
 }
 
 absl::StatusOr<std::vector<double>> InterpretElements(const TensorProgram& program, std::span<const HostTensor> operands,
                                                       int output, std::span<const int64_t> elements,
                                                       int64_t max_evaluations) {
+  if (absl::Status status = program.Verify(); !status.ok()) return status;
   std::map<SymbolRef, int64_t> symbols;
   if (absl::Status status = Bind(program, operands, &symbols); !status.ok()) return status;
-  const std::vector<ProgramTensorId> outputs = program.TensorsOf(ProgramTensor::Role::kOutput);
+  const std::vector<ProgramTensorId> outputs = program.TensorsOf(Role::kOutput);
   if (output < 0 || output >= static_cast<int>(outputs.size())) return absl::InvalidArgumentError("no such output");
-  for (const ProgramTensor& tensor : program.tensors) {
-    if (!ConstantShape(tensor.shape)) return absl::InvalidArgumentError("single elements of static programs only");
+  if (!symbols.empty()) return absl::InvalidArgumentError("single elements of static programs only");
+  absl::StatusOr<std::vector<std::vector<int64_t>>> shapes = BoundShapes(program, symbols);
+  if (!shapes.ok()) return shapes.status();
+  const int64_t count = Elements((*shapes)[outputs[output]]);
+  for (const int64_t element : elements) {
+    if (element < 0 || element >= count) return absl::InvalidArgumentError(absl::StrCat("no element ", element));
   }
+  Meter meter{.loads = max_evaluations};
   std::vector<double> values;
-  const bool real = IsFloat(program.tensors[outputs[output]].dtype);
-  bool scans = false;
-  for (const Stage& stage : program.stages) scans = scans || stage.scan.has_value();
-  if (scans) {
-    // A scan's elements depend on all before them: the whole is computed.
-    absl::StatusOr<std::vector<HostTensor>> all = Interpret(program, operands);
+  const bool scans = std::any_of(program.stages.begin(), program.stages.end(), [](const Stage& s) { return s.scan.has_value(); });
+  if (scans || program.stages.size() > kMaxChain) {
+    // A scan's elements depend on all before them, and long chains exceed the stack: the whole is computed.
+    absl::StatusOr<std::vector<HostTensor>> all = Run(program, operands, &meter);
     if (!all.ok()) return all.status();
     for (const int64_t element : elements) values.push_back((*all)[output].Get(element));
     return values;
   }
-  ElementMachine machine(program, operands, max_evaluations);
+  ElementMachine machine(program, operands, *std::move(shapes), &meter);
+  const DType dtype = program.tensors[outputs[output]].dtype;
   for (const int64_t element : elements) {
     const Number value = machine.Value(outputs[output], element);
-    if (machine.exhausted()) return absl::DeadlineExceededError("too many scalar loads");
-    values.push_back(real ? value.real : static_cast<double>(value.integer));
+    if (absl::Status status = meter.status(); !status.ok()) return status;
+    values.push_back(IsFloat(dtype) ? value.real : CastNumber(value, dtype, DType::kF64).real);
   }
   return values;
 }

@@ -27,10 +27,12 @@ struct HostTensor {
 // The slow, obviously right reference of all tests: direct evaluation, real arithmetic in f64, integers exact.
 // `operands`: inputs then constants in order of TensorProgram::TensorsOf. Returns the outputs in order.
 // InvalidArgument: operands that do not fit the program, or symbols that the operands' shapes leave unbound.
+// Internal: the program does not verify, or reads outside a tensor. ResourceExhausted: it writes more than 4 GiB.
 absl::StatusOr<std::vector<HostTensor>> Interpret(const TensorProgram& program, std::span<const HostTensor> operands);
 
 // Values of output number `output` at single elements (row-major logical index), evaluating only what they need:
-// temporaries are memoised per element. Static programs only. DeadlineExceeded after `max_evaluations` scalar loads.
+// temporaries are memoised per element. Static programs only. DeadlineExceeded after `max_evaluations` scalar loads (an
+// expression without loads counts as one).
 absl::StatusOr<std::vector<double>> InterpretElements(const TensorProgram& program, std::span<const HostTensor> operands,
                                                       int output, std::span<const int64_t> elements,
                                                       int64_t max_evaluations);

@@ -1,5 +1,8 @@
 #include "compiler/tensor_program/scalar.h"
 
+#include <algorithm>
+#include <unordered_map>
+
 namespace hone {
 namespace {
 
@@ -51,6 +54,14 @@ ScalarRef Real(double value, DType dtype) {
 
 ScalarRef Integer(int64_t value, DType dtype) {
   auto scalar = Make(Scalar::Kind::kInteger, dtype);
+  const int bits = static_cast<int>(8 * DTypeBytes(dtype));
+  if (dtype == DType::kBool) {
+    value = value != 0;
+  } else if (bits < 64) {
+    const bool is_signed = dtype == DType::kI8 || dtype == DType::kI16 || dtype == DType::kI32;
+    const int64_t least = is_signed ? -(int64_t{1} << (bits - 1)) : 0;
+    value = std::clamp(value, least, least + (int64_t{1} << bits) - 1);
+  }
   scalar->integer = value;
   return scalar;
 }
@@ -119,26 +130,52 @@ bool IsComparison(BinaryOp op) {
   return op == BinaryOp::kLess || op == BinaryOp::kLessEqual || op == BinaryOp::kEqual;
 }
 
-ScalarRef Rewrite(const ScalarRef& scalar, const ScalarRewrite& replace) {
-  std::shared_ptr<Scalar> rebuilt;
-  const auto copy = [&]() -> Scalar& {
-    if (rebuilt == nullptr) rebuilt = std::make_shared<Scalar>(*scalar);
-    return *rebuilt;
-  };
-  for (size_t i = 0; i < scalar->operands.size(); ++i) {
-    ScalarRef operand = Rewrite(scalar->operands[i], replace);
-    if (operand != scalar->operands[i]) copy().operands[i] = std::move(operand);
+namespace {
+
+class Rewriter {
+ public:
+  explicit Rewriter(const ScalarRewrite& replace) : replace_(replace) {}
+
+  ScalarRef Run(const ScalarRef& scalar) {
+    const bool shared = scalar.use_count() > 1;
+    if (shared) {
+      const auto found = done_.find(scalar.get());
+      if (found != done_.end()) return found->second;
+    }
+    ScalarRef result = Rebuild(scalar);
+    ScalarRef replaced = replace_(result);
+    if (replaced != nullptr) result = std::move(replaced);
+    if (shared) done_.emplace(scalar.get(), result);
+    return result;
   }
-  for (size_t d = 0; d < scalar->indices.size(); ++d) {
-    const ScalarRef* computed = std::get_if<ScalarRef>(&scalar->indices[d]);
-    if (computed == nullptr) continue;
-    ScalarRef index = Rewrite(*computed, replace);
-    if (index != *computed) copy().indices[d] = std::move(index);
+
+ private:
+  ScalarRef Rebuild(const ScalarRef& scalar) {
+    std::shared_ptr<Scalar> rebuilt;
+    const auto copy = [&]() -> Scalar& {
+      if (rebuilt == nullptr) rebuilt = std::make_shared<Scalar>(*scalar);
+      return *rebuilt;
+    };
+    for (size_t i = 0; i < scalar->operands.size(); ++i) {
+      ScalarRef operand = Run(scalar->operands[i]);
+      if (operand != scalar->operands[i]) copy().operands[i] = std::move(operand);
+    }
+    for (size_t d = 0; d < scalar->indices.size(); ++d) {
+      const ScalarRef* computed = std::get_if<ScalarRef>(&scalar->indices[d]);
+      if (computed == nullptr) continue;
+      ScalarRef index = Run(*computed);
+      if (index != *computed) copy().indices[d] = std::move(index);
+    }
+    return rebuilt == nullptr ? scalar : ScalarRef(rebuilt);
   }
-  const ScalarRef result = rebuilt == nullptr ? scalar : ScalarRef(rebuilt);
-  ScalarRef replaced = replace(result);
-  return replaced == nullptr ? result : replaced;
-}
+
+  const ScalarRewrite& replace_;
+  std::unordered_map<const Scalar*, ScalarRef> done_;
+};
+
+}  // namespace
+
+ScalarRef Rewrite(const ScalarRef& scalar, const ScalarRewrite& replace) { return Rewriter(replace).Run(scalar); }
 
 ScalarRef SubstituteAxes(const ScalarRef& scalar, const std::map<SymbolRef, DimExpr>& values) {
   return Rewrite(scalar, [&](const ScalarRef& node) -> ScalarRef {

@@ -56,7 +56,7 @@ struct Scalar {
   std::vector<ScalarRef> operands;
 };
 
-// Builders. Binary operands must have equal dtypes.
+// Builders. Binary operands must have equal dtypes. An integer saturates at the limits of its type (u64: its bits).
 ScalarRef Real(double value, DType dtype = DType::kF32);
 ScalarRef Integer(int64_t value, DType dtype = DType::kI64);
 ScalarRef IndexValue(DimExpr index);
@@ -71,7 +71,8 @@ std::string_view UnaryOpName(UnaryOp op);
 std::string_view BinaryOpName(BinaryOp op);
 bool IsComparison(BinaryOp op);
 
-// Rebuilds the expression bottom-up; `replace` returns null to keep a node (with its rebuilt operands).
+// Rebuilds the expression bottom-up; `replace` returns null to keep a node (with its rebuilt operands). It is asked once
+// for a shared subexpression, which stays shared.
 using ScalarRewrite = std::function<ScalarRef(const ScalarRef&)>;
 ScalarRef Rewrite(const ScalarRef& scalar, const ScalarRewrite& replace);
 ScalarRef SubstituteAxes(const ScalarRef& scalar, const std::map<SymbolRef, DimExpr>& values);

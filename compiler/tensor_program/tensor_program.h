@@ -1,7 +1,9 @@
 #pragma once
 
 #include <optional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -74,9 +76,12 @@ struct TensorProgram {
   const Stage* ProducerOf(ProgramTensorId tensor) const;                    // null for inputs and constants
   int UsesOf(ProgramTensorId tensor) const;                                 // number of stages that load it
 
+  // The text form; it parses back to an equal text. Parse verifies too: InvalidArgument.
   std::string ToString() const;
   static absl::StatusOr<TensorProgram> Parse(std::string_view text);
-  absl::Status Verify() const;   // Internal, naming the stage
+  // Internal, naming the stage: names unique, every tensor written once and before it is read, ranks, types and extents
+  // match, combiners pure, and no load provably out of range (unless it is guarded by a select or an `and`).
+  absl::Status Verify() const;
 };
 
 }  // namespace hone
