@@ -190,7 +190,7 @@ class StageEvaluator {
     const double infinity = std::numeric_limits<double>::infinity();
     switch (combine) {
       case Combine::kProd: return NumberOf(dtype, 1);
-      case Combine::kMax: return NumberOf(dtype, -infinity);
+      case Combine::kMax: return dtype == DType::kBool ? Number() : NumberOf(dtype, -infinity);
       case Combine::kMin: return NumberOf(dtype, infinity);
       case Combine::kNone:
       case Combine::kTuple:

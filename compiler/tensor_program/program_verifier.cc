@@ -114,6 +114,7 @@ class StageVerifier {
     combiner_ = true;
     for (const auto* scalars : {&stage_.tuple->identity, &stage_.tuple->combine}) {
       parameters_ = scalars == &stage_.tuple->combine;
+      seen_.clear();   // what a body may contain, a combiner may not
       for (size_t i = 0; i < n; ++i) {
         const ScalarRef& scalar = (*scalars)[i];
         if (absl::Status status = CheckScalar(scalar, false); !status.ok()) return status;
