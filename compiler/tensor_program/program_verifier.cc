@@ -80,7 +80,6 @@ class StageVerifier {
       for (const Axis& axis : *axes) {
         if (axis.variable == nullptr) return Fault("an axis without a variable");
         const std::string& name = axis.variable->name;
-        if (symbols_.contains(name)) return Fault(absl::StrCat("axis '", name, "' has the name of a dimension"));
         if (!axes_.emplace(name, &axis).second) return Fault(absl::StrCat("axis '", name, "' twice"));
         for (const SymbolRef& symbol : axis.extent.Symbols()) {
           if (!IsDimension(symbol)) return Fault(absl::StrCat("extent of '", name, "' uses ", symbol->name));
@@ -189,7 +188,7 @@ class StageVerifier {
     if (combiner_) return Fault("a combiner depends on the position");
     for (const SymbolRef& symbol : expr.Symbols()) {
       const auto axis = axes_.find(symbol->name);
-      if (axis != axes_.end() ? axis->second->variable != symbol : !IsDimension(symbol)) {
+      if ((axis == axes_.end() || axis->second->variable != symbol) && !IsDimension(symbol)) {
         return Fault(absl::StrCat("'", symbol->name, "' is neither an axis nor a dimension"));
       }
     }

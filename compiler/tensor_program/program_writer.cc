@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <map>
 
@@ -46,13 +47,37 @@ class Writer {
     }
     for (const Stage& stage : program_.stages) {
       if (stage.scan) declare(stage.scan->length);
-      text += stage.scan ? ScanText(stage, indent, known) : indent + StageText(stage);
+      text += stage.scan ? ScanText(stage, indent, known) : indent + StageText(Distinct(stage, known));
       text += "\n";
     }
     return text;
   }
 
  private:
+  // The stage with other names for axes that are named like a dimension: names tell them apart only in text.
+  static Stage Distinct(Stage stage, const std::map<std::string, SymbolRef>& known) {
+    std::map<SymbolRef, DimExpr> renamed;
+    for (auto* axes : {&stage.axes, &stage.reduce}) {
+      for (Axis& axis : *axes) {
+        Symbol variable = *axis.variable;
+        if (!known.contains(variable.name)) continue;
+        while (known.contains(variable.name) || Named(stage, variable.name)) variable.name += "_";
+        const SymbolRef replacement = std::make_shared<const Symbol>(std::move(variable));
+        renamed.emplace(axis.variable, DimExpr(replacement));
+        axis.variable = replacement;
+      }
+    }
+    if (renamed.empty()) return stage;
+    for (ScalarRef& body : stage.body) body = SubstituteAxes(body, renamed);
+    return stage;
+  }
+
+  static bool Named(const Stage& stage, const std::string& name) {
+    const auto named = [&](const Axis& axis) { return axis.variable->name == name; };
+    return std::any_of(stage.axes.begin(), stage.axes.end(), named) ||
+           std::any_of(stage.reduce.begin(), stage.reduce.end(), named);
+  }
+
   std::string StageText(const Stage& stage) const {
     std::string text = absl::StrCat("stage ", NameText(stage.name), " ", AxesText(stage.axes), " ");
     if (stage.combine != Combine::kNone) {

@@ -62,6 +62,23 @@ TEST(ProgramTextTest, EveryOperationAndConstantComesBack) {
   EXPECT_TRUE(std::signbit(again->stages[program.stages.size() - 8].body[0]->real));
 }
 
+// Identity is the symbol's, not its name's: an axis may be called like a dimension.
+TEST(ProgramTextTest, AxesNamedLikeADimensionAreToldApart) {
+  const SymbolRef n = MakeSymbol("n", 1, 8);
+  const Axis axis{MakeSymbol("n", 0, 7), DimExpr(n)}, other{MakeSymbol("n_", 0, 7), DimExpr(n)};
+  TensorProgram program;
+  program.AddTensor({"x", ProgramTensor::Role::kInput, DType::kF32, {DimExpr(n), DimExpr(n)}});
+  program.AddTensor({"y", ProgramTensor::Role::kOutput, DType::kF32, {DimExpr(n), DimExpr(n)}});
+  const DimExpr reversed = DimExpr(n) - axis.variable - 1;
+  program.stages.push_back({.name = "s", .axes = {axis, other},
+                            .body = {Load(0, DType::kF32, {reversed, DimExpr(other.variable)})}, .outputs = {1}});
+  ASSERT_TRUE(program.Verify().ok()) << program.Verify();
+  EXPECT_THAT(program.ToString(), testing::HasSubstr("stage s (n__:n, n_:n) y = x[n - n__ - 1, n_]"));
+  const auto again = TensorProgram::Parse(program.ToString());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->ToString(), program.ToString());
+}
+
 TEST(ProgramTextTest, ErrorsNameTheLine) {
   const auto program = TensorProgram::Parse("input x f32[2]\noutput y f32[2]\nstage s (i:2) y = add(x[i], z[i])\n");
   EXPECT_EQ(program.status().code(), absl::StatusCode::kInvalidArgument);
