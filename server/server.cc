@@ -14,7 +14,9 @@ constexpr size_t kQueueLimit = 4096;
 constexpr int kInspections = 2;
 constexpr size_t kInspectionQueue = 16;
 constexpr absl::Duration kShutdownPatience = absl::Seconds(2);  // an idle client may answer GOAWAY late
-constexpr char kExpiryTopic[] = "expiry";                       // nobody notifies it: a timer
+constexpr absl::Duration kSweepPeriod = absl::Hours(1);
+constexpr absl::Duration kBlobGrace = absl::Hours(24);  // between an upload and the model that names it
+constexpr char kTimerTopic[] = "timer";                 // nobody notifies it
 
 }  // namespace
 
@@ -54,21 +56,31 @@ absl::Status Server::Serve() {
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
   HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
   HONE_ASSIGN_OR_RETURN(health_, HealthServer::Start(config_.http, [this] { return store_->CheckHealth(); }));
-  ExpireLeases();
+  Repeat("lease_expiry", std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4)),
+         [this] { return broker_->ExpireLeases(); });
+  Repeat("blob_sweep", kSweepPeriod, [this] { return SweepBlobs(); });
   HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), health_->address()));
   LogEvent("serving",
            {{"grpc", edge_->address()}, {"http", health_->address()}, {"data_dir", config_.data_dir}});
   return absl::OkStatus();
 }
 
-void Server::ExpireLeases() {
-  executor_->Continue([this] {
+void Server::Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work) {
+  executor_->Continue([this, what, period, work = std::move(work)] {
     if (hub_->stopped()) return;
-    const absl::Status status = broker_->ExpireLeases();
-    if (!status.ok()) LogEvent("expiry_failed", {{"error", std::string(status.message())}});
-    const absl::Duration period = std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4));
-    hub_->Wait(kExpiryTopic, hub_->Stamp(), absl::Now() + period, [this] { ExpireLeases(); });
+    const absl::Status status = work();
+    if (!status.ok()) LogEvent(what + "_failed", {{"error", std::string(status.message())}});
+    hub_->Wait(kTimerTopic, hub_->Stamp(), absl::Now() + period,
+               [this, what, period, work] { Repeat(what, period, work); });
   });
+}
+
+absl::Status Server::SweepBlobs() {
+  const absl::Time before = absl::Now() - kBlobGrace;
+  HONE_ASSIGN_OR_RETURN(const std::vector<std::string> referenced, store_->ListReferencedBlobs());
+  HONE_ASSIGN_OR_RETURN(const int removed, blobs_->Sweep({referenced.begin(), referenced.end()}, before));
+  if (removed > 0) LogEvent("blobs_removed", {{"count", absl::StrCat(removed)}});
+  return absl::OkStatus();
 }
 
 Server::~Server() {

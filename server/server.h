@@ -1,7 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <thread>
+#include <string>
 
 #include "server/config.h"
 #include "server/data_folder.h"
@@ -24,7 +25,9 @@ class Server {
   explicit Server(const ServerConfig& config) : config_(config) {}
   absl::Status Open();
   absl::Status Serve();
-  void ExpireLeases();  // once, and again after a while
+  // Runs `work` on the executor, now and again after each period, until the hub stops.
+  void Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work);
+  absl::Status SweepBlobs();
 
   // In the order of their dependence: each is used by those below it.
   const ServerConfig config_;

@@ -228,8 +228,12 @@ absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal,
                         .device_class = row_.device_class};
   context.proposal = proposal;
   context.proposal.clear_trials();
-  BatchRow batch{job_, proposal.number(), context.kind, context.proposal.SerializeAsString(),
-                 LongestRun(proposal)};
+  BatchRow batch{.job = job_,
+                 .number = proposal.number(),
+                 .kind = context.kind,
+                 .proposal_bytes = context.proposal.SerializeAsString(),
+                 .run_seconds = LongestRun(proposal)};
+  for (const BlobId& object : objects) batch.objects.push_back(object.sha256);
   std::vector<TrialRow> trials;
   std::vector<RecordRow> ended;
   for (const v1::ProposedTrial& trial : proposal.trials()) {

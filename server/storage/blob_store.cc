@@ -83,10 +83,11 @@ absl::Status BlobStore::CheckSize(const BlobId& blob) const {
 absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
   HONE_RETURN_IF_ERROR(CheckDigest(sha256));
   BlobState state;
-  if (FileSize(FinalPath(sha256), state.committed_size)) {
+  if (FileSize(FinalPath(sha256), state.committed_size) && Touch(sha256)) {
     state.complete = true;
     return state;
   }
+  state.committed_size = 0;
   absl::StatusOr<FileDescriptor> part = OpenFile(PartPath(sha256), O_WRONLY);
   if (absl::IsNotFound(part.status())) return state;
   HONE_RETURN_IF_ERROR(part.status());
@@ -145,8 +146,7 @@ absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vect
   for (size_t i = 0; i < blobs.size(); ++i) {
     HONE_RETURN_IF_ERROR(CheckSize(blobs[i]));
     const std::string final_path = FinalPath(blobs[i].sha256);
-    uint64_t size = 0;
-    if (FileSize(final_path, size)) continue;
+    if (Touch(blobs[i].sha256)) continue;
     uint64_t serial;
     {
       std::lock_guard lock(mutex_);
@@ -172,10 +172,29 @@ absl::StatusOr<FileDescriptor> BlobStore::OpenBlob(const std::string& sha256) {
   return file;
 }
 
-absl::Status BlobStore::Remove(const std::string& sha256) {
-  HONE_RETURN_IF_ERROR(CheckDigest(sha256));
-  if (unlink(FinalPath(sha256).c_str()) != 0 && errno != ENOENT) return ErrnoStatus("removing a blob");
-  return absl::OkStatus();
+bool BlobStore::Touch(const std::string& sha256) {
+  std::lock_guard lock(mutex_);
+  return utimensat(AT_FDCWD, FinalPath(sha256).c_str(), nullptr, 0) == 0;
+}
+
+absl::StatusOr<int> BlobStore::Sweep(const std::set<std::string>& referenced, absl::Time before) {
+  int removed = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(options_.directory, error)) {
+    if (!entry.is_regular_file(error)) continue;
+    const std::filesystem::path& path = entry.path();
+    const std::string directory = path.parent_path().filename().string();
+    const std::string name = path.filename().string();
+    if (referenced.contains(directory + name)) continue;
+    std::lock_guard lock(mutex_);  // no use between the look and the removal
+    struct stat info;
+    if (owner_.contains(name) || stat(path.c_str(), &info) != 0 || absl::FromTimeT(info.st_mtime) >= before)
+      continue;
+    if (unlink(path.c_str()) != 0) return ErrnoStatus("removing a blob");
+    ++removed;
+  }
+  if (error) return absl::UnavailableError("sweeping the blobs: " + error.message());
+  return removed;
 }
 
 BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset,

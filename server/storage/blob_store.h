@@ -4,12 +4,14 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/storage/file_descriptor.h"
 
 namespace hone {
@@ -52,7 +54,9 @@ class BlobStore {
   // what is hashed. InvalidArgument when a file is not what its id says. One sync per directory for the lot.
   absl::Status Import(const std::vector<BlobId>& blobs, const std::vector<int>& files);
   absl::StatusOr<FileDescriptor> OpenBlob(const std::string& sha256);
-  absl::Status Remove(const std::string& sha256);
+  // Removes complete blobs that are not `referenced` and uploads that stand still, if nobody has asked for,
+  // uploaded or imported them since `before`. Returns how many.
+  absl::StatusOr<int> Sweep(const std::set<std::string>& referenced, absl::Time before);
 
  private:
   explicit BlobStore(BlobStoreOptions options) : options_(std::move(options)) {}
@@ -60,6 +64,8 @@ class BlobStore {
   std::string PartPath(const std::string& sha256) const;
   absl::Status CheckSize(const BlobId& blob) const;
   absl::Status CopyPart(const BlobId& blob, int source, const std::string& part);
+  // Whether the blob is complete; if so it counts as used now, so that no sweep takes it from under its user.
+  bool Touch(const std::string& sha256);
   absl::Status Publish(const std::string& part, const std::string& sha256);
 
   const BlobStoreOptions options_;

@@ -61,7 +61,14 @@ CREATE TABLE records(
 CREATE INDEX records_by_task ON records(task_id, device_class);
 )sql";
 
-constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}};
+// Blobs that a job's leases name: kept until it has ended.
+constexpr char kJobObjects[] = R"sql(
+CREATE TABLE job_objects(job TEXT NOT NULL REFERENCES jobs(id), sha256 TEXT NOT NULL, PRIMARY KEY(job, sha256))
+  STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO job_objects SELECT job, object FROM trials WHERE object <> '';
+)sql";
+
+constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}};
 
 }  // namespace
 

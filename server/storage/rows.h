@@ -80,6 +80,8 @@ struct BatchRow {
   std::string job;
   uint32_t number = 0;  // from 1 without gaps
   BatchKind kind = BatchKind::kCandidates;
+  std::vector<std::string>
+      objects;                 // digests of the blobs that its lease names; kept until the job has ended
   std::string proposal_bytes;  // without the trials
   double run_seconds = 0;      // most that a lease may take however often it is renewed; 0 = no limit
 };

@@ -31,8 +31,11 @@ absl::Status ReadGrant(Connection& db, int64_t number, LeaseGrant& grant) {
     grant.lease_id = query.Text(0);
     grant.worker = query.Text(1);
     grant.lease_seconds = query.Real(2);
-    grant.batch = {query.Text(3), static_cast<uint32_t>(query.Int(4)), ParseBatchKind(query.Text(5)),
-                   query.Text(6), query.Real(7)};
+    grant.batch = {.job = query.Text(3),
+                   .number = static_cast<uint32_t>(query.Int(4)),
+                   .kind = ParseBatchKind(query.Text(5)),
+                   .proposal_bytes = query.Text(6),
+                   .run_seconds = query.Real(7)};
     grant.model_display_name = query.Text(8);
     grant.spec_bytes = query.Text(9);
     grant.device_class = query.Text(10);
@@ -97,6 +100,10 @@ absl::Status SqliteStore::StoreBatch(const BatchRow& batch, const std::vector<Tr
               batch.job, batch.number, BatchKindName(batch.kind), Bytes{batch.proposal_bytes},
               batch.run_seconds)
             .Run());
+    for (const std::string& object : batch.objects) {
+      HONE_RETURN_IF_ERROR(
+          Query(db, "INSERT OR IGNORE INTO job_objects(job, sha256) VALUES(?, ?)", batch.job, object).Run());
+    }
     std::optional<int64_t> lease;
     if (ended.size() < trials.size() || trials.empty()) {
       HONE_ASSIGN_OR_RETURN(lease, QueueLease(db, batch.job, batch.number, 0));
@@ -122,9 +129,11 @@ absl::StatusOr<std::vector<StoredBatchRow>> SqliteStore::ListBatches(const std::
       Query query(db, "SELECT number, kind, proposal, run_seconds FROM batches WHERE job = ? ORDER BY number",
                   job);
       while (query.Next()) {
-        batches.push_back({{job, static_cast<uint32_t>(query.Int(0)), ParseBatchKind(query.Text(1)),
-                            query.Text(2), query.Real(3)},
-                           {}});
+        batches.push_back({.batch = {.job = job,
+                                     .number = static_cast<uint32_t>(query.Int(0)),
+                                     .kind = ParseBatchKind(query.Text(1)),
+                                     .proposal_bytes = query.Text(2),
+                                     .run_seconds = query.Real(3)}});
       }
       HONE_RETURN_IF_ERROR(query.status());
     }

@@ -167,6 +167,20 @@ absl::Status SqliteStore::DeleteModel(const std::string& id, const RequestKey& r
   });
 }
 
+absl::StatusOr<std::vector<std::string>> SqliteStore::ListReferencedBlobs() {
+  std::vector<std::string> digests;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(
+        db,
+        "SELECT sha256 FROM files WHERE owner NOT IN (SELECT 'models/' || id FROM models WHERE deleted = 1) "
+        "UNION SELECT sha256 FROM job_objects WHERE job IN "
+        "(SELECT id FROM jobs WHERE state IN ('queued', 'running'))");
+    while (query.Next()) digests.push_back(query.Text(0));
+    return query.status();
+  }));
+  return digests;
+}
+
 absl::StatusOr<ModuleRow> SqliteStore::GetModule(const std::string& id) {
   std::vector<ModuleRow> modules;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {

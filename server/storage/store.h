@@ -56,6 +56,9 @@ class Store {
   virtual absl::Status EndJob(const std::string& id, JobState state, const std::string& error,
                               const std::optional<ModuleRow>& module) = 0;
 
+  // Digests of all blobs that models, modules and unfinished jobs need; any other blob may go.
+  virtual absl::StatusOr<std::vector<std::string>> ListReferencedBlobs() = 0;
+
   virtual absl::StatusOr<ModuleRow> GetModule(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job,
                                                              const Page& page) = 0;  // job may be empty

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "proto/values/sha256.h"
 #include "server/storage/durable_file.h"
@@ -96,8 +97,31 @@ TEST_F(BlobStoreTest, ImportsWhatItIsTold) {
   EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Import({Id("third")}, {a.get()})));
   EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Import({{Sha256Hex("first!"), 3}}, {a.get()})));
   EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/blobs/parts"));
-  ASSERT_TRUE(blobs_->Remove(Sha256Hex("first")).ok());
-  EXPECT_FALSE(blobs_->Query(Sha256Hex("first"))->complete);
+}
+
+TEST_F(BlobStoreTest, SweepsWhatNobodyNeedsOrUses) {
+  const FileDescriptor a = Memory("kept"), b = Memory("old"), c = Memory("used again");
+  const std::vector<BlobId> ids = {Id("kept"), Id("old"), Id("used again")};
+  ASSERT_TRUE(blobs_->Import(ids, {a.get(), b.get(), c.get()}).ok());
+  auto upload = *blobs_->BeginUpload(Id("under way"), 0);
+  ASSERT_TRUE(upload->Append("under").ok());
+  {
+    ASSERT_TRUE((*blobs_->BeginUpload(Id("forgotten"), 0))->Append("for").ok());
+  }
+  EXPECT_EQ(*blobs_->Sweep({}, absl::Now() - absl::Hours(1)), 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
+    if (entry.is_regular_file()) {
+      std::filesystem::last_write_time(entry, entry.last_write_time() - std::chrono::hours(2));
+    }
+  }
+  ASSERT_TRUE(blobs_->Import({Id("used again")}, {c.get()}).ok());
+  EXPECT_EQ(*blobs_->Sweep({Sha256Hex("kept")}, absl::Now() - absl::Hours(1)), 2);
+  EXPECT_EQ(Read(Sha256Hex("kept")), "kept");
+  EXPECT_EQ(Read(Sha256Hex("used again")), "used again");
+  EXPECT_FALSE(blobs_->Query(Sha256Hex("old"))->complete);
+  EXPECT_EQ(blobs_->Query(Sha256Hex("forgotten"))->committed_size, 0u);
+  ASSERT_TRUE(upload->Append(" way").ok());
+  EXPECT_TRUE(upload->Finish()->complete);
 }
 
 TEST(DurableFileTest, ReplacesWhole) {

@@ -71,7 +71,15 @@ class StoreTest : public testing::TestWithParam<Backend> {
                       .trace = absl::StrCat("trace ", i),
                       .object = {std::string(64, 'b'), 5}});
     }
-    ASSERT_TRUE(store_->StoreBatch({job, number, kind, "proposal", 100}, rows, {}).ok());
+    ASSERT_TRUE(store_
+                    ->StoreBatch({.job = job,
+                                  .number = number,
+                                  .kind = kind,
+                                  .objects = {"object of " + job},
+                                  .proposal_bytes = "proposal",
+                                  .run_seconds = 100},
+                                 rows, {})
+                    .ok());
   }
   void AddWorker(const std::string& id, const std::string& request_id = "") {
     RequestKey key{"enrol:owner", "Enrol", request_id, "digest"};
@@ -188,11 +196,9 @@ TEST_P(StoreTest, ModelsInUseAreNotDeleted) {
 TEST_P(StoreTest, BatchesAreNumberedWithoutGaps) {
   AddModel();
   AddJob("j1");
-  EXPECT_TRUE(
-      absl::IsFailedPrecondition(store_->StoreBatch({"j1", 2, BatchKind::kCandidates, "", 0}, {}, {})));
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->StoreBatch({.job = "j1", .number = 2}, {}, {})));
   AddBatch("j1", 1, 2);
-  EXPECT_TRUE(
-      absl::IsFailedPrecondition(store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {}, {})));
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->StoreBatch({.job = "j1", .number = 1}, {}, {})));
   const std::vector<StoredBatchRow> batches = *store_->ListBatches("j1");
   ASSERT_THAT(batches, SizeIs(1));
   EXPECT_EQ(batches[0].batch.proposal_bytes, "proposal");
@@ -203,8 +209,7 @@ TEST_P(StoreTest, TrialsThatEndedAtOnceAreRecordedAndNeverLeased) {
   AddModel();
   AddJob("j1");
   RecordRow rejected{.job = "j1", .batch = 1, .trial_id = "b1.0", .counted = true, .status = "rejected"};
-  ASSERT_TRUE(
-      store_->StoreBatch({"j1", 1, BatchKind::kCandidates, "", 0}, {{.trial_id = "b1.0"}}, {rejected}).ok());
+  ASSERT_TRUE(store_->StoreBatch({.job = "j1", .number = 1}, {{.trial_id = "b1.0"}}, {rejected}).ok());
   EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0"));
   EXPECT_EQ(Claim("w1").lease_id, "");
   EXPECT_EQ(store_->GetJob("j1")->trials_done, 1u);
@@ -364,6 +369,19 @@ TEST_P(StoreTest, TheEndOfAJobDropsItsLeases) {
   EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {grant.lease_id}})->abandon,
               SizeIs(1));
   EXPECT_EQ(Claim("w1").lease_id, "");
+}
+
+TEST_P(StoreTest, BlobsAreNeededByModelsModulesAndUnfinishedJobs) {
+  const std::string graph(64, 'a'), library(64, 'c');
+  AddModel();
+  AddJob("j1");
+  AddBatch("j1", 1, 1);
+  EXPECT_THAT(*store_->ListReferencedBlobs(), testing::UnorderedElementsAre(graph, "object of j1"));
+  ModuleRow module{.id = "j1", .job = "j1", .model = "m1", .files = {{"net.so", {library, 3}}}};
+  ASSERT_TRUE(store_->EndJob("j1", JobState::kSucceeded, "", module).ok());
+  EXPECT_THAT(*store_->ListReferencedBlobs(), testing::UnorderedElementsAre(graph, library));
+  ASSERT_TRUE(store_->DeleteModel("m1", {}).ok());
+  EXPECT_THAT(*store_->ListReferencedBlobs(), ElementsAre(library));
 }
 
 TEST_P(StoreTest, EnrollingAgainReplacesTheToken) {
