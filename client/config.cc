@@ -42,7 +42,8 @@ absl::StatusOr<ClientConfig> ReadConfig(const Arguments& arguments,
     config.token = std::string(absl::StripAsciiWhitespace(*text));
   }
   std::error_code error;
-  config.programs = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string();
+  config.programs = variable("HONE_PROGRAMS",
+                             std::filesystem::read_symlink("/proc/self/exe", error).parent_path().string());
   return config;
 }
 

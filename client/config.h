@@ -15,10 +15,11 @@ struct ClientConfig {
   std::string home;    // state of this user's own server and worker; HONE_HOME
   std::string server;  // host:port of a server somewhere else; HONE_SERVER, --server. Empty = this user's own
   std::string token;   // bearer token for it; HONE_TOKEN, --token-file
-  std::string ca_file;   // its certificate; HONE_CA, --ca
-  std::string python;    // interpreter that may have onnxruntime; HONE_PYTHON. Empty = look for one
-  std::string venv;      // virtual environment that deploy/install makes; HONE_VENV
-  std::string programs;  // folder of hone-server and hone-worker: where `hone` itself is
+  std::string ca_file;  // its certificate; HONE_CA, --ca
+  std::string python;   // interpreter that may have onnxruntime; HONE_PYTHON. Empty = look for one
+  std::string venv;     // virtual environment that deploy/install makes; HONE_VENV
+  std::string
+      programs;  // folder of hone-server and hone-worker: HONE_PROGRAMS, default where `hone` itself is
 };
 
 // `getenv` is ::getenv outside tests. Options given on the command line win over the environment.

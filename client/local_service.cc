@@ -117,7 +117,7 @@ absl::StatusOr<LocalState> LocalService::ReadEndpoint() const {
 absl::StatusOr<std::string> LocalService::Program(const std::string& name) const {
   const std::string beside = programs_ + "/" + name;
   if (access(beside.c_str(), X_OK) == 0) return beside;
-  return WithRemedy(absl::NotFoundError(absl::StrCat(name, " is not beside hone in ", programs_)),
+  return WithRemedy(absl::NotFoundError(absl::StrCat("there is no ", name, " in ", programs_)),
                     "build it (cmake --build --preset release), or name another server with --server");
 }
 

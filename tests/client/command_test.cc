@@ -29,11 +29,9 @@ class CommandTest : public ::testing::Test {
     fs::create_directories(folder_);
     std::ofstream(folder_ / "net.onnx", std::ios::binary) << TinyModel("");
     std::ofstream(folder_ / "cert.pem") << server_.certificate().certificate_pem;
-    environment_ = {{"HONE_SERVER", server_.address()},
-                    {"HONE_TOKEN", "secret"},
-                    {"HONE_CA", folder_ / "cert.pem"},
-                    {"HONE_HOME", folder_ / "home"},
-                    {"HOME", folder_}};
+    environment_ = {{"HONE_SERVER", server_.address()},  {"HONE_TOKEN", "secret"},
+                    {"HONE_CA", folder_ / "cert.pem"},   {"HONE_HOME", folder_ / "home"},
+                    {"HONE_PROGRAMS", folder_ / "none"}, {"HOME", folder_}};
   }
 
   int Run(const std::vector<std::string>& words) {
