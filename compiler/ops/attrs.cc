@@ -33,7 +33,9 @@ std::string ListText(const List& list, Text text) {
 struct ValueText {
   std::string operator()(int64_t value) const { return absl::StrCat(value); }
   std::string operator()(double value) const { return RealText(value); }
-  std::string operator()(const std::string& value) const { return absl::StrCat("\"", absl::CHexEscape(value), "\""); }
+  std::string operator()(const std::string& value) const {
+    return absl::StrCat("\"", absl::CHexEscape(value), "\"");
+  }
   std::string operator()(const std::vector<DimExpr>& value) const {
     return absl::StrCat("[", ListText(value, [](const DimExpr& dim) { return dim.ToString(); }), "]");
   }
@@ -67,16 +69,21 @@ std::vector<std::string> SplitTop(std::string_view text) {
 absl::StatusOr<double> ParseReal(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0') return absl::InvalidArgumentError(absl::StrCat("bad number '", text, "'"));
+  if (text.empty() || *end != '\0')
+    return absl::InvalidArgumentError(absl::StrCat("bad number '", text, "'"));
   return value;
 }
 
-absl::StatusOr<AttrValue> ParseValue(const std::string& text, const std::map<std::string, SymbolRef>& symbols) {
-  const auto fault = [&] { return absl::InvalidArgumentError(absl::StrCat("bad attribute value '", text.substr(0, 80), "'")); };
+absl::StatusOr<AttrValue> ParseValue(const std::string& text,
+                                     const std::map<std::string, SymbolRef>& symbols) {
+  const auto fault = [&] {
+    return absl::InvalidArgumentError(absl::StrCat("bad attribute value '", text.substr(0, 80), "'"));
+  };
   if (text.empty()) return fault();
   if (text.front() == '"') {
     std::string value;
-    if (text.size() < 2 || text.back() != '"' || !absl::CUnescape(text.substr(1, text.size() - 2), &value)) return fault();
+    if (text.size() < 2 || text.back() != '"' || !absl::CUnescape(text.substr(1, text.size() - 2), &value))
+      return fault();
     return AttrValue(value);
   }
   const bool reals = absl::StartsWith(text, "r[");
@@ -142,8 +149,9 @@ std::vector<int64_t> IntsAttr(const AttrMap& attrs, std::string_view name) {
 
 std::vector<double> FloatsAttr(const AttrMap& attrs, std::string_view name) {
   const AttrValue* value = Find(attrs, name);
-  return value != nullptr && std::holds_alternative<std::vector<double>>(*value) ? std::get<std::vector<double>>(*value)
-                                                                                 : std::vector<double>();
+  return value != nullptr && std::holds_alternative<std::vector<double>>(*value)
+             ? std::get<std::vector<double>>(*value)
+             : std::vector<double>();
 }
 
 DType DTypeAttr(const AttrMap& attrs, std::string_view name) {
@@ -163,7 +171,8 @@ absl::StatusOr<AttrMap> ParseAttrs(std::string_view text, const std::map<std::st
   AttrMap attrs;
   for (const std::string& part : SplitTop(text)) {
     const size_t equals = part.find('=');
-    if (equals == std::string::npos) return absl::InvalidArgumentError(absl::StrCat("bad attribute '", part.substr(0, 80), "'"));
+    if (equals == std::string::npos)
+      return absl::InvalidArgumentError(absl::StrCat("bad attribute '", part.substr(0, 80), "'"));
     absl::StatusOr<AttrValue> value = ParseValue(part.substr(equals + 1), symbols);
     if (!value.ok()) return value.status();
     attrs.insert_or_assign(part.substr(0, equals), *std::move(value));

@@ -24,7 +24,8 @@ InferResult InferConv(const AttrMap& attrs, Types inputs) {
   const std::vector<DimExpr>& x = inputs[0].shape;
   const std::vector<DimExpr>& w = inputs[1].shape;
   if (group.Constant() < 1 || !(w[1] * group == x[1])) {
-    return OpError(absl::StrCat("channels ", x[1].ToString(), " of the input do not fit weights ", ShapeText(w)));
+    return OpError(
+        absl::StrCat("channels ", x[1].ToString(), " of the input do not fit weights ", ShapeText(w)));
   }
   if (w[0].Bounds().lower < 1 || w[1].Bounds().lower < 1) return OpError("weights without channels");
   if (!(Mod(w[0], group) == DimExpr(0))) return OpError("the group does not divide the output channels");
@@ -48,20 +49,21 @@ absl::Status LowerConv(const OpLowering& context) {
     channel = FloorDiv(DimExpr(axes[1].variable), per_group) * w[1] + channel;
   }
   const DType dtype = context.input_types[0].dtype;
-  ScalarRef input = Load(x, dtype, {DimExpr(axes[0].variable), channel,
-                                    geometry.Index(0, axes[2].variable, reduce[1].variable),
-                                    geometry.Index(1, axes[3].variable, reduce[2].variable)});
+  ScalarRef input =
+      Load(x, dtype,
+           {DimExpr(axes[0].variable), channel, geometry.Index(0, axes[2].variable, reduce[1].variable),
+            geometry.Index(1, axes[3].variable, reduce[2].variable)});
   ScalarRef weight = Load(context.inputs[1], dtype,
-                          {DimExpr(axes[1].variable), DimExpr(reduce[0].variable), DimExpr(reduce[1].variable),
-                           DimExpr(reduce[2].variable)});
+                          {DimExpr(axes[1].variable), DimExpr(reduce[0].variable),
+                           DimExpr(reduce[1].variable), DimExpr(reduce[2].variable)});
   AddStage(context, context.outputs[0], "conv", axes, reduce, Combine::kSum, Multiply(input, weight));
   return absl::OkStatus();
 }
 
 std::vector<OpCase> ConvCases() {
   std::vector<OpCase> cases;
-  const auto add = [&](const char* name, std::vector<int64_t> x, std::vector<int64_t> w, int64_t stride, int64_t pad,
-                       int64_t dilation, int64_t group) {
+  const auto add = [&](const char* name, std::vector<int64_t> x, std::vector<int64_t> w, int64_t stride,
+                       int64_t pad, int64_t dilation, int64_t group) {
     AttrMap attrs = {{"strides", std::vector<DimExpr>(2, DimExpr(stride))},
                      {"pads", std::vector<DimExpr>(4, DimExpr(pad))},
                      {"dilations", std::vector<DimExpr>(2, DimExpr(dilation))},
@@ -77,7 +79,8 @@ std::vector<OpCase> ConvCases() {
   add("dilated", {1, 5, 13, 13}, {3, 5, 3, 3}, 1, 2, 2, 1);
   add("grouped", {1, 12, 7, 7}, {6, 4, 3, 3}, 1, 1, 1, 3);
   add("one_pixel", {1, 7, 1, 1}, {19, 7, 1, 1}, 1, 0, 1, 1);
-  cases.push_back({"uneven", {F32({1, 3, 7, 17}), F32({5, 3, 2, 3})},
+  cases.push_back({"uneven",
+                   {F32({1, 3, 7, 17}), F32({5, 3, 2, 3})},
                    {{"strides", Dims({1, 3})}, {"pads", Dims({0, 1, 1, 2})}, {"dilations", Dims({3, 2})}}});
   return cases;
 }
@@ -94,17 +97,21 @@ constexpr OpSignature kMatmul{2, 2, kMatmulAttrs, Elements::kNumeric, true, 2};
 absl::StatusOr<MatmulShape> ShapeOfMatmul(const AttrMap& attrs, Types inputs) {
   const std::vector<DimExpr>& a = inputs[0].shape;
   const std::vector<DimExpr>& b = inputs[1].shape;
-  absl::StatusOr<std::vector<DimExpr>> batch = BroadcastShapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
+  absl::StatusOr<std::vector<DimExpr>> batch =
+      BroadcastShapes({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2});
   if (!batch.ok()) return batch.status();
-  const size_t ta = IntAttr(attrs, "transpose_a") != 0 ? 1 : 0, tb = IntAttr(attrs, "transpose_b") != 0 ? 1 : 0;
-  return MatmulShape{*batch, a[a.size() - 2 + ta], b[b.size() - 1 - tb], a[a.size() - 1 - ta], b[b.size() - 2 + tb]};
+  const size_t ta = IntAttr(attrs, "transpose_a") != 0 ? 1 : 0,
+               tb = IntAttr(attrs, "transpose_b") != 0 ? 1 : 0;
+  return MatmulShape{*batch, a[a.size() - 2 + ta], b[b.size() - 1 - tb], a[a.size() - 1 - ta],
+                     b[b.size() - 2 + tb]};
 }
 
 InferResult InferMatmul(const AttrMap& attrs, Types inputs) {
   absl::StatusOr<MatmulShape> shape = ShapeOfMatmul(attrs, inputs);
   if (!shape.ok()) return shape.status();
   if (!(shape->k == shape->k_of_b)) {
-    return OpError(absl::StrCat("inner dimensions ", shape->k.ToString(), " and ", shape->k_of_b.ToString(), " differ"));
+    return OpError(
+        absl::StrCat("inner dimensions ", shape->k.ToString(), " and ", shape->k_of_b.ToString(), " differ"));
   }
   std::vector<DimExpr> output = shape->batch;
   output.push_back(shape->m);
@@ -156,8 +163,10 @@ std::vector<OpCase> MatmulCases() {
 }
 
 // Weights [c, oc/group, kh, kw]; out = (in - 1) stride - pads + dilated kernel + output_padding.
-constexpr AttrSpec kConvTransposeAttrs[] = {{"strides", Kind::kInts},   {"pads", Kind::kInts},
-                                            {"dilations", Kind::kInts}, {"group", Kind::kInt},
+constexpr AttrSpec kConvTransposeAttrs[] = {{"strides", Kind::kInts},
+                                            {"pads", Kind::kInts},
+                                            {"dilations", Kind::kInts},
+                                            {"group", Kind::kInt},
                                             {"output_padding", Kind::kInts}};
 constexpr OpSignature kConvTranspose{2, 2, kConvTransposeAttrs, Elements::kNumeric, true, 4, 4};
 
@@ -167,7 +176,8 @@ InferResult InferConvTranspose(const AttrMap& attrs, Types inputs) {
   const int64_t group = IntAttr(attrs, "group", 1);
   if (group < 1 || !(w[0] == x[1])) return OpError("channels of input and weights differ");
   if (w[0].Bounds().lower < 1 || w[1].Bounds().lower < 1) return OpError("weights without channels");
-  if (!(Mod(w[0], DimExpr(group)) == DimExpr(0))) return OpError("the group does not divide the input channels");
+  if (!(Mod(w[0], DimExpr(group)) == DimExpr(0)))
+    return OpError("the group does not divide the input channels");
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, {w[2], w[3]});
   if (!geometry.ok()) return geometry.status();
   std::vector<int64_t> extra = IntsAttr(attrs, "output_padding");
@@ -175,7 +185,8 @@ InferResult InferConvTranspose(const AttrMap& attrs, Types inputs) {
   if (extra.size() != 2) return OpError("output_padding needs 2 numbers");
   std::vector<DimExpr> shape = {x[0], w[1] * DimExpr(group)};
   for (size_t d = 0; d < 2; ++d) {
-    if (extra[d] < 0 || extra[d] > WindowGeometry::kMost) return OpError(absl::StrCat("output_padding out of range: ", extra[d]));
+    if (extra[d] < 0 || extra[d] > WindowGeometry::kMost)
+      return OpError(absl::StrCat("output_padding out of range: ", extra[d]));
     shape.push_back((x[2 + d] - DimExpr(1)) * DimExpr(geometry->strides[d]) -
                     DimExpr(geometry->before[d] + geometry->after[d]) +
                     DimExpr(geometry->dilations[d]) * (w[2 + d] - DimExpr(1)) + DimExpr(1 + extra[d]));
@@ -206,12 +217,13 @@ absl::Status LowerConvTranspose(const OpLowering& context) {
                              DimExpr(geometry.dilations[d]) * DimExpr(reduce[1 + d].variable);
     require(Binary(BinaryOp::kLessEqual, Integer(0), IndexValue(position)));
     require(Binary(BinaryOp::kLess, IndexValue(FloorDiv(position, stride)), IndexValue(x[2 + d])));
-    if (geometry.strides[d] > 1) require(Binary(BinaryOp::kEqual, IndexValue(Mod(position, stride)), Integer(0)));
+    if (geometry.strides[d] > 1)
+      require(Binary(BinaryOp::kEqual, IndexValue(Mod(position, stride)), Integer(0)));
     indices.push_back(FloorDiv(position, stride));
   }
   const DType dtype = context.input_types[0].dtype;
-  ScalarRef weight = Load(context.inputs[1], dtype, {channel, Mod(oc, w[1]), DimExpr(reduce[1].variable),
-                                                     DimExpr(reduce[2].variable)});
+  ScalarRef weight = Load(context.inputs[1], dtype,
+                          {channel, Mod(oc, w[1]), DimExpr(reduce[1].variable), DimExpr(reduce[2].variable)});
   ScalarRef product = Multiply(Load(context.inputs[0], dtype, indices), weight);
   AddStage(context, context.outputs[0], "conv_transpose", axes, reduce, Combine::kSum,
            Select(inside, product, Real(0, dtype)));
@@ -226,19 +238,23 @@ DimExpr ConvTransposeFlops(const AttrMap&, Types inputs, Types) {
 std::vector<OpCase> ConvTransposeCases() {
   const std::vector<DimExpr> two(2, DimExpr(2)), one(2, DimExpr(1)), pads(4, DimExpr(1));
   return {{"stride2", {F32({1, 5, 4, 3}), F32({5, 7, 2, 2})}, {{"strides", two}}},
-          {"padded", {F32({1, 6, 5, 5}), F32({6, 3, 3, 3})},
+          {"padded",
+           {F32({1, 6, 5, 5}), F32({6, 3, 3, 3})},
            {{"strides", two}, {"pads", pads}, {"group", int64_t{2}}, {"output_padding", one}}}};
 }
 
 }  // namespace
 
 std::vector<OpRow> ContractionRows() {
-  return {MakeRow<kConv, InferConv>("conv2d", OpClass::kContraction,
-              "x[n,c,h,w] * w[oc,c/group,kh,kw]; strides, pads [top,left,bottom,right], dilations, group", LowerConv,
-              ConvCases, ConvFlops),
-          MakeRow<kMatmul, InferMatmul>("matmul", OpClass::kContraction, "a[..,m,k] b[..,k,n]; transpose_a, transpose_b",
-              LowerMatmul, MatmulCases, MatmulFlops),
-          MakeRow<kConvTranspose, InferConvTranspose>("conv_transpose2d", OpClass::kWindow,
+  return {MakeRow<kConv, InferConv>(
+              "conv2d", OpClass::kContraction,
+              "x[n,c,h,w] * w[oc,c/group,kh,kw]; strides, pads [top,left,bottom,right], dilations, group",
+              LowerConv, ConvCases, ConvFlops),
+          MakeRow<kMatmul, InferMatmul>("matmul", OpClass::kContraction,
+                                        "a[..,m,k] b[..,k,n]; transpose_a, transpose_b", LowerMatmul,
+                                        MatmulCases, MatmulFlops),
+          MakeRow<kConvTranspose, InferConvTranspose>(
+              "conv_transpose2d", OpClass::kWindow,
               "transposed convolution, w[c,oc/group,kh,kw]; strides, pads, dilations, group, output_padding",
               LowerConvTranspose, ConvTransposeCases, ConvTransposeFlops)};
 }

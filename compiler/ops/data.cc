@@ -11,7 +11,7 @@ using Kind = AttrSpec::Kind;
 using Elements = OpSignature::Elements;
 
 constexpr int64_t kMostParts = 1 << 12;
-constexpr int64_t kMostElements = int64_t{1} << 40;   // of a dimension: attributes beyond are refused
+constexpr int64_t kMostElements = int64_t{1} << 40;  // of a dimension: attributes beyond are refused
 
 bool AnyBeyond(const std::vector<int64_t>& list, int64_t most) {
   return std::any_of(list.begin(), list.end(), [&](int64_t value) { return value < -most || value > most; });
@@ -52,7 +52,9 @@ InferResult InferConcat(const AttrMap& attrs, Types inputs) {
   for (size_t i = 1; i < inputs.size(); ++i) {
     bool fits = inputs[i].rank() == type.rank();
     for (int d = 0; d < type.rank() && fits; ++d) fits = d == *axis || inputs[i].shape[d] == type.shape[d];
-    if (!fits) return OpError(absl::StrCat("part ", i, " is ", inputs[i].ToString(), " beside ", inputs[0].ToString()));
+    if (!fits)
+      return OpError(
+          absl::StrCat("part ", i, " is ", inputs[i].ToString(), " beside ", inputs[0].ToString()));
     type.shape[*axis] = type.shape[*axis] + inputs[i].shape[*axis];
   }
   return std::vector<TensorType>{type};
@@ -84,7 +86,8 @@ InferResult InferSlice(const AttrMap& attrs, Types inputs) {
   const std::vector<DimExpr> starts = DimsAttr(attrs, "starts"), ends = DimsAttr(attrs, "ends");
   const std::vector<int64_t> steps = IntsAttr(attrs, "steps");
   const size_t rank = inputs[0].shape.size();
-  if (starts.size() != rank || ends.size() != rank || steps.size() != rank) return OpError("starts, ends and steps have full rank");
+  if (starts.size() != rank || ends.size() != rank || steps.size() != rank)
+    return OpError("starts, ends and steps have full rank");
   if (AnyBeyond(steps, kMostElements)) return OpError("a step is out of range");
   TensorType type{inputs[0].dtype, {}};
   for (size_t d = 0; d < rank; ++d) {
@@ -104,7 +107,8 @@ absl::Status LowerSlice(const OpLowering& context) {
   const std::vector<int64_t> steps = IntsAttr(context.attrs, "steps");
   const std::vector<Axis> axes = NumberedAxes("i", context.output_types[0].shape);
   std::vector<LoadIndex> indices;
-  for (size_t d = 0; d < axes.size(); ++d) indices.push_back(starts[d] + DimExpr(steps[d]) * DimExpr(axes[d].variable));
+  for (size_t d = 0; d < axes.size(); ++d)
+    indices.push_back(starts[d] + DimExpr(steps[d]) * DimExpr(axes[d].variable));
   AddCopy(context, "slice", axes, Load(context.inputs[0], context.input_types[0].dtype, indices));
   return absl::OkStatus();
 }
@@ -115,7 +119,8 @@ constexpr OpSignature kGather{2, 2, kGatherAttrs, Elements::kAny, false};
 InferResult InferGather(const AttrMap& attrs, Types inputs) {
   absl::StatusOr<int> axis = NormaliseAxis(IntAttr(attrs, "axis"), inputs[0].rank());
   if (!axis.ok()) return axis.status();
-  if (inputs[1].dtype != DType::kI64 && inputs[1].dtype != DType::kI32) return OpError("indices are not i64 or i32");
+  if (inputs[1].dtype != DType::kI64 && inputs[1].dtype != DType::kI32)
+    return OpError("indices are not i64 or i32");
   if (inputs[0].shape[*axis].Bounds().upper < 1) return OpError("nothing to gather from");
   TensorType type{inputs[0].dtype, {inputs[0].shape.begin(), inputs[0].shape.begin() + *axis}};
   type.shape.insert(type.shape.end(), inputs[1].shape.begin(), inputs[1].shape.end());
@@ -146,8 +151,9 @@ absl::Status LowerGather(const OpLowering& context) {
   return absl::OkStatus();
 }
 
-constexpr AttrSpec kPadAttrs[] = {
-    {"pads", Kind::kInts, true}, {"mode", Kind::kText, false, "constant|reflect|edge"}, {"value", Kind::kReal}};
+constexpr AttrSpec kPadAttrs[] = {{"pads", Kind::kInts, true},
+                                  {"mode", Kind::kText, false, "constant|reflect|edge"},
+                                  {"value", Kind::kReal}};
 constexpr OpSignature kPad{1, 1, kPadAttrs};
 
 InferResult InferPad(const AttrMap& attrs, Types inputs) {
@@ -160,8 +166,10 @@ InferResult InferPad(const AttrMap& attrs, Types inputs) {
   for (size_t d = 0; d < rank; ++d) {
     if (pads[d] < 0 || pads[d + rank] < 0) return OpError("negative padding");
     const int64_t most = std::max(pads[d], pads[d + rank]);
-    if (mode == "edge" && most > 0 && type.shape[d].Bounds().upper < 1) return OpError("an empty input has no edge");
-    if (mode == "reflect" && most > 0 && !ProvablyLess(DimExpr(most), type.shape[d])) return OpError("reflected padding exceeds the input");
+    if (mode == "edge" && most > 0 && type.shape[d].Bounds().upper < 1)
+      return OpError("an empty input has no edge");
+    if (mode == "reflect" && most > 0 && !ProvablyLess(DimExpr(most), type.shape[d]))
+      return OpError("reflected padding exceeds the input");
     type.shape[d] = type.shape[d] + DimExpr(pads[d] + pads[d + rank]);
   }
   return std::vector<TensorType>{type};
@@ -186,8 +194,10 @@ absl::Status LowerPad(const OpLowering& context) {
     } else {
       indices.push_back(index);
       ScalarRef low = Binary(BinaryOp::kLessEqual, Integer(0), IndexValue(index));
-      ScalarRef both = Binary(BinaryOp::kAnd, low, Binary(BinaryOp::kLess, IndexValue(index), IndexValue(type.shape[d])));
-      if (pads[d] + pads[d + rank] > 0) inside = inside == nullptr ? both : Binary(BinaryOp::kAnd, inside, both);
+      ScalarRef both =
+          Binary(BinaryOp::kAnd, low, Binary(BinaryOp::kLess, IndexValue(index), IndexValue(type.shape[d])));
+      if (pads[d] + pads[d + rank] > 0)
+        inside = inside == nullptr ? both : Binary(BinaryOp::kAnd, inside, both);
     }
   }
   ScalarRef value = Load(context.inputs[0], type.dtype, indices);
@@ -236,7 +246,8 @@ absl::Status LowerCumSum(const OpLowering& context) {
   for (const ProgramTensorId output : {next, stacked}) {
     const std::vector<Axis> axes = NumberedAxes("i", slice);
     Stage stage{.name = body->tensors[output].name, .axes = axes};
-    stage.body = {Binary(BinaryOp::kAdd, Load(carried, type.dtype, Identity(axes)), Load(item, type.dtype, Identity(axes)))};
+    stage.body = {Binary(BinaryOp::kAdd, Load(carried, type.dtype, Identity(axes)),
+                         Load(item, type.dtype, Identity(axes)))};
     stage.outputs = {output};
     body->stages.push_back(std::move(stage));
   }
@@ -244,8 +255,12 @@ absl::Status LowerCumSum(const OpLowering& context) {
   const ProgramTensorId last = AddTemporary(context, "last", type.dtype, slice);
   AddStage(context, zero, "zero", NumberedAxes("i", slice), {}, Combine::kNone, Literal(0, type.dtype));
   Stage scan{.name = context.prefix + "_scan"};
-  scan.scan = Scan{.body = body, .initial = {zero}, .scanned = {context.inputs[0]}, .final_carried = {last},
-                   .stacked = {context.outputs[0]}, .length = type.shape[0]};
+  scan.scan = Scan{.body = body,
+                   .initial = {zero},
+                   .scanned = {context.inputs[0]},
+                   .final_carried = {last},
+                   .stacked = {context.outputs[0]},
+                   .length = type.shape[0]};
   context.program.stages.push_back(std::move(scan));
   return absl::OkStatus();
 }
@@ -260,9 +275,14 @@ std::vector<OpCase> ConcatCases() {
           {"last", {F32({3, 5}), F32({3, 1}), F32({3, 17})}, {{"axis", int64_t{-1}}}}};
 }
 std::vector<OpCase> SliceCases() {
-  return {{"middle", {F32({3, 17})}, {{"starts", Dims({1, 3})}, {"ends", Dims({3, 16})}, {"steps", Dims({1, 1})}}},
-          {"steps", {F32({7, 16})}, {{"starts", Dims({0, 1})}, {"ends", Dims({7, 16})}, {"steps", Dims({2, 3})}}},
-          {"backwards", {F32({5, 17})}, {{"starts", Dims({4, 16})}, {"ends", Dims({0, -1})}, {"steps", Dims({-2, -1})}}}};
+  return {
+      {"middle",
+       {F32({3, 17})},
+       {{"starts", Dims({1, 3})}, {"ends", Dims({3, 16})}, {"steps", Dims({1, 1})}}},
+      {"steps", {F32({7, 16})}, {{"starts", Dims({0, 1})}, {"ends", Dims({7, 16})}, {"steps", Dims({2, 3})}}},
+      {"backwards",
+       {F32({5, 17})},
+       {{"starts", Dims({4, 16})}, {"ends", Dims({0, -1})}, {"steps", Dims({-2, -1})}}}};
 }
 std::vector<OpCase> GatherCases() {
   const TensorType indices{DType::kI64, Dims({5})};
@@ -275,7 +295,8 @@ std::vector<OpCase> PadCases() {
   const auto pads = Dims({0, 0, 1, 2, 0, 0, 2, 1});
   std::vector<OpCase> cases;
   for (const char* mode : {"constant", "reflect", "edge"}) {
-    cases.push_back({mode, {F32({1, 3, 5, 17})}, {{"pads", pads}, {"mode", std::string(mode)}, {"value", 0.5}}});
+    cases.push_back(
+        {mode, {F32({1, 3, 5, 17})}, {{"pads", pads}, {"mode", std::string(mode)}, {"value", 0.5}}});
   }
   return cases;
 }
@@ -290,17 +311,22 @@ std::vector<OpCase> CumSumCases() { return {{"rows", {F32({7, 5})}, {{"axis", in
 
 std::vector<OpRow> DataRows() {
   constexpr OpClass kData = OpClass::kData;
-  return {MakeRow<kTranspose, InferTranspose>("transpose", kData, "dimensions in the order perm", LowerTranspose,
-                                              TransposeCases, Moved),
-          MakeRow<kConcat, InferConcat>("concat", kData, "parts one after another along axis", LowerConcat, ConcatCases,
-                                        Moved),
-          MakeRow<kSlice, InferSlice>("slice", kData, "starts, ends (exclusive, clamped), steps for every dimension",
-                                      LowerSlice, SliceCases, Moved),
-          MakeRow<kGather, InferGather>("gather", kData, "x at indices along axis; negative ones count from the end, clamped",
-                                        LowerGather, GatherCases, Moved),
-          MakeRow<kPad, InferPad>("pad", kData, "pads [before.., after..]; mode, value", LowerPad, PadCases, Moved),
-          MakeRow<kExpand, InferExpand>("expand", kData, "broadcast with shape", LowerExpand, ExpandCases, Moved),
-          MakeRow<kCumSum, InferCumSum>("cum_sum", kData, "running sum along axis 0", LowerCumSum, CumSumCases, Moved)};
+  return {
+      MakeRow<kTranspose, InferTranspose>("transpose", kData, "dimensions in the order perm", LowerTranspose,
+                                          TransposeCases, Moved),
+      MakeRow<kConcat, InferConcat>("concat", kData, "parts one after another along axis", LowerConcat,
+                                    ConcatCases, Moved),
+      MakeRow<kSlice, InferSlice>("slice", kData,
+                                  "starts, ends (exclusive, clamped), steps for every dimension", LowerSlice,
+                                  SliceCases, Moved),
+      MakeRow<kGather, InferGather>("gather", kData,
+                                    "x at indices along axis; negative ones count from the end, clamped",
+                                    LowerGather, GatherCases, Moved),
+      MakeRow<kPad, InferPad>("pad", kData, "pads [before.., after..]; mode, value", LowerPad, PadCases,
+                              Moved),
+      MakeRow<kExpand, InferExpand>("expand", kData, "broadcast with shape", LowerExpand, ExpandCases, Moved),
+      MakeRow<kCumSum, InferCumSum>("cum_sum", kData, "running sum along axis 0", LowerCumSum, CumSumCases,
+                                    Moved)};
 }
 
 }  // namespace hone

@@ -46,7 +46,8 @@ ScalarRef Clip(const AttrMap& attrs, std::span<const ScalarRef> x) {
 ScalarRef HardSigmoid(const AttrMap& attrs, std::span<const ScalarRef> x) {
   const DType dtype = x[0]->dtype;
   return Clamp(Add(Mul(x[0], Literal(FloatAttr(attrs, "alpha", 0.2), dtype)),
-                   Literal(FloatAttr(attrs, "beta", 0.5), dtype)), 0, 1);
+                   Literal(FloatAttr(attrs, "beta", 0.5), dtype)),
+               0, 1);
 }
 ScalarRef HardSwish(const AttrMap&, std::span<const ScalarRef> x) {
   const DType dtype = x[0]->dtype;
@@ -64,22 +65,27 @@ ScalarRef Gelu(const AttrMap& attrs, std::span<const ScalarRef> x) {
   }
   return Mul(Mul(x[0], Literal(0.5, dtype)), Add(inner, Literal(1, dtype)));
 }
-ScalarRef Silu(const AttrMap&, std::span<const ScalarRef> x) { return Mul(x[0], Unary(UnaryOp::kSigmoid, x[0])); }
+ScalarRef Silu(const AttrMap&, std::span<const ScalarRef> x) {
+  return Mul(x[0], Unary(UnaryOp::kSigmoid, x[0]));
+}
 ScalarRef Elu(const AttrMap& attrs, std::span<const ScalarRef> x) {
   const DType dtype = x[0]->dtype;
-  ScalarRef below = Mul(Add(Unary(UnaryOp::kExp, x[0]), Literal(-1, dtype)),
-                        Literal(FloatAttr(attrs, "alpha", 1), dtype));
+  ScalarRef below =
+      Mul(Add(Unary(UnaryOp::kExp, x[0]), Literal(-1, dtype)), Literal(FloatAttr(attrs, "alpha", 1), dtype));
   return Select(Binary(BinaryOp::kLess, x[0], Literal(0, dtype)), std::move(below), x[0]);
 }
 // max(x, 0) + log(1 + exp(-|x|)) does not overflow.
 ScalarRef Softplus(const AttrMap&, std::span<const ScalarRef> x) {
   const DType dtype = x[0]->dtype;
   ScalarRef e = Unary(UnaryOp::kExp, Unary(UnaryOp::kNeg, Unary(UnaryOp::kAbs, x[0])));
-  return Add(Binary(BinaryOp::kMax, x[0], Literal(0, dtype)), Unary(UnaryOp::kLog, Add(e, Literal(1, dtype))));
+  return Add(Binary(BinaryOp::kMax, x[0], Literal(0, dtype)),
+             Unary(UnaryOp::kLog, Add(e, Literal(1, dtype))));
 }
 ScalarRef IdentityBody(const AttrMap&, std::span<const ScalarRef> x) { return x[0]; }
 ScalarRef SelectBody(const AttrMap&, std::span<const ScalarRef> x) { return Select(x[0], x[1], x[2]); }
-ScalarRef CastBody(const AttrMap& attrs, std::span<const ScalarRef> x) { return Cast(x[0], DTypeAttr(attrs, "to")); }
+ScalarRef CastBody(const AttrMap& attrs, std::span<const ScalarRef> x) {
+  return Cast(x[0], DTypeAttr(attrs, "to"));
+}
 
 using Kind = AttrSpec::Kind;
 using Elements = OpSignature::Elements;
@@ -187,8 +193,8 @@ template <size_t i>
 std::vector<OpCase> Cases() {
   const std::string_view name = kOps[i].name;
   const DType dtype = kOps[i].elements == Elements::kBool && !kOps[i].selects() ? DType::kBool : DType::kF32;
-  const bool positive = name == "log" || name == "sqrt" || name == "rsqrt" || name == "pow" || name == "div" ||
-                        name == "reciprocal";
+  const bool positive = name == "log" || name == "sqrt" || name == "rsqrt" || name == "pow" ||
+                        name == "div" || name == "reciprocal";
   AttrMap attrs;
   if (name == "clip") attrs = {{"low", -0.5}, {"high", 0.75}};
   if (name == "cast") attrs = {{"to", DType::kI32}};
@@ -209,16 +215,16 @@ std::vector<OpCase> Cases() {
   if (kOps[i].elements == Elements::kNumeric && name != "pow") {
     const bool divides = name == "div" || name == "mod";
     const TensorType integers{DType::kI64, Dims({3, 7})};
-    cases.push_back({"integers", std::vector<TensorType>(static_cast<size_t>(kOps[i].inputs), integers), attrs,
-                     divides ? 1.0 : -9.0, 9});
+    cases.push_back({"integers", std::vector<TensorType>(static_cast<size_t>(kOps[i].inputs), integers),
+                     attrs, divides ? 1.0 : -9.0, 9});
   }
   return cases;
 }
 
 template <size_t... i>
 std::vector<OpRow> Rows(std::index_sequence<i...>) {
-  return {OpRow{kOps[i].name, OpClass::kElementwise, kOps[i].inputs, kOps[i].inputs, kOps[i].summary, Infer<i>,
-                Lower<i>, Cases<i>, Flops, kOps[i].attributes}...};
+  return {OpRow{kOps[i].name, OpClass::kElementwise, kOps[i].inputs, kOps[i].inputs, kOps[i].summary,
+                Infer<i>, Lower<i>, Cases<i>, Flops, kOps[i].attributes}...};
 }
 
 }  // namespace

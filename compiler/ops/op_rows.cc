@@ -12,13 +12,16 @@ absl::Status OpError(const std::string& what) { return absl::InvalidArgumentErro
 ScalarRef Literal(double value, DType dtype) {
   if (IsFloat(dtype)) return Real(value, dtype);
   if (dtype == DType::kBool) return Integer(value != 0 ? 1 : 0, dtype);
-  const bool is_unsigned = dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 || dtype == DType::kU64;
+  const bool is_unsigned =
+      dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 || dtype == DType::kU64;
   const int bits = static_cast<int>(8 * DTypeBytes(dtype)) - (is_unsigned ? 0 : 1);
   const double top = std::ldexp(1.0, bits), low = is_unsigned ? 0 : -top;
   if (std::isnan(value)) return Integer(0, dtype);
-  if (value <= low) return Integer(is_unsigned ? 0 : -1 - static_cast<int64_t>((uint64_t{1} << bits) - 1), dtype);
+  if (value <= low)
+    return Integer(is_unsigned ? 0 : -1 - static_cast<int64_t>((uint64_t{1} << bits) - 1), dtype);
   if (value >= top) return Integer(static_cast<int64_t>(~uint64_t{0} >> (64 - bits)), dtype);
-  return Integer(value < 0 ? static_cast<int64_t>(value) : static_cast<int64_t>(static_cast<uint64_t>(value)), dtype);
+  return Integer(value < 0 ? static_cast<int64_t>(value) : static_cast<int64_t>(static_cast<uint64_t>(value)),
+                 dtype);
 }
 
 std::vector<Axis> MakeAxes(const std::vector<std::string>& names, const std::vector<DimExpr>& extents) {
@@ -45,9 +48,10 @@ std::vector<LoadIndex> Identity(const std::vector<Axis>& axes) {
   return indices;
 }
 
-void AddStage(const OpLowering& context, ProgramTensorId output, const std::string& name, std::vector<Axis> axes,
-              std::vector<Axis> reduce, Combine combine, ScalarRef body) {
-  Stage stage{.name = absl::StrCat(context.prefix, "_", name), .axes = std::move(axes), .reduce = std::move(reduce)};
+void AddStage(const OpLowering& context, ProgramTensorId output, const std::string& name,
+              std::vector<Axis> axes, std::vector<Axis> reduce, Combine combine, ScalarRef body) {
+  Stage stage{
+      .name = absl::StrCat(context.prefix, "_", name), .axes = std::move(axes), .reduce = std::move(reduce)};
   stage.combine = stage.reduce.empty() ? Combine::kNone : combine;
   stage.body = {std::move(body)};
   stage.outputs = {output};
@@ -60,7 +64,8 @@ ProgramTensorId AddTemporary(const OpLowering& context, const std::string& name,
       {absl::StrCat(context.prefix, "_", name), ProgramTensor::Role::kTemporary, dtype, std::move(shape)});
 }
 
-absl::StatusOr<std::vector<DimExpr>> BroadcastShapes(const std::vector<DimExpr>& a, const std::vector<DimExpr>& b) {
+absl::StatusOr<std::vector<DimExpr>> BroadcastShapes(const std::vector<DimExpr>& a,
+                                                     const std::vector<DimExpr>& b) {
   std::vector<DimExpr> shape(std::max(a.size(), b.size()));
   for (size_t i = 0; i < shape.size(); ++i) {
     const DimExpr x = i < a.size() ? a[a.size() - 1 - i] : DimExpr(1);
@@ -86,7 +91,8 @@ ScalarRef BroadcastLoad(ProgramTensorId tensor, const TensorType& type, const st
 DimExpr ElementsOf(const TensorType& type) { return Product(type.shape); }
 
 absl::StatusOr<int> NormaliseAxis(int64_t axis, int rank) {
-  if (axis < -rank || axis >= rank) return OpError(absl::StrCat("axis ", axis, " of a tensor of rank ", rank));
+  if (axis < -rank || axis >= rank)
+    return OpError(absl::StrCat("axis ", axis, " of a tensor of rank ", rank));
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 
@@ -98,7 +104,8 @@ ProgramTensorId PadInput(const OpLowering& context, const Padding& padding, doub
     return context.inputs[0];
   }
   std::vector<DimExpr> shape = type.shape;
-  for (size_t i = 0; i < padding.before.size(); ++i) shape[2 + i] = shape[2 + i] + DimExpr(padding.before[i] + padding.after[i]);
+  for (size_t i = 0; i < padding.before.size(); ++i)
+    shape[2 + i] = shape[2 + i] + DimExpr(padding.before[i] + padding.after[i]);
   const ProgramTensorId padded = AddTemporary(context, "padded", type.dtype, shape);
   const std::vector<Axis> axes = NumberedAxes("p", shape);
   std::vector<LoadIndex> indices = Identity(axes);
@@ -109,7 +116,8 @@ ProgramTensorId PadInput(const OpLowering& context, const Padding& padding, doub
   for (size_t i = 0; i < padding.before.size(); ++i) {
     const DimExpr index = DimExpr(axes[2 + i].variable) - DimExpr(padding.before[i]);
     if (padding.before[i] > 0) require(Binary(BinaryOp::kLessEqual, Integer(0), IndexValue(index)));
-    if (padding.after[i] > 0) require(Binary(BinaryOp::kLess, IndexValue(index), IndexValue(type.shape[2 + i])));
+    if (padding.after[i] > 0)
+      require(Binary(BinaryOp::kLess, IndexValue(index), IndexValue(type.shape[2 + i])));
     indices[2 + i] = index;
   }
   AddStage(context, padded, "pad", axes, {}, Combine::kNone,
@@ -122,14 +130,16 @@ std::vector<DimExpr> Dims(std::vector<int64_t> list) { return {list.begin(), lis
 
 DimExpr Moved(const AttrMap&, Types, Types outputs) { return ElementsOf(outputs[0]); }
 
-void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes, ScalarRef value) {
+void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes,
+             ScalarRef value) {
   AddStage(context, context.outputs[0], name, axes, {}, Combine::kNone, std::move(value));
 }
 
 std::span<const OpRow> OpTable() {
   static const std::vector<OpRow> table = [] {
     std::vector<OpRow> rows;
-    for (auto part : {ElementwiseRows, ContractionRows, WindowRows, RowRows, DataRows, ResizeRows, ViewRows}) {
+    for (auto part :
+         {ElementwiseRows, ContractionRows, WindowRows, RowRows, DataRows, ResizeRows, ViewRows}) {
       const std::vector<OpRow> more = part();
       rows.insert(rows.end(), more.begin(), more.end());
     }

@@ -29,14 +29,15 @@ std::vector<Axis> NumberedAxes(const std::string& prefix, const std::vector<DimE
 std::vector<LoadIndex> Identity(const std::vector<Axis>& axes);
 
 // Appends a stage that writes output `output` of the context.
-void AddStage(const OpLowering& context, ProgramTensorId output, const std::string& name, std::vector<Axis> axes,
-              std::vector<Axis> reduce, Combine combine, ScalarRef body);
+void AddStage(const OpLowering& context, ProgramTensorId output, const std::string& name,
+              std::vector<Axis> axes, std::vector<Axis> reduce, Combine combine, ScalarRef body);
 // A new temporary of the context's program.
 ProgramTensorId AddTemporary(const OpLowering& context, const std::string& name, DType dtype,
                              std::vector<DimExpr> shape);
 
 // Numpy broadcasting.
-absl::StatusOr<std::vector<DimExpr>> BroadcastShapes(const std::vector<DimExpr>& a, const std::vector<DimExpr>& b);
+absl::StatusOr<std::vector<DimExpr>> BroadcastShapes(const std::vector<DimExpr>& a,
+                                                     const std::vector<DimExpr>& b);
 // The load of an operand of shape `shape` at the last axes; dimensions of extent one are taken at 0.
 ScalarRef BroadcastLoad(ProgramTensorId tensor, const TensorType& type, const std::vector<Axis>& axes);
 
@@ -44,9 +45,10 @@ DimExpr ElementsOf(const TensorType& type);
 // A negative axis counts from the end; InvalidArgument outside [-rank, rank).
 absl::StatusOr<int> NormaliseAxis(int64_t axis, int rank);
 
-// An input with zeros (or `value`) around dimensions 2.. as a stage of its own; the tensor itself without padding.
+// An input with zeros (or `value`) around dimensions 2.. as a stage of its own; the tensor itself without
+// padding.
 struct Padding {
-  std::vector<int64_t> before, after;   // per spatial dimension
+  std::vector<int64_t> before, after;  // per spatial dimension
 };
 ProgramTensorId PadInput(const OpLowering& context, const Padding& padding, double value);
 
@@ -56,6 +58,7 @@ std::vector<DimExpr> Dims(std::vector<int64_t> list);
 
 // The operations of rows that move elements, and their one stage.
 DimExpr Moved(const AttrMap& attrs, Types inputs, Types outputs);
-void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes, ScalarRef value);
+void AddCopy(const OpLowering& context, const std::string& name, const std::vector<Axis>& axes,
+             ScalarRef value);
 
 }  // namespace hone

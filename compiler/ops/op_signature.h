@@ -18,9 +18,9 @@ struct OpSignature {
   enum class Elements : uint8_t { kAny, kNumeric /* not bool */, kFloat, kBool };
   int min_inputs = 1, max_inputs = 1;
   std::span<const AttrSpec> attributes = {};
-  Elements elements = Elements::kAny;    // of the first input
-  bool same_type = true;                 // the others have its type
-  int min_rank = 0, max_rank = 16;       // of every input
+  Elements elements = Elements::kAny;  // of the first input
+  bool same_type = true;               // the others have its type
+  int min_rank = 0, max_rank = 16;     // of every input
 };
 absl::Status CheckOperands(const OpSignature& signature, const AttrMap& attrs, Types inputs);
 absl::Status CheckResult(Types outputs);
@@ -38,8 +38,16 @@ InferResult InferChecked(const AttrMap& attrs, Types inputs) {
 template <const OpSignature& signature, auto infer>
 OpRow MakeRow(std::string_view name, OpClass op_class, std::string_view summary, decltype(OpRow::lower) lower,
               decltype(OpRow::cases) cases, decltype(OpRow::flops) flops) {
-  return {name, op_class, signature.min_inputs, signature.max_inputs, summary, InferChecked<signature, infer>,
-          lower, cases, flops, signature.attributes};
+  return {name,
+          op_class,
+          signature.min_inputs,
+          signature.max_inputs,
+          summary,
+          InferChecked<signature, infer>,
+          lower,
+          cases,
+          flops,
+          signature.attributes};
 }
 
 }  // namespace hone

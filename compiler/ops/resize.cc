@@ -25,12 +25,14 @@ InferResult InferResize(const AttrMap& attrs, Types inputs) {
   }
   const std::vector<double> scales = FloatsAttr(attrs, "scales");
   const auto positive = [](double scale) { return scale > 0 && std::isfinite(scale); };
-  if (scales.size() != 2 || !positive(scales[0]) || !positive(scales[1])) return OpError("scales needs two positive numbers");
+  if (scales.size() != 2 || !positive(scales[0]) || !positive(scales[1]))
+    return OpError("scales needs two positive numbers");
   for (size_t d = 0; d < 2; ++d) {
     if (size[d].Bounds().lower < 1) return OpError("an empty size");
     if (inputs[0].shape[2 + d].Bounds().upper < 1) return OpError("an empty input");
   }
-  return std::vector<TensorType>{{inputs[0].dtype, {inputs[0].shape[0], inputs[0].shape[1], size[0], size[1]}}};
+  return std::vector<TensorType>{
+      {inputs[0].dtype, {inputs[0].shape[0], inputs[0].shape[1], size[0], size[1]}}};
 }
 
 // Where output position o lies in the input, as f32, in the order of operations that ONNX states.
@@ -41,24 +43,29 @@ ScalarRef SourcePosition(const OpLowering& context, size_t d, const SymbolRef& o
   const DimExpr last_out = DimsAttr(context.attrs, "size")[d] - DimExpr(1);
   const ScalarRef o = Cast(IndexValue(out), DType::kF32);
   const auto number = [](const DimExpr& expr) {
-    return expr.IsConstant() ? Real(static_cast<double>(expr.Constant())) : Cast(IndexValue(expr), DType::kF32);
+    return expr.IsConstant() ? Real(static_cast<double>(expr.Constant()))
+                             : Cast(IndexValue(expr), DType::kF32);
   };
   if (coordinates == "align_corners") {
-    return Binary(BinaryOp::kDiv, Binary(BinaryOp::kMul, o, number(last_in)), number(Max(last_out, DimExpr(1))));
+    return Binary(BinaryOp::kDiv, Binary(BinaryOp::kMul, o, number(last_in)),
+                  number(Max(last_out, DimExpr(1))));
   }
   if (coordinates == "asymmetric") return Binary(BinaryOp::kDiv, o, scale);
-  return Binary(BinaryOp::kSub, Binary(BinaryOp::kDiv, Binary(BinaryOp::kAdd, o, Real(0.5)), scale), Real(0.5));
+  return Binary(BinaryOp::kSub, Binary(BinaryOp::kDiv, Binary(BinaryOp::kAdd, o, Real(0.5)), scale),
+                Real(0.5));
 }
 
 ScalarRef Rounded(const std::string& rounding, ScalarRef position) {
   if (rounding == "floor") return Unary(UnaryOp::kFloor, std::move(position));
   if (rounding == "ceil") return Unary(UnaryOp::kCeil, std::move(position));
-  if (rounding == "round_prefer_ceil") return Unary(UnaryOp::kFloor, Binary(BinaryOp::kAdd, std::move(position), Real(0.5)));
+  if (rounding == "round_prefer_ceil")
+    return Unary(UnaryOp::kFloor, Binary(BinaryOp::kAdd, std::move(position), Real(0.5)));
   return Unary(UnaryOp::kCeil, Binary(BinaryOp::kSub, std::move(position), Real(0.5)));
 }
 
-// For a whole factor f the index stays an expression in two cases. Asymmetric, rounded down: floor(o / f). Half-pixel,
-// half rounded down: ceil((2o + 1) / 2f - 1); (2o + 1) / 2f is never whole, so that is its floor, again floor(o / f).
+// For a whole factor f the index stays an expression in two cases. Asymmetric, rounded down: floor(o / f).
+// Half-pixel, half rounded down: ceil((2o + 1) / 2f - 1); (2o + 1) / 2f is never whole, so that is its floor,
+// again floor(o / f).
 LoadIndex NearestIndex(const OpLowering& context, size_t d, const SymbolRef& out) {
   const double scale = FloatsAttr(context.attrs, "scales")[d];
   const std::string rounding = StringAttr(context.attrs, "rounding", "floor");
@@ -68,7 +75,8 @@ LoadIndex NearestIndex(const OpLowering& context, size_t d, const SymbolRef& out
   if (divides && scale == std::floor(scale) && scale <= 1 << 16) {
     const DimExpr factor(static_cast<int64_t>(scale));
     const DimExpr size = DimsAttr(context.attrs, "size")[d];
-    if (ProvablyLessEqual(size, factor * context.input_types[0].shape[2 + d])) return FloorDiv(DimExpr(out), factor);
+    if (ProvablyLessEqual(size, factor * context.input_types[0].shape[2 + d]))
+      return FloorDiv(DimExpr(out), factor);
   }
   return Cast(Rounded(rounding, SourcePosition(context, d, out)), DType::kI64);
 }
@@ -76,19 +84,20 @@ LoadIndex NearestIndex(const OpLowering& context, size_t d, const SymbolRef& out
 absl::Status LowerNearest(const OpLowering& context, const std::vector<Axis>& axes) {
   AddCopy(context, "nearest", axes,
           Load(context.inputs[0], context.input_types[0].dtype,
-               {DimExpr(axes[0].variable), DimExpr(axes[1].variable), NearestIndex(context, 0, axes[2].variable),
-                NearestIndex(context, 1, axes[3].variable)}));
+               {DimExpr(axes[0].variable), DimExpr(axes[1].variable),
+                NearestIndex(context, 0, axes[2].variable), NearestIndex(context, 1, axes[3].variable)}));
   return absl::OkStatus();
 }
 
-// Positions are clamped into the input; at its last element the second neighbour (clamped as computed indices are)
-// has no weight.
+// Positions are clamped into the input; at its last element the second neighbour (clamped as computed indices
+// are) has no weight.
 absl::Status LowerLinear(const OpLowering& context, const std::vector<Axis>& axes) {
   const TensorType& type = context.input_types[0];
   ScalarRef low[2], fraction[2];
   for (size_t d = 0; d < 2; ++d) {
     const DimExpr last = type.shape[2 + d] - DimExpr(1);
-    ScalarRef limit = last.IsConstant() ? Real(static_cast<double>(last.Constant())) : Cast(IndexValue(last), DType::kF32);
+    ScalarRef limit =
+        last.IsConstant() ? Real(static_cast<double>(last.Constant())) : Cast(IndexValue(last), DType::kF32);
     ScalarRef position = Binary(BinaryOp::kMax, SourcePosition(context, d, axes[2 + d].variable), Real(0));
     position = Binary(BinaryOp::kMin, position, std::move(limit));
     ScalarRef floor = Unary(UnaryOp::kFloor, position);
@@ -118,8 +127,11 @@ absl::Status LowerResize(const OpLowering& context) {
 }
 
 std::vector<OpCase> ResizeCases() {
-  const auto attrs = [](const char* mode, const char* coordinates, std::vector<int64_t> size, double h, double w) {
-    return AttrMap{{"mode", std::string(mode)}, {"coordinates", std::string(coordinates)}, {"size", Dims(std::move(size))},
+  const auto attrs = [](const char* mode, const char* coordinates, std::vector<int64_t> size, double h,
+                        double w) {
+    return AttrMap{{"mode", std::string(mode)},
+                   {"coordinates", std::string(coordinates)},
+                   {"size", Dims(std::move(size))},
                    {"scales", std::vector<double>{h, w}}};
   };
   return {{"double", {F32({1, 16, 3, 5})}, attrs("nearest", "asymmetric", {6, 10}, 2, 2)},
@@ -131,8 +143,9 @@ std::vector<OpCase> ResizeCases() {
 }  // namespace
 
 std::vector<OpRow> ResizeRows() {
-  return {MakeRow<kResize, InferResize>("resize2d", OpClass::kData, "size, scales; mode, coordinates, rounding",
-                                        LowerResize, ResizeCases, Moved)};
+  return {MakeRow<kResize, InferResize>("resize2d", OpClass::kData,
+                                        "size, scales; mode, coordinates, rounding", LowerResize, ResizeCases,
+                                        Moved)};
 }
 
 }  // namespace hone

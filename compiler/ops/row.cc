@@ -9,12 +9,12 @@ namespace {
 ScalarRef Sub(ScalarRef a, ScalarRef b) { return Binary(BinaryOp::kSub, std::move(a), std::move(b)); }
 ScalarRef Mul(ScalarRef a, ScalarRef b) { return Binary(BinaryOp::kMul, std::move(a), std::move(b)); }
 
-// The rows of a tensor: `outer` axes that name a row, `inner` axes that are reduced. Indices of the whole tensor are
-// either the axes' own or, for the reduced ones, of another set of variables.
+// The rows of a tensor: `outer` axes that name a row, `inner` axes that are reduced. Indices of the whole
+// tensor are either the axes' own or, for the reduced ones, of another set of variables.
 struct Rows {
-  std::vector<int> reduced;            // sorted dimensions
-  std::vector<DimExpr> shape;          // of the input
-  std::vector<DimExpr> kept_shape;     // with extent one at reduced dimensions
+  std::vector<int> reduced;         // sorted dimensions
+  std::vector<DimExpr> shape;       // of the input
+  std::vector<DimExpr> kept_shape;  // with extent one at reduced dimensions
 
   bool IsReduced(size_t d) const {
     return std::find(reduced.begin(), reduced.end(), static_cast<int>(d)) != reduced.end();
@@ -35,8 +35,10 @@ absl::StatusOr<Rows> RowsOf(const TensorType& type, const std::vector<int64_t>& 
 }
 
 // Appends `out[kept] = combine over the reduced dimensions of body(x at the point)`.
-void AddReduction(const OpLowering& context, const Rows& rows, ProgramTensorId output, const std::string& name,
-                  Combine combine, const std::function<ScalarRef(const std::vector<LoadIndex>&, const std::vector<Axis>&)>& body) {
+void AddReduction(
+    const OpLowering& context, const Rows& rows, ProgramTensorId output, const std::string& name,
+    Combine combine,
+    const std::function<ScalarRef(const std::vector<LoadIndex>&, const std::vector<Axis>&)>& body) {
   const std::vector<Axis> axes = NumberedAxes("i", rows.kept_shape);
   std::vector<DimExpr> extents;
   for (const int d : rows.reduced) extents.push_back(rows.shape[d]);
@@ -78,7 +80,8 @@ absl::Status LowerSoftmax(const OpLowering& context, bool logarithm) {
   const auto shifted = [&](const std::vector<LoadIndex>& point) {
     return Sub(Load(context.inputs[0], dtype, point), RowValue(rows, most, dtype, point));
   };
-  AddStage(context, powers, "exponentials", e, {}, Combine::kNone, Unary(UnaryOp::kExp, shifted(Identity(e))));
+  AddStage(context, powers, "exponentials", e, {}, Combine::kNone,
+           Unary(UnaryOp::kExp, shifted(Identity(e))));
   AddReduction(context, rows, sum, "row_sum", Combine::kSum,
                [&](const auto& point, const auto&) { return Load(powers, dtype, point); });
   const ScalarRef total = RowValue(rows, sum, dtype, Identity(o));
@@ -112,7 +115,8 @@ InferResult InferLayerNorm(const AttrMap& attrs, Types inputs) {
   for (size_t i = 1; i < inputs.size(); ++i) {
     absl::StatusOr<std::vector<DimExpr>> both = BroadcastShapes(inputs[0].shape, inputs[i].shape);
     if (!both.ok()) return both.status();
-    if (*both != inputs[0].shape) return OpError(absl::StrCat(inputs[i].ToString(), " does not fit ", inputs[0].ToString()));
+    if (*both != inputs[0].shape)
+      return OpError(absl::StrCat(inputs[i].ToString(), " does not fit ", inputs[0].ToString()));
   }
   return std::vector<TensorType>{inputs[0]};
 }
@@ -146,7 +150,8 @@ absl::Status LowerLayerNorm(const OpLowering& context) {
   ScalarRef spread = Binary(BinaryOp::kAdd, RowValue(rows, parts[3], dtype, point),
                             Real(FloatAttr(context.attrs, "epsilon", 1e-5), dtype));
   ScalarRef value = Mul(centred(point), Unary(UnaryOp::kRsqrt, spread));
-  if (context.inputs.size() > 1) value = Mul(value, BroadcastLoad(context.inputs[1], context.input_types[1], axes));
+  if (context.inputs.size() > 1)
+    value = Mul(value, BroadcastLoad(context.inputs[1], context.input_types[1], axes));
   if (context.inputs.size() > 2) {
     value = Binary(BinaryOp::kAdd, value, BroadcastLoad(context.inputs[2], context.input_types[2], axes));
   }
@@ -250,7 +255,8 @@ absl::Status LowerArgMax(const OpLowering& context) {
     if (d != axis || keep) ++next;
   }
   const ProgramTensorId most = AddTemporary(context, "max", type.dtype, shape);
-  Stage stage{.name = context.prefix + "_arg_max", .axes = axes, .reduce = reduce, .combine = Combine::kTuple};
+  Stage stage{
+      .name = context.prefix + "_arg_max", .axes = axes, .reduce = reduce, .combine = Combine::kTuple};
   stage.body = {Load(context.inputs[0], type.dtype, point), IndexValue(position)};
   stage.outputs = {most, context.outputs[0]};
   const ScalarRef better = Binary(BinaryOp::kLess, Parameter(0, type.dtype), Parameter(2, type.dtype));
@@ -274,20 +280,22 @@ std::vector<OpRow> RowRows() {
   const auto reduce = [](std::string_view name, std::string_view summary, decltype(OpRow::lower) lower) {
     return MakeRow<kReduce, InferReduce>(name, OpClass::kRow, summary, lower, ReduceCases, InputFlops);
   };
-  return {MakeRow<kSoftmax, InferSoftmax>("softmax", OpClass::kRow, "e^x / sum of e^x along axis", LowerPlainSoftmax,
-                                          SoftmaxCases, RowFlops),
+  return {MakeRow<kSoftmax, InferSoftmax>("softmax", OpClass::kRow, "e^x / sum of e^x along axis",
+                                          LowerPlainSoftmax, SoftmaxCases, RowFlops),
           MakeRow<kSoftmax, InferSoftmax>("log_softmax", OpClass::kRow, "logarithm of softmax along axis",
                                           LowerLogSoftmax, SoftmaxCases, RowFlops),
-          MakeRow<kLayerNorm, InferLayerNorm>("layer_norm", OpClass::kRow,
-                                              "x [, scale [, bias]]: normalised from axis on, times scale, plus bias; epsilon",
-                                              LowerLayerNorm, LayerNormCases, RowFlops),
+          MakeRow<kLayerNorm, InferLayerNorm>(
+              "layer_norm", OpClass::kRow,
+              "x [, scale [, bias]]: normalised from axis on, times scale, plus bias; epsilon",
+              LowerLayerNorm, LayerNormCases, RowFlops),
           reduce("reduce_sum", "sum over axes; keepdims", LowerReduce<Combine::kSum, false>),
           reduce("reduce_mean", "mean over axes; keepdims", LowerReduce<Combine::kSum, true>),
           reduce("reduce_max", "maximum over axes; keepdims", LowerReduce<Combine::kMax, false>),
           reduce("reduce_min", "minimum over axes; keepdims", LowerReduce<Combine::kMin, false>),
           reduce("reduce_prod", "product over axes; keepdims", LowerReduce<Combine::kProd, false>),
-          MakeRow<kArgMax, InferArgMax>("arg_max", OpClass::kRow, "index of the first maximum along axis, i64; keepdims",
-                                        LowerArgMax, ArgMaxCases, InputFlops)};
+          MakeRow<kArgMax, InferArgMax>("arg_max", OpClass::kRow,
+                                        "index of the first maximum along axis, i64; keepdims", LowerArgMax,
+                                        ArgMaxCases, InputFlops)};
 }
 
 }  // namespace hone

@@ -10,7 +10,8 @@ constexpr OpSignature kReshape{1, 1, kReshapeAttrs};
 InferResult InferReshape(const AttrMap& attrs, Types inputs) {
   const std::vector<DimExpr> shape = DimsAttr(attrs, "shape");
   if (!(Product(shape) == ElementsOf(inputs[0]))) {
-    return OpError(absl::StrCat("shape ", ShapeText(shape), " has not as many elements as ", ShapeText(inputs[0].shape)));
+    return OpError(absl::StrCat("shape ", ShapeText(shape), " has not as many elements as ",
+                                ShapeText(inputs[0].shape)));
   }
   return std::vector<TensorType>{{inputs[0].dtype, shape}};
 }
@@ -47,8 +48,9 @@ std::vector<OpCase> ReshapeCases() {
 }  // namespace
 
 std::vector<OpRow> ViewRows() {
-  return {MakeRow<kReshape, InferReshape>("reshape", OpClass::kView, "the same row-major elements under another shape",
-                                          LowerReshape, ReshapeCases, Moved)};
+  return {MakeRow<kReshape, InferReshape>("reshape", OpClass::kView,
+                                          "the same row-major elements under another shape", LowerReshape,
+                                          ReshapeCases, Moved)};
 }
 
 }  // namespace hone

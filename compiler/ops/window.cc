@@ -6,7 +6,8 @@ namespace hone {
 
 absl::StatusOr<WindowGeometry> WindowGeometry::Of(const AttrMap& attrs, std::vector<DimExpr> kernel) {
   WindowGeometry geometry{.kernel = std::move(kernel)};
-  const auto list = [&](const char* name, size_t length, int64_t fallback, int64_t least) -> absl::StatusOr<std::vector<int64_t>> {
+  const auto list = [&](const char* name, size_t length, int64_t fallback,
+                        int64_t least) -> absl::StatusOr<std::vector<int64_t>> {
     if (attrs.find(name) == attrs.end()) return std::vector<int64_t>(length, fallback);
     std::vector<int64_t> values = IntsAttr(attrs, name);
     if (values.size() != length) return OpError(absl::StrCat(name, " needs ", length, " numbers"));
@@ -15,8 +16,8 @@ absl::StatusOr<WindowGeometry> WindowGeometry::Of(const AttrMap& attrs, std::vec
     }
     return values;
   };
-  absl::StatusOr<std::vector<int64_t>> strides = list("strides", 2, 1, 1), dilations = list("dilations", 2, 1, 1),
-                                       pads = list("pads", 4, 0, 0);
+  absl::StatusOr<std::vector<int64_t>> strides = list("strides", 2, 1, 1),
+                                       dilations = list("dilations", 2, 1, 1), pads = list("pads", 4, 0, 0);
   for (const auto* part : {&strides, &dilations, &pads}) {
     if (!part->ok()) return part->status();
   }
@@ -48,7 +49,8 @@ struct WindowAxes {
 };
 
 WindowAxes AxesOf(const OpLowering& context, const WindowGeometry& geometry) {
-  return {MakeAxes({"n", "c", "oh", "ow"}, context.output_types[0].shape), MakeAxes({"kh", "kw"}, geometry.kernel)};
+  return {MakeAxes({"n", "c", "oh", "ow"}, context.output_types[0].shape),
+          MakeAxes({"kh", "kw"}, geometry.kernel)};
 }
 
 ScalarRef InputAt(const OpLowering& context, const WindowGeometry& geometry, const WindowAxes& window,
@@ -63,13 +65,15 @@ ScalarRef InputAt(const OpLowering& context, const WindowGeometry& geometry, con
 using Kind = AttrSpec::Kind;
 using Elements = OpSignature::Elements;
 
-constexpr AttrSpec kWindowAttrs[] = {{"strides", Kind::kInts}, {"pads", Kind::kInts}, {"dilations", Kind::kInts}};
+constexpr AttrSpec kWindowAttrs[] = {
+    {"strides", Kind::kInts}, {"pads", Kind::kInts}, {"dilations", Kind::kInts}};
 constexpr OpSignature kDepthwise{2, 2, kWindowAttrs, Elements::kNumeric, true, 4, 4};
 
 InferResult InferDepthwise(const AttrMap& attrs, Types inputs) {
   const std::vector<DimExpr>& x = inputs[0].shape;
   const std::vector<DimExpr>& w = inputs[1].shape;
-  if (!(w[1] == DimExpr(1)) || x[1].Bounds().lower < 1 || w[0].Bounds().lower < 1 || !(Mod(w[0], x[1]) == DimExpr(0))) {
+  if (!(w[1] == DimExpr(1)) || x[1].Bounds().lower < 1 || w[0].Bounds().lower < 1 ||
+      !(Mod(w[0], x[1]) == DimExpr(0))) {
     return OpError(absl::StrCat("weights ", ShapeText(w), " do not fit input ", ShapeText(x)));
   }
   absl::StatusOr<WindowGeometry> geometry = WindowGeometry::Of(attrs, {w[2], w[3]});
@@ -86,8 +90,9 @@ absl::Status LowerDepthwise(const OpLowering& context) {
   const WindowAxes window = AxesOf(context, geometry);
   const DimExpr c(window.axes[1].variable);
   const DimExpr multiplier = FloorDiv(w[0], context.input_types[0].shape[1]);
-  ScalarRef weight = Load(context.inputs[1], context.input_types[1].dtype,
-                          {c, DimExpr(0), DimExpr(window.reduce[0].variable), DimExpr(window.reduce[1].variable)});
+  ScalarRef weight =
+      Load(context.inputs[1], context.input_types[1].dtype,
+           {c, DimExpr(0), DimExpr(window.reduce[0].variable), DimExpr(window.reduce[1].variable)});
   AddStage(context, context.outputs[0], "depthwise", window.axes, window.reduce, Combine::kSum,
            Binary(BinaryOp::kMul, InputAt(context, geometry, window, x, FloorDiv(c, multiplier)), weight));
   return absl::OkStatus();
@@ -106,10 +111,15 @@ std::vector<OpCase> DepthwiseCases() {
 }
 
 // Pooling: attributes kernel, strides, pads, dilations.
-constexpr AttrSpec kMaxPoolAttrs[] = {{"kernel", Kind::kInts, true}, {"strides", Kind::kInts}, {"pads", Kind::kInts},
+constexpr AttrSpec kMaxPoolAttrs[] = {{"kernel", Kind::kInts, true},
+                                      {"strides", Kind::kInts},
+                                      {"pads", Kind::kInts},
                                       {"dilations", Kind::kInts}};
-constexpr AttrSpec kAveragePoolAttrs[] = {{"kernel", Kind::kInts, true}, {"strides", Kind::kInts}, {"pads", Kind::kInts},
-                                          {"dilations", Kind::kInts},    {"count_include_pad", Kind::kInt}};
+constexpr AttrSpec kAveragePoolAttrs[] = {{"kernel", Kind::kInts, true},
+                                          {"strides", Kind::kInts},
+                                          {"pads", Kind::kInts},
+                                          {"dilations", Kind::kInts},
+                                          {"count_include_pad", Kind::kInt}};
 constexpr OpSignature kMaxPool{1, 1, kMaxPoolAttrs, Elements::kNumeric, true, 4, 4};
 constexpr OpSignature kAveragePool{1, 1, kAveragePoolAttrs, Elements::kFloat, true, 4, 4};
 
@@ -134,7 +144,8 @@ absl::Status LowerMaxPool(const OpLowering& context) {
 }
 
 // How many taps of the window at `out` lie inside [-included, size + included) of dimension d.
-DimExpr TapsInside(const WindowGeometry& geometry, const OpLowering& context, size_t d, const SymbolRef& out, bool padded) {
+DimExpr TapsInside(const WindowGeometry& geometry, const OpLowering& context, size_t d, const SymbolRef& out,
+                   bool padded) {
   const DimExpr size = context.input_types[0].shape[2 + d];
   const DimExpr start = DimExpr(geometry.strides[d]) * DimExpr(out) - DimExpr(geometry.before[d]);
   const DimExpr low = padded ? DimExpr(-geometry.before[d]) : DimExpr(0);
@@ -159,7 +170,8 @@ absl::Status LowerAveragePool(const OpLowering& context) {
   const DimExpr taps = TapsInside(geometry, context, 0, axes[2].variable, padded) *
                        TapsInside(geometry, context, 1, axes[3].variable, padded);
   ScalarRef total = Load(sum, dtype, Identity(axes));
-  ScalarRef mean = taps.IsConstant() ? Binary(BinaryOp::kMul, total, Real(1.0 / static_cast<double>(taps.Constant()), dtype))
+  ScalarRef mean = taps.IsConstant() ? Binary(BinaryOp::kMul, total,
+                                              Real(1.0 / static_cast<double>(taps.Constant()), dtype))
                                      : Binary(BinaryOp::kDiv, total, Cast(IndexValue(taps), dtype));
   AddStage(context, context.outputs[0], "mean", axes, {}, Combine::kNone, mean);
   return absl::OkStatus();
@@ -173,13 +185,20 @@ template <bool average>
 std::vector<OpCase> PoolCases() {
   std::vector<OpCase> cases = {
       {"2x2", {F32({1, 16, 8, 6})}, {{"kernel", Dims({2, 2})}, {"strides", Dims({2, 2})}}},
-      {"3x3_pad", {F32({1, 7, 11, 13})},
+      {"3x3_pad",
+       {F32({1, 7, 11, 13})},
        {{"kernel", Dims({3, 3})}, {"strides", Dims({2, 2})}, {"pads", Dims({1, 1, 1, 1})}}},
-      {"uneven", {F32({1, 3, 7, 17})},
-       {{"kernel", Dims({2, 3})}, {"strides", Dims({1, 3})}, {"pads", Dims({0, 1, 1, 2})}, {"dilations", Dims({3, 2})}}}};
+      {"uneven",
+       {F32({1, 3, 7, 17})},
+       {{"kernel", Dims({2, 3})},
+        {"strides", Dims({1, 3})},
+        {"pads", Dims({0, 1, 1, 2})},
+        {"dilations", Dims({3, 2})}}}};
   if (average) {
-    cases.push_back({"3x3_counted", {F32({2, 17, 5, 7})},
-                     {{"kernel", Dims({3, 3})}, {"pads", Dims({1, 1, 1, 1})}, {"count_include_pad", int64_t{1}}}});
+    cases.push_back(
+        {"3x3_counted",
+         {F32({2, 17, 5, 7})},
+         {{"kernel", Dims({3, 3})}, {"pads", Dims({1, 1, 1, 1})}, {"count_include_pad", int64_t{1}}}});
   }
   return cases;
 }
@@ -187,14 +206,17 @@ std::vector<OpCase> PoolCases() {
 }  // namespace
 
 std::vector<OpRow> WindowRows() {
-  return {MakeRow<kDepthwise, InferDepthwise>("depthwise_conv2d", OpClass::kWindow,
-              "every channel with its own window, w[c*multiplier,1,kh,kw]; strides, pads, dilations", LowerDepthwise,
-              DepthwiseCases, DepthwiseFlops),
+  return {MakeRow<kDepthwise, InferDepthwise>(
+              "depthwise_conv2d", OpClass::kWindow,
+              "every channel with its own window, w[c*multiplier,1,kh,kw]; strides, pads, dilations",
+              LowerDepthwise, DepthwiseCases, DepthwiseFlops),
           MakeRow<kMaxPool, InferPool>("max_pool2d", OpClass::kWindow,
-              "kernel, strides, pads, dilations; padding never wins", LowerMaxPool, PoolCases<false>, PoolFlops),
-          MakeRow<kAveragePool, InferPool>("average_pool2d", OpClass::kWindow,
-              "kernel, strides, pads, dilations, count_include_pad; divides by the taps inside", LowerAveragePool,
-              PoolCases<true>, PoolFlops)};
+                                       "kernel, strides, pads, dilations; padding never wins", LowerMaxPool,
+                                       PoolCases<false>, PoolFlops),
+          MakeRow<kAveragePool, InferPool>(
+              "average_pool2d", OpClass::kWindow,
+              "kernel, strides, pads, dilations, count_include_pad; divides by the taps inside",
+              LowerAveragePool, PoolCases<true>, PoolFlops)};
 }
 
 }  // namespace hone

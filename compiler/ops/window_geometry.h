@@ -9,7 +9,7 @@ namespace hone {
 
 // Strides, pads and dilations of a two-dimensional window, read from attributes.
 struct WindowGeometry {
-  static constexpr int64_t kMost = 1 << 16;   // of any stride, pad, dilation
+  static constexpr int64_t kMost = 1 << 16;  // of any stride, pad, dilation
   std::vector<DimExpr> kernel;
   std::vector<int64_t> strides, before, after, dilations;
 

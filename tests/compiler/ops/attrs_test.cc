@@ -29,14 +29,16 @@ TEST(AttrsTest, TextParsesBack) {
 }
 
 TEST(AttrsTest, FaultsNameTheText) {
-  for (const char* text : {"axis", "axis=", "shape=[1, s9]", "shape=[1", "mode=\"x", "scales=r[1, z]", "x=1.5.2", "x=?"}) {
+  for (const char* text :
+       {"axis", "axis=", "shape=[1, s9]", "shape=[1", "mode=\"x", "scales=r[1, z]", "x=1.5.2", "x=?"}) {
     EXPECT_EQ(ParseAttrs(text, {}).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
   EXPECT_TRUE(ParseAttrs("", {})->empty());
 }
 
 TEST(AttrsTest, AccessFallsBack) {
-  const AttrMap attrs = {{"axis", int64_t{2}}, {"alpha", 0.5}, {"mode", "edge"}, {"pads", std::vector<DimExpr>{1, 2}}};
+  const AttrMap attrs = {
+      {"axis", int64_t{2}}, {"alpha", 0.5}, {"mode", "edge"}, {"pads", std::vector<DimExpr>{1, 2}}};
   EXPECT_EQ(IntAttr(attrs, "axis"), 2);
   EXPECT_EQ(IntAttr(attrs, "other", 7), 7);
   EXPECT_EQ(FloatAttr(attrs, "alpha"), 0.5);

@@ -15,7 +15,10 @@ struct Conv {
   int64_t group = 1;
 
   AttrMap Attrs() const {
-    return {{"strides", DimList(strides)}, {"pads", DimList(pads)}, {"dilations", DimList(dilations)}, {"group", group}};
+    return {{"strides", DimList(strides)},
+            {"pads", DimList(pads)},
+            {"dilations", DimList(dilations)},
+            {"group", group}};
   }
 };
 
@@ -26,7 +29,8 @@ TEST_P(ConvTest, AgreesWithLoops) {
   const HostTensor x = Floats(c.x, 0), w = Floats(c.w, 1);
   Point dims = {c.x[0], c.w[0], 0, 0};
   for (int d = 0; d < 2; ++d) {
-    dims[2 + d] = (c.x[2 + d] + c.pads[d] + c.pads[2 + d] - (c.w[2 + d] - 1) * c.dilations[d] - 1) / c.strides[d] + 1;
+    dims[2 + d] =
+        (c.x[2 + d] + c.pads[d] + c.pads[2 + d] - (c.w[2 + d] - 1) * c.dilations[d] - 1) / c.strides[d] + 1;
   }
   ExpectFormula("conv2d", c.Attrs(), {x, w}, dims, [&](const Point& o) {
     const int64_t first = o[1] / (c.w[0] / c.group) * c.w[1];
@@ -61,11 +65,13 @@ TEST_P(ConvTransposeTest, AgreesWithScattering) {
   const int64_t per_group = c.x[1] / c.group;
   Point dims = {c.x[0], c.w[1] * c.group, 0, 0};
   for (int d = 0; d < 2; ++d) {
-    dims[2 + d] = (c.x[2 + d] - 1) * c.strides[d] - c.pads[d] - c.pads[2 + d] + (c.w[2 + d] - 1) * c.dilations[d] + 1 + extra[d];
+    dims[2 + d] = (c.x[2 + d] - 1) * c.strides[d] - c.pads[d] - c.pads[2 + d] +
+                  (c.w[2 + d] - 1) * c.dilations[d] + 1 + extra[d];
   }
   std::map<Point, double> sums;
   for (int64_t e = 0; e < x.Elements(); ++e) {
-    const int64_t iw = e % c.x[3], ih = e / c.x[3] % c.x[2], ic = e / c.x[3] / c.x[2] % c.x[1], n = e / c.x[3] / c.x[2] / c.x[1];
+    const int64_t iw = e % c.x[3], ih = e / c.x[3] % c.x[2], ic = e / c.x[3] / c.x[2] % c.x[1],
+                  n = e / c.x[3] / c.x[2] / c.x[1];
     for (int64_t k = 0; k < c.w[1] * c.w[2] * c.w[3]; ++k) {
       const int64_t kw = k % c.w[3], kh = k / c.w[3] % c.w[2], o = k / c.w[3] / c.w[2];
       const Point at = {n, ic / per_group * c.w[1] + o, ih * c.strides[0] + kh * c.dilations[0] - c.pads[0],
@@ -151,11 +157,13 @@ TEST(ContractionTest, SymbolicSequences) {
   const auto outputs = FindOp("matmul")->infer({{"transpose_b", int64_t{1}}}, inputs);
   ASSERT_TRUE(outputs.ok()) << outputs.status();
   EXPECT_EQ(outputs->front().shape, (std::vector<DimExpr>{1, 12, s, s}));
-  EXPECT_EQ(FindOp("matmul")->flops({{"transpose_b", int64_t{1}}}, inputs, *outputs), DimExpr(2 * 12 * 64) * s * s);
+  EXPECT_EQ(FindOp("matmul")->flops({{"transpose_b", int64_t{1}}}, inputs, *outputs),
+            DimExpr(2 * 12 * 64) * s * s);
 }
 
 TEST(ContractionTest, NominalOperations) {
-  const std::vector<TensorType> inputs = {{DType::kF32, DimList({1, 64, 56, 56})}, {DType::kF32, DimList({64, 64, 3, 3})}};
+  const std::vector<TensorType> inputs = {{DType::kF32, DimList({1, 64, 56, 56})},
+                                          {DType::kF32, DimList({64, 64, 3, 3})}};
   const AttrMap attrs = {{"pads", DimList({1, 1, 1, 1})}};
   const auto outputs = FindOp("conv2d")->infer(attrs, inputs);
   EXPECT_EQ(FindOp("conv2d")->flops(attrs, inputs, *outputs), DimExpr(2LL * 64 * 56 * 56 * 64 * 9));
@@ -178,11 +186,13 @@ TEST(ContractionTest, LoweringIsFixed) {
   EXPECT_EQ(names(conv->stages[1].reduce), "ic kh kw ");
   EXPECT_EQ(conv->stages[1].combine, Combine::kSum);
   EXPECT_EQ(conv->stages[1].body[0]->binary, BinaryOp::kMul);
-  const auto pointwise = ProgramOf("conv2d", {}, {{DType::kF32, DimList({1, 3, 7, 7})}, {DType::kF32, DimList({5, 3, 1, 1})}});
+  const auto pointwise =
+      ProgramOf("conv2d", {}, {{DType::kF32, DimList({1, 3, 7, 7})}, {DType::kF32, DimList({5, 3, 1, 1})}});
   ASSERT_TRUE(pointwise.ok());
   ASSERT_EQ(pointwise->stages.size(), 1u);
   EXPECT_EQ(names(pointwise->stages[0].reduce), "ic kh kw ");
-  const auto matmul = ProgramOf("matmul", {}, {{DType::kF32, DimList({2, 3, 5, 7})}, {DType::kF32, DimList({7, 11})}});
+  const auto matmul =
+      ProgramOf("matmul", {}, {{DType::kF32, DimList({2, 3, 5, 7})}, {DType::kF32, DimList({7, 11})}});
   ASSERT_TRUE(matmul.ok());
   EXPECT_EQ(names(matmul->stages[0].axes), "b0 b1 m n ");
   EXPECT_EQ(names(matmul->stages[0].reduce), "k ");
@@ -190,10 +200,13 @@ TEST(ContractionTest, LoweringIsFixed) {
 
 TEST(ContractionTest, FaultsAreNamed) {
   const auto fault = [](std::string_view op, const AttrMap& attrs, Point x, Point w) {
-    const std::vector<TensorType> inputs = {{DType::kF32, DimList(std::move(x))}, {DType::kF32, DimList(std::move(w))}};
+    const std::vector<TensorType> inputs = {{DType::kF32, DimList(std::move(x))},
+                                            {DType::kF32, DimList(std::move(w))}};
     return std::string(FindOp(op)->infer(attrs, inputs).status().message());
   };
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
   EXPECT_TRUE(has(fault("conv2d", {}, {1, 3, 7}, {5, 3, 3, 3}), "rank 3"));
   EXPECT_TRUE(has(fault("conv2d", {}, {1, 3, 7, 7}, {5, 4, 3, 3}), "channels"));
   EXPECT_TRUE(has(fault("conv2d", {{"group", int64_t{2}}}, {1, 6, 7, 7}, {5, 3, 3, 3}), "group"));
@@ -201,7 +214,8 @@ TEST(ContractionTest, FaultsAreNamed) {
   EXPECT_TRUE(has(fault("conv2d", {{"strides", DimList({0, 1})}}, {1, 3, 7, 7}, {5, 3, 3, 3}), "strides"));
   EXPECT_TRUE(has(fault("conv2d", {{"pads", DimList({1, 1})}}, {1, 3, 7, 7}, {5, 3, 3, 3}), "pads"));
   EXPECT_TRUE(has(fault("conv_transpose2d", {}, {1, 3, 7, 7}, {5, 3, 3, 3}), "channels"));
-  EXPECT_TRUE(has(fault("conv_transpose2d", {{"output_padding", DimList({1})}}, {1, 3, 7, 7}, {3, 5, 3, 3}), "output_padding"));
+  EXPECT_TRUE(has(fault("conv_transpose2d", {{"output_padding", DimList({1})}}, {1, 3, 7, 7}, {3, 5, 3, 3}),
+                  "output_padding"));
   EXPECT_TRUE(has(fault("matmul", {}, {3, 5}, {7, 11}), "inner dimensions 5 and 7"));
   EXPECT_TRUE(has(fault("matmul", {}, {2, 3, 5}, {3, 5, 7}), "broadcast"));
   EXPECT_TRUE(has(fault("matmul", {}, {5}, {5, 7}), "rank 1"));

@@ -28,13 +28,16 @@ TEST(ConcatTest, AgreesWithIndices) {
 
 TEST(SliceTest, AgreesWithIndices) {
   const HostTensor x = Floats({7, 17, 3}, 0);
-  ExpectFormula("slice", {{"starts", DimList({6, 1, 0})}, {"ends", DimList({-1, 17, 3})}, {"steps", DimList({-2, 3, 1})}}, {x},
-                {4, 6, 3}, [&](const Point& o) { return At(x, {6 - 2 * o[0], 1 + 3 * o[1], o[2]}); });
+  ExpectFormula(
+      "slice",
+      {{"starts", DimList({6, 1, 0})}, {"ends", DimList({-1, 17, 3})}, {"steps", DimList({-2, 3, 1})}}, {x},
+      {4, 6, 3}, [&](const Point& o) { return At(x, {6 - 2 * o[0], 1 + 3 * o[1], o[2]}); });
 }
 
 TEST(SliceTest, SymbolicEnds) {
   const DimExpr s(MakeSymbol("s", 2, 64));
-  const AttrMap attrs = {{"starts", std::vector<DimExpr>{1}}, {"ends", std::vector<DimExpr>{s}}, {"steps", DimList({1})}};
+  const AttrMap attrs = {
+      {"starts", std::vector<DimExpr>{1}}, {"ends", std::vector<DimExpr>{s}}, {"steps", DimList({1})}};
   const auto program = ProgramOf("slice", attrs, {{DType::kF32, {s}}});
   ASSERT_TRUE(program.ok()) << program.status();
   const std::vector<HostTensor> x = {Floats({9}, 0)};
@@ -70,7 +73,9 @@ TEST(PadTest, AgreesWithNumpy) {
   ExpectFormula("pad", with("edge"), {x}, {9, 9}, [&](const Point& o) {
     return At(x, {std::clamp<int64_t>(o[0] - 2, 0, 3), std::min<int64_t>(o[1], 4)});
   });
-  const auto reflected = [](int64_t i, int64_t size) { return i < 0 ? -i : i >= size ? 2 * (size - 1) - i : i; };
+  const auto reflected = [](int64_t i, int64_t size) {
+    return i < 0 ? -i : i >= size ? 2 * (size - 1) - i : i;
+  };
   ExpectFormula("pad", with("reflect"), {x}, {9, 9},
                 [&](const Point& o) { return At(x, {reflected(o[0] - 2, 4), reflected(o[1], 5)}); });
   ExpectFormula("pad", {{"pads", DimList({1, 0})}, {"value", -3.0}}, {Integers(DType::kI64, {1}, {5})}, {2},
@@ -97,16 +102,22 @@ double RoundedPosition(const std::string& rounding, double x) {
 }
 
 TEST(ResizeTest, AgreesWithOnnx) {
-  const Resize sizes[][2] = {{{5, 10, 2}, {7, 21, 3}}, {{5, 11, 2.2}, {8, 4, 0.5}}, {{3, 7, 2}, {1, 1, 1}}, {{6, 4, 4.0 / 6}, {5, 1, 0.2}}};
+  const Resize sizes[][2] = {{{5, 10, 2}, {7, 21, 3}},
+                             {{5, 11, 2.2}, {8, 4, 0.5}},
+                             {{3, 7, 2}, {1, 1, 1}},
+                             {{6, 4, 4.0 / 6}, {5, 1, 0.2}}};
   for (const auto& [h, w] : sizes) {
     const HostTensor x = Floats({2, 3, h.in, w.in}, 0);
     for (const std::string coordinates : {"asymmetric", "half_pixel", "align_corners"}) {
-      AttrMap attrs = {{"size", DimList({h.out, w.out})}, {"scales", std::vector<double>{h.scale, w.scale}}, {"coordinates", coordinates}};
+      AttrMap attrs = {{"size", DimList({h.out, w.out})},
+                       {"scales", std::vector<double>{h.scale, w.scale}},
+                       {"coordinates", coordinates}};
       const Point dims = {2, 3, h.out, w.out};
       for (const std::string rounding : {"floor", "ceil", "round_prefer_floor", "round_prefer_ceil"}) {
         attrs["rounding"] = rounding;
         const auto nearest = [&, &h = h, &w = w](const Resize& r, int64_t o) {
-          return std::clamp<int64_t>(static_cast<int64_t>(RoundedPosition(rounding, Position(coordinates, r, o))), 0, r.in - 1);
+          return std::clamp<int64_t>(
+              static_cast<int64_t>(RoundedPosition(rounding, Position(coordinates, r, o))), 0, r.in - 1);
         };
         ExpectFormula("resize2d", attrs, {x}, dims, [&, &h = h, &w = w](const Point& o) {
           return At(x, {o[0], o[1], nearest(h, o[2]), nearest(w, o[3])});
@@ -119,7 +130,8 @@ TEST(ResizeTest, AgreesWithOnnx) {
         double sum = 0;
         for (int64_t i = 0; i < h.in; ++i) {
           for (int64_t j = 0; j < w.in; ++j) {
-            const double weight = std::max(0.0, 1 - std::fabs(y - static_cast<double>(i))) * std::max(0.0, 1 - std::fabs(z - static_cast<double>(j)));
+            const double weight = std::max(0.0, 1 - std::fabs(y - static_cast<double>(i))) *
+                                  std::max(0.0, 1 - std::fabs(z - static_cast<double>(j)));
             sum += weight * At(x, {o[0], o[1], i, j});
           }
         }
@@ -150,12 +162,14 @@ TEST(ResizeTest, SymbolicSizes) {
 
 TEST(ExpandTest, Broadcasts) {
   const HostTensor x = Floats({3, 1}, 0);
-  ExpectFormula("expand", {{"shape", DimList({2, 1, 5})}}, {x}, {2, 3, 5}, [&](const Point& o) { return At(x, {o[1], 0}); });
+  ExpectFormula("expand", {{"shape", DimList({2, 1, 5})}}, {x}, {2, 3, 5},
+                [&](const Point& o) { return At(x, {o[1], 0}); });
 }
 
 TEST(ReshapeTest, KeepsRowMajorOrder) {
   const HostTensor x = Floats({3, 1, 10, 7}, 0);
-  for (const Point& shape : {Point{210}, Point{3, 70}, Point{1, 21, 1, 10}, Point{2, 3, 5, 7, 1}, Point{14, 15}}) {
+  for (const Point& shape :
+       {Point{210}, Point{3, 70}, Point{1, 21, 1, 10}, Point{2, 3, 5, 7, 1}, Point{14, 15}}) {
     const auto y = RunOp("reshape", {{"shape", DimList(shape)}}, {x});
     ASSERT_TRUE(y.ok()) << y.status();
     EXPECT_EQ(y->front().dims, shape);
@@ -172,7 +186,8 @@ TEST(ReshapeTest, KeepsRowMajorOrder) {
 TEST(ReshapeTest, SymbolicSequences) {
   const DimExpr s(MakeSymbol("s", 1, 64));
   const std::vector<DimExpr> heads = {DimExpr(1), s, DimExpr(12), DimExpr(64)};
-  const auto program = ProgramOf("reshape", {{"shape", heads}}, {{DType::kF32, {DimExpr(1), s, DimExpr(768)}}});
+  const auto program =
+      ProgramOf("reshape", {{"shape", heads}}, {{DType::kF32, {DimExpr(1), s, DimExpr(768)}}});
   ASSERT_TRUE(program.ok()) << program.status();
   const std::vector<HostTensor> x = {Floats({1, 5, 768}, 0)};
   const auto y = Interpret(*program, x);
@@ -195,7 +210,9 @@ TEST(DataTest, FaultsAreNamed) {
     for (const Point& shape : shapes) inputs.push_back({DType::kF32, DimList(shape)});
     return std::string(FindOp(op)->infer(attrs, inputs).status().message());
   };
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
   EXPECT_TRUE(has(fault("transpose", {{"perm", DimList({0, 0})}}, {{3, 5}}), "permutation"));
   EXPECT_TRUE(has(fault("transpose", {{"perm", DimList({0})}}, {{3, 5}}), "rank"));
   EXPECT_TRUE(has(fault("concat", {{"axis", int64_t{1}}}, {{3, 5}, {2, 5}}), "part 1 is f32[2,5]"));
@@ -210,7 +227,9 @@ TEST(DataTest, FaultsAreNamed) {
   EXPECT_TRUE(has(fault("gather", {}, {{3, 5}, {2}}), "indices"));
   EXPECT_TRUE(has(fault("pad", {{"pads", DimList({5, 0})}, {"mode", "reflect"}}, {{5}}), "reflected"));
   EXPECT_TRUE(has(fault("pad", {{"pads", DimList({-1, 0})}}, {{5}}), "negative"));
-  EXPECT_TRUE(has(fault("resize2d", {{"size", DimList({4, 4})}, {"scales", std::vector<double>{2}}}, {{1, 1, 2, 2}}), "scales"));
+  EXPECT_TRUE(
+      has(fault("resize2d", {{"size", DimList({4, 4})}, {"scales", std::vector<double>{2}}}, {{1, 1, 2, 2}}),
+          "scales"));
   EXPECT_TRUE(has(fault("reshape", {{"shape", DimList({4, 4})}}, {{3, 5}}), "[4,4]"));
   EXPECT_TRUE(has(fault("reshape", {{"shape", DimList({-3, -5})}}, {{3, 5}}), "negative"));
   EXPECT_TRUE(has(fault("expand", {{"shape", DimList({2, 7})}}, {{3, 5}}), "broadcast"));

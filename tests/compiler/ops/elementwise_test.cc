@@ -38,7 +38,9 @@ TEST(ElementwiseTest, UnaryOperators) {
       {"floor", [](double x) { return std::floor(x); }},
       {"ceil", [](double x) { return std::ceil(x); }},
       {"round", [](double x) { return std::nearbyint(x); }},
-      {"sign", [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }},
+      {"sign", [](double x) { return x > 0   ? 1.0
+                                     : x < 0 ? -1.0
+                                             : 0.0; }},
       {"identity", [](double x) { return x; }},
       {"relu", [](double x) { return std::max(x, 0.0); }},
       {"leaky_relu", [](double x) { return x < 0 ? 0.25 * x : x; }, {{"alpha", 0.25}}},
@@ -48,7 +50,8 @@ TEST(ElementwiseTest, UnaryOperators) {
       {"hard_sigmoid", [](double x) { return Clamp(x / 4 + 0.25, 0, 1); }, {{"alpha", 0.25}, {"beta", 0.25}}},
       {"hard_swish", [](double x) { return x * Clamp(x / 6 + 0.5, 0, 1); }},
       {"gelu", [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2))); }},
-      {"gelu", [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); },
+      {"gelu",
+       [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); },
        {{"approximate", "tanh"}}},
       {"silu", [](double x) { return x * Sigmoid(x); }},
       {"elu", [](double x) { return x < 0 ? 0.5 * std::expm1(x) : x; }, {{"alpha", 0.5}}},
@@ -93,10 +96,13 @@ TEST(ElementwiseTest, BinaryOperatorsBroadcast) {
   for (const BinaryCase& c : cases) {
     const HostTensor a = Generated({DType::kF32, DimList({2, 1, 7})}, 0, 0.25, 4);
     const HostTensor b = Generated({DType::kF32, DimList({5, 1})}, 1, 0.25, 4);
-    ExpectFormula(c.op, {}, {a, b}, {2, 5, 7}, [&](const Point& o) { return c.value(At(a, {o[0], 0, o[2]}), At(b, {o[1], 0})); });
-    ExpectFormula(c.op, {}, {b, a}, {2, 5, 7}, [&](const Point& o) { return c.value(At(b, {o[1], 0}), At(a, {o[0], 0, o[2]})); });
+    ExpectFormula(c.op, {}, {a, b}, {2, 5, 7},
+                  [&](const Point& o) { return c.value(At(a, {o[0], 0, o[2]}), At(b, {o[1], 0})); });
+    ExpectFormula(c.op, {}, {b, a}, {2, 5, 7},
+                  [&](const Point& o) { return c.value(At(b, {o[1], 0}), At(a, {o[0], 0, o[2]})); });
     const HostTensor scalar = Generated({DType::kF32, {}}, 2, -4, -1);
-    ExpectFormula(c.op, {}, {a, scalar}, {2, 1, 7}, [&](const Point& o) { return c.value(At(a, o), scalar.Get(0)); });
+    ExpectFormula(c.op, {}, {a, scalar}, {2, 1, 7},
+                  [&](const Point& o) { return c.value(At(a, o), scalar.Get(0)); });
   }
 }
 
@@ -104,7 +110,8 @@ TEST(ElementwiseTest, NansAndInfinities) {
   HostTensor x = HostTensor::Zeros(DType::kF32, {4});
   const double values[] = {NAN, HUGE_VAL, -HUGE_VAL, 1};
   for (int64_t e = 0; e < 4; ++e) x.Set(e, values[e]);
-  const auto isnan = RunOp("isnan", {}, {x}), isinf = RunOp("isinf", {}, {x}), most = RunOp("max", {}, {x, Floats({1}, 0)});
+  const auto isnan = RunOp("isnan", {}, {x}), isinf = RunOp("isinf", {}, {x}),
+             most = RunOp("max", {}, {x, Floats({1}, 0)});
   ASSERT_TRUE(isnan.ok() && isinf.ok() && most.ok());
   EXPECT_EQ(isnan->front().dtype, DType::kBool);
   for (int64_t e = 0; e < 4; ++e) {
@@ -116,7 +123,8 @@ TEST(ElementwiseTest, NansAndInfinities) {
 
 TEST(ElementwiseTest, IntegersAreExact) {
   const int64_t large = (int64_t{1} << 53) + 1;
-  const HostTensor a = Integers(DType::kI64, {4}, {large, -7, 7, 0}), b = Integers(DType::kI64, {4}, {1, 2, -2, 5});
+  const HostTensor a = Integers(DType::kI64, {4}, {large, -7, 7, 0}),
+                   b = Integers(DType::kI64, {4}, {1, 2, -2, 5});
   const auto run = [&](std::string_view op) {
     const auto result = RunOp(op, {}, {a, b});
     EXPECT_TRUE(result.ok()) << op << result.status();
@@ -136,7 +144,8 @@ TEST(ElementwiseTest, IntegersAreExact) {
 }
 
 TEST(ElementwiseTest, TruthValues) {
-  const HostTensor a = Integers(DType::kBool, {4}, {0, 0, 1, 1}), b = Integers(DType::kBool, {4}, {0, 1, 0, 1});
+  const HostTensor a = Integers(DType::kBool, {4}, {0, 0, 1, 1}),
+                   b = Integers(DType::kBool, {4}, {0, 1, 0, 1});
   for (int64_t e = 0; e < 4; ++e) {
     const bool x = e >= 2, y = e % 2 == 1;
     EXPECT_EQ(RunOp("and", {}, {a, b})->front().GetInteger(e), x && y);
@@ -150,7 +159,8 @@ TEST(ElementwiseTest, TruthValues) {
 TEST(ElementwiseTest, SelectBroadcasts) {
   const HostTensor condition = Integers(DType::kBool, {3, 1}, {1, 0, 1});
   for (const DType dtype : {DType::kF32, DType::kI64}) {
-    const HostTensor a = Generated({dtype, DimList({5})}, 0, -9, 9), b = Generated({dtype, DimList({2, 1, 1})}, 1, -9, 9);
+    const HostTensor a = Generated({dtype, DimList({5})}, 0, -9, 9),
+                     b = Generated({dtype, DimList({2, 1, 1})}, 1, -9, 9);
     ExpectFormula("select", {}, {condition, a, b}, {2, 3, 5},
                   [&](const Point& o) { return o[1] != 1 ? At(a, {o[2]}) : At(b, {o[0], 0, 0}); });
   }
@@ -160,7 +170,9 @@ TEST(ElementwiseTest, Casts) {
   HostTensor x = HostTensor::Zeros(DType::kF32, {4});
   const double values[] = {1.9, -1.9, 3e9, 0};
   for (int64_t e = 0; e < 4; ++e) x.Set(e, values[e]);
-  const auto to = [&](DType dtype, int64_t e) { return RunOp("cast", {{"to", dtype}}, {x})->front().GetInteger(e); };
+  const auto to = [&](DType dtype, int64_t e) {
+    return RunOp("cast", {{"to", dtype}}, {x})->front().GetInteger(e);
+  };
   EXPECT_EQ(to(DType::kI32, 0), 1);
   EXPECT_EQ(to(DType::kI64, 1), -1);
   EXPECT_EQ(to(DType::kI32, 2), 2147483647);
@@ -176,7 +188,9 @@ TEST(ElementwiseTest, FaultsAreNamed) {
   const auto fault = [](std::string_view op, const AttrMap& attrs, std::vector<TensorType> inputs) {
     return std::string(FindOp(op)->infer(attrs, inputs).status().message());
   };
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
   const TensorType f{DType::kF32, DimList({3})}, i{DType::kI64, DimList({3})}, b{DType::kBool, DimList({3})};
   EXPECT_TRUE(has(fault("add", {}, {f, i}), "another type"));
   EXPECT_TRUE(has(fault("add", {}, {b, b}), "type bool"));

@@ -36,7 +36,8 @@ HostTensor Integers(DType dtype, std::vector<int64_t> dims, const std::vector<in
   return tensor;
 }
 
-absl::StatusOr<TensorProgram> ProgramOf(std::string_view op, const AttrMap& attrs, const std::vector<TensorType>& inputs) {
+absl::StatusOr<TensorProgram> ProgramOf(std::string_view op, const AttrMap& attrs,
+                                        const std::vector<TensorType>& inputs) {
   const OpRow* row = FindOp(op);
   if (row == nullptr) return absl::NotFoundError(std::string(op));
   const absl::StatusOr<std::vector<TensorType>> outputs = row->infer(attrs, inputs);
@@ -44,12 +45,12 @@ absl::StatusOr<TensorProgram> ProgramOf(std::string_view op, const AttrMap& attr
   TensorProgram program;
   OpLowering context{program, attrs, {}, inputs, {}, *outputs, "n"};
   for (size_t i = 0; i < inputs.size(); ++i) {
-    context.inputs.push_back(
-        program.AddTensor({absl::StrCat("in", i), ProgramTensor::Role::kInput, inputs[i].dtype, inputs[i].shape}));
+    context.inputs.push_back(program.AddTensor(
+        {absl::StrCat("in", i), ProgramTensor::Role::kInput, inputs[i].dtype, inputs[i].shape}));
   }
   for (size_t i = 0; i < outputs->size(); ++i) {
-    context.outputs.push_back(
-        program.AddTensor({absl::StrCat("out", i), ProgramTensor::Role::kOutput, (*outputs)[i].dtype, (*outputs)[i].shape}));
+    context.outputs.push_back(program.AddTensor(
+        {absl::StrCat("out", i), ProgramTensor::Role::kOutput, (*outputs)[i].dtype, (*outputs)[i].shape}));
   }
   if (absl::Status status = row->lower(context); !status.ok()) return status;
   if (absl::Status status = program.Verify(); !status.ok()) return status;
@@ -91,7 +92,8 @@ void ExpectFormula(std::string_view op, const AttrMap& attrs, const std::vector<
     int64_t rest = e;
     for (size_t d = dims.size(); d-- > 0; rest /= dims[d]) point[d] = rest % dims[d];
     const double expected = formula(point), actual = output.Get(e);
-    ASSERT_TRUE(actual == expected || std::fabs(actual - expected) <= 1e-6 * std::max(1.0, std::fabs(expected)))
+    ASSERT_TRUE(actual == expected ||
+                std::fabs(actual - expected) <= 1e-6 * std::max(1.0, std::fabs(expected)))
         << op << " " << AttrsText(attrs) << " element " << e << ": " << actual << " instead of " << expected;
   }
 }

@@ -19,7 +19,8 @@ HostTensor Floats(std::vector<int64_t> dims, uint64_t number);
 HostTensor Integers(DType dtype, std::vector<int64_t> dims, const std::vector<int64_t>& values);
 
 // The operator on its own as a program: inputs in0.., outputs out0...
-absl::StatusOr<TensorProgram> ProgramOf(std::string_view op, const AttrMap& attrs, const std::vector<TensorType>& inputs);
+absl::StatusOr<TensorProgram> ProgramOf(std::string_view op, const AttrMap& attrs,
+                                        const std::vector<TensorType>& inputs);
 // Infers, lowers, verifies, interprets.
 absl::StatusOr<std::vector<HostTensor>> RunOp(std::string_view op, const AttrMap& attrs,
                                               const std::vector<HostTensor>& inputs);

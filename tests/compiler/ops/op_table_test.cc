@@ -11,7 +11,9 @@
 namespace hone {
 namespace {
 
-std::string Label(const OpRow& row, const OpCase& sample) { return std::string(row.name) + "/" + sample.name; }
+std::string Label(const OpRow& row, const OpCase& sample) {
+  return std::string(row.name) + "/" + sample.name;
+}
 
 TEST(OpTableTest, RowsAreComplete) {
   std::set<std::string_view> names;
@@ -23,7 +25,8 @@ TEST(OpTableTest, RowsAreComplete) {
     EXPECT_LE(row.min_inputs, row.max_inputs) << row.name;
     EXPECT_FALSE(row.cases().empty()) << row.name;
     for (const AttrSpec& attribute : row.attributes) {
-      EXPECT_NE(row.summary.find(attribute.name), std::string_view::npos) << row.name << " hides " << attribute.name;
+      EXPECT_NE(row.summary.find(attribute.name), std::string_view::npos)
+          << row.name << " hides " << attribute.name;
     }
   }
   EXPECT_EQ(FindOp("no such operator"), nullptr);
@@ -65,7 +68,8 @@ TEST(OpTableTest, SingleElementsAgree) {
     for (const Stage& stage : program->stages) scans = scans || stage.scan.has_value();
     if (scans) continue;
     std::vector<HostTensor> inputs;
-    for (size_t i = 0; i < sample.inputs.size(); ++i) inputs.push_back(Generated(sample.inputs[i], i, sample.low, sample.high));
+    for (size_t i = 0; i < sample.inputs.size(); ++i)
+      inputs.push_back(Generated(sample.inputs[i], i, sample.low, sample.high));
     const auto all = Interpret(*program, inputs);
     ASSERT_TRUE(all.ok()) << Label(row, sample);
     const int64_t last = all->front().Elements() - 1;
@@ -89,8 +93,8 @@ TEST(OpTableTest, AttributesSurviveTheirText) {
   }
 }
 
-// Whatever the operands and attributes, inference answers; a fault is InvalidArgument with a text, and what it accepts
-// lowers to a program that verifies.
+// Whatever the operands and attributes, inference answers; a fault is InvalidArgument with a text, and what
+// it accepts lowers to a program that verifies.
 void ExpectAnswer(const OpRow& row, const AttrMap& attrs, const std::vector<TensorType>& inputs) {
   std::string label = std::string(row.name) + "(" + AttrsText(attrs) + ")";
   for (const TensorType& input : inputs) label += " " + input.ToString();
@@ -108,10 +112,12 @@ void ExpectAnswer(const OpRow& row, const AttrMap& attrs, const std::vector<Tens
   }
 }
 
-void ExpectRefusal(const OpRow& row, const AttrMap& attrs, const std::vector<TensorType>& inputs, const std::string& named) {
+void ExpectRefusal(const OpRow& row, const AttrMap& attrs, const std::vector<TensorType>& inputs,
+                   const std::string& named) {
   const auto outputs = row.infer(attrs, inputs);
   ASSERT_EQ(outputs.status().code(), absl::StatusCode::kInvalidArgument) << row.name;
-  EXPECT_NE(outputs.status().message().find(named), std::string::npos) << row.name << ": " << outputs.status();
+  EXPECT_NE(outputs.status().message().find(named), std::string::npos)
+      << row.name << ": " << outputs.status();
 }
 
 TEST(OpTableTest, WrongNumbersOfInputsAreNamed) {
@@ -157,9 +163,25 @@ TEST(OpTableTest, AnyRanksTypesAndShapesAreAnswered) {
           inputs[i].dtype = dtype;
           ExpectAnswer(row, sample.attrs, inputs);
         }
-        for (const std::vector<int64_t>& shape : std::vector<std::vector<int64_t>>{
-                 {}, {0}, {1}, {5}, {0, 0}, {3, 5}, {2, 0, 3}, {1, 1, 1, 1}, {0, 0, 0, 0}, {1, 0, 3, 3}, {1, 3, 0, 5}, {0, 1, 3, 3},
-                 {1, 7, 3, 5}, {2, 3, 4, 5, 6}, {-1, 3, 5, 5}, {-3}, {int64_t{1} << 62, 4, 4, 4}, std::vector<int64_t>(17, 1)}) {
+        for (const std::vector<int64_t>& shape :
+             std::vector<std::vector<int64_t>>{{},
+                                               {0},
+                                               {1},
+                                               {5},
+                                               {0, 0},
+                                               {3, 5},
+                                               {2, 0, 3},
+                                               {1, 1, 1, 1},
+                                               {0, 0, 0, 0},
+                                               {1, 0, 3, 3},
+                                               {1, 3, 0, 5},
+                                               {0, 1, 3, 3},
+                                               {1, 7, 3, 5},
+                                               {2, 3, 4, 5, 6},
+                                               {-1, 3, 5, 5},
+                                               {-3},
+                                               {int64_t{1} << 62, 4, 4, 4},
+                                               std::vector<int64_t>(17, 1)}) {
           inputs = sample.inputs;
           inputs[i].shape = DimList(shape);
           ExpectAnswer(row, sample.attrs, inputs);
@@ -184,10 +206,12 @@ TEST(OpTableTest, AnyAttributeValuesAreAnswered) {
         AttrMap attrs = sample.attrs;
         const std::string name(spec.name);
         const auto lists = DimsAttr(attrs, name);
-        for (const int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1}, int64_t{2}, int64_t{17}, huge, least}) {
+        for (const int64_t value :
+             {int64_t{0}, int64_t{-1}, int64_t{1}, int64_t{2}, int64_t{17}, huge, least}) {
           if (spec.kind == AttrSpec::Kind::kInt) attrs[name] = value;
           if (spec.kind == AttrSpec::Kind::kReal) attrs[name] = static_cast<double>(value);
-          if (spec.kind == AttrSpec::Kind::kReals) attrs[name] = std::vector<double>(2, static_cast<double>(value));
+          if (spec.kind == AttrSpec::Kind::kReals)
+            attrs[name] = std::vector<double>(2, static_cast<double>(value));
           const bool dims = spec.kind == AttrSpec::Kind::kInts || spec.kind == AttrSpec::Kind::kDims;
           for (const size_t length : {lists.size(), size_t{0}, size_t{1}, size_t{2}, size_t{9}}) {
             if (dims) attrs[name] = std::vector<DimExpr>(length, DimExpr(value));
@@ -203,7 +227,8 @@ TEST(OpTableTest, AnyAttributeValuesAreAnswered) {
         }
         if (spec.kind == AttrSpec::Kind::kReal || spec.kind == AttrSpec::Kind::kReals) {
           for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL, 1e308}) {
-            attrs[name] = spec.kind == AttrSpec::Kind::kReal ? AttrValue(value) : AttrValue(std::vector<double>(2, value));
+            attrs[name] = spec.kind == AttrSpec::Kind::kReal ? AttrValue(value)
+                                                             : AttrValue(std::vector<double>(2, value));
             ExpectAnswer(row, attrs, sample.inputs);
           }
         }

@@ -21,8 +21,10 @@ TEST(SoftmaxTest, AgreesWithItsDefinition) {
       for (point[d] = 0; point[d] < dims[d]; ++point[d]) sum += std::exp(At(x, point));
       return sum;
     };
-    ExpectFormula("softmax", {{"axis", axis}}, {x}, dims, [&](const Point& o) { return std::exp(At(x, o)) / total(o); });
-    ExpectFormula("log_softmax", {{"axis", axis}}, {x}, dims, [&](const Point& o) { return At(x, o) - std::log(total(o)); });
+    ExpectFormula("softmax", {{"axis", axis}}, {x}, dims,
+                  [&](const Point& o) { return std::exp(At(x, o)) / total(o); });
+    ExpectFormula("log_softmax", {{"axis", axis}}, {x}, dims,
+                  [&](const Point& o) { return At(x, o) - std::log(total(o)); });
   }
 }
 
@@ -47,20 +49,24 @@ TEST(LayerNormTest, AgreesWithItsDefinition) {
     const auto normal = [&](const Point& o) {
       double sum = 0, squares = 0, count = 0;
       Point point = o;
-      const std::function<void(size_t, const std::function<void()>&)> loop = [&](size_t d, const std::function<void()>& visit) {
-        if (d == dims.size()) return visit();
-        for (point[d] = 0; point[d] < dims[d]; ++point[d]) loop(d + 1, visit);
-      };
+      const std::function<void(size_t, const std::function<void()>&)> loop =
+          [&](size_t d, const std::function<void()>& visit) {
+            if (d == dims.size()) return visit();
+            for (point[d] = 0; point[d] < dims[d]; ++point[d]) loop(d + 1, visit);
+          };
       loop(first, [&] { sum += At(x, point), ++count; });
       const double mean = sum / count;
       loop(first, [&] { squares += std::pow(At(x, point) - mean, 2); });
       return (At(x, o) - mean) / std::sqrt(squares / count + epsilon);
     };
-    const auto scaled = [&](const Point& o) { return normal(o) * At(scale, Point(o.begin() + static_cast<ptrdiff_t>(first), o.end())); };
+    const auto scaled = [&](const Point& o) {
+      return normal(o) * At(scale, Point(o.begin() + static_cast<ptrdiff_t>(first), o.end()));
+    };
     const AttrMap attrs = {{"axis", axis}, {"epsilon", epsilon}};
     ExpectFormula("layer_norm", attrs, {x}, dims, normal);
     ExpectFormula("layer_norm", attrs, {x, scale}, dims, scaled);
-    ExpectFormula("layer_norm", attrs, {x, scale, bias}, dims, [&](const Point& o) { return scaled(o) + At(bias, {o.back()}); });
+    ExpectFormula("layer_norm", attrs, {x, scale, bias}, dims,
+                  [&](const Point& o) { return scaled(o) + At(bias, {o.back()}); });
   }
 }
 
@@ -73,11 +79,12 @@ struct Reduction {
 TEST(ReduceTest, AgreesWithLoops) {
   const Point dims = {3, 5, 2, 7};
   const HostTensor x = Floats(dims, 0);
-  const Reduction reductions[] = {{"reduce_sum", 0, [](double a, double b) { return a + b; }},
-                                  {"reduce_mean", 0, [](double a, double b) { return a + b; }},
-                                  {"reduce_prod", 1, [](double a, double b) { return a * b; }},
-                                  {"reduce_max", -HUGE_VAL, [](double a, double b) { return std::max(a, b); }},
-                                  {"reduce_min", HUGE_VAL, [](double a, double b) { return std::min(a, b); }}};
+  const Reduction reductions[] = {
+      {"reduce_sum", 0, [](double a, double b) { return a + b; }},
+      {"reduce_mean", 0, [](double a, double b) { return a + b; }},
+      {"reduce_prod", 1, [](double a, double b) { return a * b; }},
+      {"reduce_max", -HUGE_VAL, [](double a, double b) { return std::max(a, b); }},
+      {"reduce_min", HUGE_VAL, [](double a, double b) { return std::min(a, b); }}};
   for (const Reduction& reduction : reductions) {
     for (const Point& axes : {Point{3}, Point{1, 2}, Point{-1, 0}, Point{0, 1, 2, 3}}) {
       for (const int64_t keep : {0, 1}) {
@@ -87,21 +94,22 @@ TEST(ReduceTest, AgreesWithLoops) {
         for (size_t d = 0; d < 4; ++d) {
           if (!reduced[d] || keep != 0) out.push_back(reduced[d] ? 1 : dims[d]);
         }
-        ExpectFormula(reduction.op, {{"axes", DimList(axes)}, {"keepdims", keep}}, {x}, out, [&](const Point& o) {
-          double value = reduction.initial, count = 0;
-          for (int64_t e = 0; e < x.Elements(); ++e) {
-            const Point at = {e / 70, e / 14 % 5, e / 7 % 2, e % 7};
-            bool here = true;
-            for (size_t d = 0, next = 0; d < 4; ++d) {
-              if (!reduced[d]) here = here && at[d] == o[next];
-              if (!reduced[d] || keep != 0) ++next;
-            }
-            if (!here) continue;
-            value = reduction.step(value, x.Get(e));
-            ++count;
-          }
-          return reduction.op == "reduce_mean" ? value / count : value;
-        });
+        ExpectFormula(reduction.op, {{"axes", DimList(axes)}, {"keepdims", keep}}, {x}, out,
+                      [&](const Point& o) {
+                        double value = reduction.initial, count = 0;
+                        for (int64_t e = 0; e < x.Elements(); ++e) {
+                          const Point at = {e / 70, e / 14 % 5, e / 7 % 2, e % 7};
+                          bool here = true;
+                          for (size_t d = 0, next = 0; d < 4; ++d) {
+                            if (!reduced[d]) here = here && at[d] == o[next];
+                            if (!reduced[d] || keep != 0) ++next;
+                          }
+                          if (!here) continue;
+                          value = reduction.step(value, x.Get(e));
+                          ++count;
+                        }
+                        return reduction.op == "reduce_mean" ? value / count : value;
+                      });
       }
     }
   }
@@ -114,7 +122,8 @@ TEST(ReduceTest, IntegersAreExact) {
   EXPECT_EQ(RunOp("reduce_sum", attrs, {x})->front().GetInteger(0), large - 3);
   EXPECT_EQ(RunOp("reduce_max", attrs, {x})->front().GetInteger(0), large);
   EXPECT_EQ(RunOp("reduce_min", attrs, {x})->front().GetInteger(0), -5);
-  EXPECT_EQ(RunOp("reduce_prod", attrs, {Integers(DType::kI32, {1, 3}, {3, -7, 11})})->front().GetInteger(0), -231);
+  EXPECT_EQ(RunOp("reduce_prod", attrs, {Integers(DType::kI32, {1, 3}, {3, -7, 11})})->front().GetInteger(0),
+            -231);
 }
 
 TEST(ReduceTest, FaultsAreNamed) {

@@ -17,7 +17,8 @@ struct Window {
   int64_t multiplier = 1;
 
   AttrMap Attrs(bool pools) const {
-    AttrMap attrs = {{"strides", DimList(strides)}, {"pads", DimList(pads)}, {"dilations", DimList(dilations)}};
+    AttrMap attrs = {
+        {"strides", DimList(strides)}, {"pads", DimList(pads)}, {"dilations", DimList(dilations)}};
     if (pools) attrs["kernel"] = DimList(kernel);
     return attrs;
   }
@@ -33,7 +34,9 @@ struct Window {
   void ForEachTap(const Point& o, int64_t c, const Visit& visit) const {
     for (int64_t kh = 0; kh < kernel[0]; ++kh) {
       for (int64_t kw = 0; kw < kernel[1]; ++kw) {
-        visit(Point{o[0], c, o[2] * strides[0] - pads[0] + kh * dilations[0], o[3] * strides[1] - pads[1] + kw * dilations[1]}, kh, kw);
+        visit(Point{o[0], c, o[2] * strides[0] - pads[0] + kh * dilations[0],
+                    o[3] * strides[1] - pads[1] + kw * dilations[1]},
+              kh, kw);
       }
     }
   }
@@ -59,7 +62,9 @@ TEST_P(WindowTest, PoolingAgreesWithLoops) {
   const HostTensor x = Floats(c.x, 0);
   ExpectFormula("max_pool2d", c.Attrs(true), {x}, c.Output(), [&](const Point& o) {
     double most = -HUGE_VAL;
-    c.ForEachTap(o, o[1], [&](const Point& at, int64_t, int64_t) { most = Inside(x, at) ? std::max(most, At(x, at)) : most; });
+    c.ForEachTap(o, o[1], [&](const Point& at, int64_t, int64_t) {
+      most = Inside(x, at) ? std::max(most, At(x, at)) : most;
+    });
     return most;
   });
   for (const int64_t counted : {0, 1}) {
@@ -79,7 +84,8 @@ TEST_P(WindowTest, PoolingAgreesWithLoops) {
 INSTANTIATE_TEST_SUITE_P(Shapes, WindowTest,
                          testing::Values(Window{{1, 7, 5, 3}, {3, 3}, {1, 1}, {1, 1, 1, 1}},
                                          Window{{2, 3, 11, 13}, {3, 2}, {2, 3}, {1, 0, 2, 1}, {2, 1}, 2},
-                                         Window{{1, 1, 1, 1}, {1, 1}}, Window{{1, 2, 1, 17}, {1, 5}, {1, 1}, {0, 4, 0, 4}},
+                                         Window{{1, 1, 1, 1}, {1, 1}},
+                                         Window{{1, 2, 1, 17}, {1, 5}, {1, 1}, {0, 4, 0, 4}},
                                          Window{{1, 17, 7, 7}, {5, 3}, {1, 2}, {2, 0, 2, 1}, {1, 2}, 3}));
 
 TEST(PoolTest, PaddingNeverWinsAMaximum) {
@@ -91,11 +97,14 @@ TEST(PoolTest, PaddingNeverWinsAMaximum) {
 }
 
 TEST(PoolTest, FaultsAreNamed) {
-  const auto fault = [](std::string_view op, const AttrMap& attrs, Point x, std::vector<TensorType> more = {}) {
+  const auto fault = [](std::string_view op, const AttrMap& attrs, Point x,
+                        std::vector<TensorType> more = {}) {
     more.insert(more.begin(), {DType::kF32, DimList(std::move(x))});
     return std::string(FindOp(op)->infer(attrs, more).status().message());
   };
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
   EXPECT_TRUE(has(fault("max_pool2d", {}, {1, 1, 3, 3}), "'kernel' is missing"));
   EXPECT_TRUE(has(fault("max_pool2d", {{"kernel", DimList({2})}}, {1, 1, 3, 3}), "kernel needs 2"));
   EXPECT_TRUE(has(fault("max_pool2d", {{"kernel", DimList({0, 2})}}, {1, 1, 3, 3}), "empty"));
