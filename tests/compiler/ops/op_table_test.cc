@@ -58,6 +58,29 @@ TEST(OpTableTest, EveryCaseInfersLowersAndRuns) {
   }
 }
 
+// A program's text says all of it: what parses back computes the same.
+TEST(OpTableTest, ProgramsParseBack) {
+  for (const OpRow& row : OpTable()) {
+    for (const OpCase& sample : row.cases()) {
+      const auto program = ProgramOf(row.name, sample.attrs, sample.inputs);
+      ASSERT_TRUE(program.ok()) << Label(row, sample) << ": " << program.status();
+      const std::string text = program->ToString();
+      const auto parsed = TensorProgram::Parse(text);
+      ASSERT_TRUE(parsed.ok()) << Label(row, sample) << ": " << parsed.status() << "\n" << text;
+      EXPECT_EQ(parsed->ToString(), text) << Label(row, sample);
+      std::vector<HostTensor> inputs;
+      for (size_t i = 0; i < sample.inputs.size(); ++i) {
+        inputs.push_back(Generated(sample.inputs[i], i, sample.low, sample.high));
+      }
+      const auto expected = Interpret(*program, inputs), actual = Interpret(*parsed, inputs);
+      ASSERT_TRUE(expected.ok() && actual.ok()) << Label(row, sample) << expected.status() << actual.status();
+      for (size_t i = 0; i < expected->size(); ++i) {
+        EXPECT_EQ((*actual)[i].bytes, (*expected)[i].bytes) << Label(row, sample);
+      }
+    }
+  }
+}
+
 // Single elements are the whole result's, wherever they are asked for.
 TEST(OpTableTest, SingleElementsAgree) {
   for (const OpRow& row : OpTable()) {
