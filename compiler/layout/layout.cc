@@ -11,7 +11,7 @@ namespace hone {
 namespace {
 
 constexpr int kMaxRank = 26;                    // one letter per dimension
-constexpr int64_t kMaxBlock = int64_t{1} << 20;
+constexpr int64_t kMaxBlock = int64_t{1} << 20;   // also of all blocks of a dimension together
 constexpr int64_t kMaxHalo = int64_t{1} << 20;
 
 absl::Status BadLayout(std::string_view text, const char* what) {
@@ -47,12 +47,15 @@ absl::Status ParseHalos(std::string_view whole, std::string_view rest, std::vect
 absl::Status CheckAxes(std::string_view text, const std::vector<Layout::Axis>& axes, const std::string& letters) {
   const int rank = static_cast<int>(std::count_if(axes.begin(), axes.end(), [](const auto& a) { return a.block == 0; }));
   std::vector<int> outer(static_cast<size_t>(rank), 0);
+  std::vector<int64_t> blocks(static_cast<size_t>(rank), 1);
   for (size_t i = 0; i < axes.size(); ++i) {
     if (axes[i].dim >= rank) return BadLayout(text, "dimensions are lettered from a without gaps");
     if (axes[i].block == 0) {
       ++outer[static_cast<size_t>(axes[i].dim)];
     } else if (outer[static_cast<size_t>(axes[i].dim)] == 0) {
       return BadLayout(text, "a block before the dimension it splits");
+    } else if ((blocks[static_cast<size_t>(axes[i].dim)] *= axes[i].block) > kMaxBlock) {
+      return BadLayout(text, "blocks too large");
     }
   }
   for (size_t i = 0; i < axes.size(); ++i) {

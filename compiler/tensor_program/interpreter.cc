@@ -355,6 +355,37 @@ absl::StatusOr<std::vector<HostTensor>> Run(const TensorProgram& program, std::s
   return results;
 }
 
+// Values of some elements of a tensor.
+class KnownElements {
+ public:
+  // `dense`: many of them will be known, and are read often.
+  KnownElements(int64_t elements, bool dense) {
+    if (!dense || elements > kMaxDense) return;
+    known_.resize(static_cast<size_t>(elements));
+    dense_.resize(static_cast<size_t>(elements));
+  }
+
+  const Number* Find(int64_t element) const {
+    if (!known_.empty()) return known_[static_cast<size_t>(element)] ? &dense_[static_cast<size_t>(element)] : nullptr;
+    const auto found = sparse_.find(element);
+    return found == sparse_.end() ? nullptr : &found->second;
+  }
+  void Add(int64_t element, const Number& value) {
+    if (known_.empty()) {
+      sparse_[element] = value;
+    } else {
+      known_[static_cast<size_t>(element)] = true;
+      dense_[static_cast<size_t>(element)] = value;
+    }
+  }
+
+ private:
+  static constexpr int64_t kMaxDense = int64_t{1} << 20;
+  std::vector<bool> known_;     // empty: sparse
+  std::vector<Number> dense_;
+  std::unordered_map<int64_t, Number> sparse_;
+};
+
 // Single elements on demand; what a stage computed is kept.
 class ElementMachine {
  public:
@@ -363,8 +394,11 @@ class ElementMachine {
       : program_(program),
         shapes_(std::move(shapes)),
         operands_(program.tensors.size(), nullptr),
-        known_(program.tensors.size()),
         meter_(*meter) {
+    for (size_t i = 0; i < shapes_.size(); ++i) {
+      const bool temporary = program.tensors[i].role == Role::kTemporary;
+      known_.emplace_back(temporary ? Elements(shapes_[i]) : 0, temporary);
+    }
     for (size_t operand = 0; const ProgramTensorId id : GivenTensors(program)) operands_[id] = &operands[operand++];
     fetch_ = [this](ProgramTensorId tensor, int64_t element) { return Value(tensor, element); };
     for (const Stage& stage : program.stages) {
@@ -378,13 +412,12 @@ class ElementMachine {
     --meter_.loads;
     if (meter_.Stopped()) return {};
     if (const HostTensor* operand = operands_[tensor]) return ElementOf(*operand, element);
-    const auto found = known_[tensor].find(element);
-    if (found != known_[tensor].end()) return found->second;
+    if (const Number* known = known_[tensor].Find(element)) return *known;
     const auto& [evaluator, stage] = producers_.at(tensor);
     std::vector<int64_t> point = evaluator->Point(element);
     const std::vector<Number>& values = evaluator->At(&point);
-    for (size_t c = 0; c < stage->outputs.size(); ++c) known_[stage->outputs[c]][element] = values[c];
-    return known_[tensor].at(element);
+    for (size_t c = 0; c < stage->outputs.size(); ++c) known_[stage->outputs[c]].Add(element, values[c]);
+    return *known_[tensor].Find(element);
   }
 
  private:
@@ -392,7 +425,7 @@ class ElementMachine {
   const std::map<SymbolRef, int64_t> symbols_;   // none: the program is static
   const std::vector<std::vector<int64_t>> shapes_;
   std::vector<const HostTensor*> operands_;
-  std::vector<std::unordered_map<int64_t, Number>> known_;
+  std::vector<KnownElements> known_;
   std::map<ProgramTensorId, std::pair<std::shared_ptr<StageEvaluator>, const Stage*>> producers_;
   Meter& meter_;
   ScalarEvaluator::Fetch fetch_;

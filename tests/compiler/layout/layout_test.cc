@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
 #include <set>
 
 namespace hone {
@@ -41,6 +43,66 @@ TEST(LayoutTest, AddressesAreDistinctAndInside) {
   ExpectInjective("AB16b4a2b", {6, 70});
 }
 
+// Every order of three dimensions, every one of them split or not, with and without halos, over sizes that do not divide.
+TEST(LayoutTest, AllSmallLayoutsAreInjective) {
+  const std::vector<int64_t> dims = {2, 5, 3};
+  for (const char* halo : {"", "+b1:2", "+a1:0+c0:1"}) {
+    std::string order = "abc";
+    do {
+      for (int split = 0; split < 8; ++split) {
+        std::string text = order, blocks;
+        for (size_t i = 0; i < 3; ++i) {
+          if ((split >> i & 1) == 0) continue;
+          blocks += (i == 1 ? "4" : "2") + std::string(1, order[i]);
+          text[i] = static_cast<char>(order[i] - 'a' + 'A');
+        }
+        ExpectInjective(text + blocks + halo, dims);
+      }
+    } while (std::next_permutation(order.begin(), order.end()));
+  }
+}
+
+TEST(LayoutTest, OffsetsOfSymbolsAreOffsetsOfTheirValues) {
+  const SymbolRef n = MakeSymbol("n", 1, 40), i = MakeSymbol("i", -1, 40), j = MakeSymbol("j", 0, 8);
+  for (const char* text : {"ab", "ba", "Ab4a", "AB4b2a+a1:1", "bA8a+a1:1+b0:3"}) {
+    const Layout layout = *Layout::Parse(text);
+    const DimExpr offset = layout.Offset({n, 9}, {i, j});
+    for (int64_t size = 3; size < 8; ++size) {
+      for (int64_t at = layout.halo(0).before > 0 ? -1 : 0; at < size; ++at) {
+        EXPECT_EQ(offset.Evaluate({{n, size}, {i, at}, {j, 7}}).value(), layout.Offset({size, 9}, {at, 7}).Constant()) << text;
+      }
+    }
+  }
+}
+
+TEST(LayoutTest, PadsToWholeBlocksHaloIncluded) {
+  const Layout layout = Layout::Blocked(3, 1, 8).WithHalo(1, {1, 1}).WithHalo(2, {2, 0});
+  EXPECT_EQ(layout.ToString(), "aBc8b+b1:1+c2:0");
+  EXPECT_EQ(ShapeText(layout.PhysicalShape({2, 15, 4})), "[2,3,6,8]");
+  EXPECT_EQ(layout.WithoutHalo(), Layout::Blocked(3, 1, 8));
+  EXPECT_TRUE(Layout::Plain(0).IsPlain());
+  EXPECT_EQ(*Layout::Parse(""), Layout::Plain(0));
+}
+
+TEST(LayoutTest, RandomTextNeverCrashesTheParser) {
+  std::mt19937 random(3);
+  const std::string bytes = "aAbBcCdz0123489+:-\xff ";
+  int parsed = 0;
+  for (int round = 0; round < 50000; ++round) {
+    std::string text(1 + random() % 9, ' ');
+    for (char& c : text) c = bytes[random() % bytes.size()];
+    if (random() % 2 == 0) text = "aB" + text;
+    const auto layout = Layout::Parse(text);
+    if (!layout.ok()) {
+      ASSERT_EQ(layout.status().code(), absl::StatusCode::kInvalidArgument);
+      continue;
+    }
+    ++parsed;
+    ASSERT_EQ(*Layout::Parse(layout->ToString()), *layout) << text;
+  }
+  EXPECT_GT(parsed, 100);
+}
+
 TEST(LayoutTest, BlockedActivationsAreVectors) {
   const Layout layout = Layout::Blocked(4, 1, 16);
   EXPECT_EQ(layout.ToString(), "aBcd16b");
@@ -53,7 +115,8 @@ TEST(LayoutTest, BlockedActivationsAreVectors) {
 
 TEST(LayoutTest, BadTextIsRefused) {
   for (const char* text : {"abd", "aab", "aB", "ab8a", "8aA", "a0a", "A1a", "A-8a", "ab+c1:1", "ab+a", "ab+a1", "a?b",
-                           "A99999999999999999999a", "ab+a99999999:0"}) {
+                           "A99999999999999999999a", "ab+a99999999:0",
+                           "A1048576a1048576a1048576a1048576a", "a+", "a+a1:", "a+a-1:1", "+a1:1", "2a", "A2", "A2A"}) {
     EXPECT_EQ(Layout::Parse(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
 }
