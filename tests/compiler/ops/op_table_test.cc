@@ -1,6 +1,7 @@
 // What holds for every row of the operator table.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -104,6 +105,48 @@ TEST(OpTableTest, SingleElementsAgree) {
       EXPECT_NEAR((*some)[e], whole, 1e-6 * std::max(1.0, std::fabs(whole))) << Label(row, sample);
     }
   }
+}
+
+// A program over a symbol, run at one size, is the program of that size.
+TEST(OpTableTest, SymbolicProgramsAgree) {
+  int agreed = 0;
+  for (const OpRow& row : OpTable()) {
+    for (const OpCase& sample : row.cases()) {
+      std::set<int64_t> sizes;
+      std::vector<HostTensor> inputs;
+      for (size_t i = 0; i < sample.inputs.size(); ++i) {
+        inputs.push_back(Generated(sample.inputs[i], i, sample.low, sample.high));
+        for (const int64_t dim : inputs.back().dims) sizes.insert(dim);
+      }
+      const auto program = ProgramOf(row.name, sample.attrs, sample.inputs);
+      ASSERT_TRUE(program.ok()) << Label(row, sample);
+      const auto expected = Interpret(*program, inputs);
+      ASSERT_TRUE(expected.ok()) << Label(row, sample);
+      sizes.erase(1);  // a symbol does not broadcast
+      for (const int64_t size : sizes) {
+        const DimExpr symbol(MakeSymbol("s0", 1, 512));
+        std::vector<TensorType> types = sample.inputs;
+        for (TensorType& type : types)
+          std::replace(type.shape.begin(), type.shape.end(), DimExpr(size), symbol);
+        const auto symbolic = ProgramOf(row.name, sample.attrs, types);
+        if (absl::IsInvalidArgument(symbolic.status())) continue;  // an attribute asks for this very size
+        ASSERT_TRUE(symbolic.ok()) << Label(row, sample) << " at " << size << ": " << symbolic.status();
+        const auto actual = Interpret(*symbolic, inputs);
+        ASSERT_TRUE(actual.ok()) << Label(row, sample) << " at " << size << ": " << actual.status();
+        for (size_t i = 0; i < expected->size(); ++i) {
+          ASSERT_EQ((*actual)[i].dims, (*expected)[i].dims) << Label(row, sample) << " at " << size;
+          for (int64_t e = 0; e < (*expected)[i].Elements(); ++e) {
+            const double a = (*actual)[i].Get(e), b = (*expected)[i].Get(e);
+            ASSERT_TRUE(a == b || std::fabs(a - b) <= 1e-6 * std::fabs(b))
+                << Label(row, sample) << " at " << size;
+          }
+        }
+        ++agreed;
+      }
+    }
+  }
+  EXPECT_GT(agreed, 300);
+  RecordProperty("agreed", agreed);
 }
 
 TEST(OpTableTest, AttributesSurviveTheirText) {
