@@ -45,7 +45,10 @@ void TaskSearch::ObserveIncumbent(const Trace& trace, const Measurement& measure
   if (trace == default_trace_ && !default_seconds_) {
     default_seconds_ = measurement.p20_seconds;
     seconds_[trace.ToString()] = measurement.p20_seconds;
-    best_seconds_ = measurement.p20_seconds;
+    if (!best_seconds_ || measurement.p20_seconds < *best_seconds_) {
+      best_seconds_ = measurement.p20_seconds;
+      best_trace_ = trace;
+    }
     const auto scheduled = Schedule(task_, program_, trace);
     if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
       samples_.push_back(SampleOf(trace, legal->statistics));

@@ -22,7 +22,9 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
                                         const std::vector<std::string>& trial_ids,
                                         const std::vector<std::string>& traces) {
   if (number != next_number()) return absl::InternalError(absl::StrCat("batch ", number, " out of order"));
-  Sent sent{.trial_ids = trial_ids, .recorded = std::vector<bool>(trial_ids.size(), false)};
+  if (trial_ids.size() != traces.size()) return absl::InternalError(absl::StrCat("batch ", number, " lacks traces"));
+  Sent sent{.trial_ids = trial_ids};
+  sent.measured.resize(trial_ids.size());
   for (size_t i = 0; i < tasks_.size(); ++i) {
     if (tasks_[i].task().Key() == task_key) sent.task = static_cast<int>(i);
   }
@@ -43,20 +45,39 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
 void TuningSession::Observe(const TuningRecord& record) {
   if (record.batch < 1 || record.batch > batches_.size()) return;
   Sent& sent = batches_[record.batch - 1];
-  TaskSearch& task = tasks_[sent.task];
   if (record.trial_id == absl::StrCat("b", record.batch, ".incumbent")) {
-    task.ObserveIncumbent(sent.incumbent, record.measurement);
-    return;
+    if (sent.incumbent_measured) return;
+    sent.incumbent_measured = record.measurement;
+    if (sent.learnt) tasks_[sent.task].ObserveIncumbent(sent.incumbent, record.measurement);
+  } else {
+    const auto found = std::find(sent.trial_ids.begin(), sent.trial_ids.end(), record.trial_id);
+    if (found == sent.trial_ids.end()) return;
+    std::optional<Measurement>& measured = sent.measured[static_cast<size_t>(found - sent.trial_ids.begin())];
+    if (measured) return;
+    measured = record.measurement;
+    ++trials_done_;
   }
-  const auto found = std::find(sent.trial_ids.begin(), sent.trial_ids.end(), record.trial_id);
-  const size_t trial = static_cast<size_t>(found - sent.trial_ids.begin());
-  if (found == sent.trial_ids.end() || sent.recorded[trial]) return;
-  task.Observe(sent.traces[trial], sent.incumbent, record.measurement);
-  sent.recorded[trial] = true;
-  ++trials_done_;
+  if (sent.Complete() && !sent.learnt) Learn(&sent);
 }
 
-bool TuningSession::BatchComplete() const { return batches_.empty() || batches_.back().open() == 0; }
+bool TuningSession::Sent::Complete() const {
+  bool compared = false;
+  for (const std::optional<Measurement>& trial : measured) {
+    if (!trial) return false;
+    compared |= trial->outcome == Outcome::kOk && trial->ratio_to_incumbent > 0;
+  }
+  return incumbent_measured || !compared;
+}
+
+// The incumbent first: the others' times are ratios to its own.
+void TuningSession::Learn(Sent* sent) {
+  sent->learnt = true;
+  TaskSearch& task = tasks_[sent->task];
+  if (sent->incumbent_measured) task.ObserveIncumbent(sent->incumbent, *sent->incumbent_measured);
+  for (size_t i = 0; i < sent->traces.size(); ++i) task.Observe(sent->traces[i], sent->incumbent, *sent->measured[i]);
+}
+
+bool TuningSession::BatchComplete() const { return batches_.empty() || batches_.back().Complete(); }
 
 // Budget goes where the whole model gains most: weight x distance to the floor, discounted while nothing is found.
 std::optional<int> TuningSession::MostPromising() const {
@@ -101,7 +122,8 @@ absl::StatusOr<std::optional<Batch>> TuningSession::Next(double seconds_spent, C
     if (!drafts.ok()) return drafts.status();
     if (drafts->empty()) continue;   // exhausted now: the next one
     batch.drafts = *std::move(drafts);
-    Sent sent{.task = *chosen, .incumbent = batch.incumbent, .recorded = std::vector<bool>(batch.drafts.size(), false)};
+    Sent sent{.task = *chosen, .incumbent = batch.incumbent};
+    sent.measured.resize(batch.drafts.size());
     for (size_t i = 0; i < batch.drafts.size(); ++i) {
       sent.trial_ids.push_back(absl::StrCat("b", batch.number, ".", i));
       sent.traces.push_back(batch.drafts[i].trace);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,10 +39,11 @@ class TuningSession {
   // Gives back what an earlier process proposed. Batches in order of number, then records in log order.
   absl::Status ReplayBatch(uint32_t number, const std::string& task_key, const std::vector<std::string>& trial_ids,
                            const std::vector<std::string>& traces);
-  // One record of the log, of a trial or of a batch's incumbent ("b3.incumbent"). Unknown ones are ignored.
+  // One record of the log, of a trial or of a batch's incumbent ("b3.incumbent"). Unknown ones are ignored. A batch is
+  // learnt from as a whole, in order of its trials: retried trials and the incumbent's record may come in any order.
   void Observe(const TuningRecord& record);
 
-  // Whether every trial of the last batch has its record.
+  // Whether every trial of the last batch has its record, and the incumbent if any of them was compared with it.
   bool BatchComplete() const;
   // The next batch; nullopt when the budget is spent or nothing is left to gain. Requires BatchComplete().
   absl::StatusOr<std::optional<Batch>> Next(double seconds_spent, CostModel* model);
@@ -61,9 +61,12 @@ class TuningSession {
     Trace incumbent;
     std::vector<std::string> trial_ids;
     std::vector<Trace> traces;
-    std::vector<bool> recorded;             // by trial
-    size_t open() const { return static_cast<size_t>(std::count(recorded.begin(), recorded.end(), false)); }
+    std::vector<std::optional<Measurement>> measured;   // by trial
+    std::optional<Measurement> incumbent_measured;
+    bool learnt = false;
+    bool Complete() const;
   };
+  void Learn(Sent* sent);
   std::optional<int> MostPromising() const;
 
   std::vector<TaskSearch> tasks_;

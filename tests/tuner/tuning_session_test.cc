@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <random>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "proto/values/sha256.h"
@@ -31,18 +34,17 @@ class FakeDevice {
 
   std::vector<TuningRecord> Measure(const TuningSession& session, const Batch& batch) {
     const TaskSearch& search = session.tasks()[static_cast<size_t>(batch.task)];
-    std::vector<TuningRecord> records(1);
+    std::vector<TuningRecord> records;
     const double incumbent = Noisy(TrueSeconds(search, batch.incumbent));
-    records[0].batch = batch.number;
-    records[0].trial_id = absl::StrCat("b", batch.number, ".incumbent");
-    records[0].measurement.p20_seconds = incumbent;
     for (size_t i = 0; i < batch.drafts.size(); ++i) {
       TuningRecord record{.batch = batch.number, .trial_id = absl::StrCat("b", batch.number, ".", i)};
       record.measurement.p20_seconds = Noisy(TrueSeconds(search, batch.drafts[i].trace));
       record.measurement.ratio_to_incumbent = record.measurement.p20_seconds / incumbent;
       records.push_back(record);
     }
-    return records;
+    records.push_back({.batch = batch.number, .trial_id = absl::StrCat("b", batch.number, ".incumbent")});
+    records.back().measurement.p20_seconds = incumbent;
+    return records;   // in the order of the server's log
   }
 
  private:
@@ -122,6 +124,52 @@ TEST(TuningSessionTest, ReplayingAnyPrefixLeadsToTheSameNextBatch) {
     ASSERT_TRUE(batch.ok() && batch->has_value());
     EXPECT_EQ(Text(**batch), stored[prefix].text) << "after " << prefix << " batches";
   }
+}
+
+// Retried trials come late, the incumbent's record may come first: what is proposed next does not depend on it.
+TEST(TuningSessionTest, TheOrderOfABatchsRecordsDoesNotMatter) {
+  std::set<std::string> next;
+  for (uint64_t order = 0; order < 4; ++order) {
+    TuningSession session(Tasks(), {.seed = 2, .budget = {.trials = 24}});
+    Booster model(2);
+    FakeDevice device(9);
+    const auto batch = session.Next(0, &model);
+    ASSERT_TRUE(batch.ok() && batch->has_value());
+    std::vector<TuningRecord> records = device.Measure(session, **batch);
+    std::mt19937_64 random(order);
+    if (order > 0) std::shuffle(records.begin(), records.end(), random);
+    for (size_t i = 0; i < records.size(); ++i) {
+      EXPECT_FALSE(session.BatchComplete());
+      session.Observe(records[i]);
+    }
+    ASSERT_TRUE(session.BatchComplete());
+    const auto second = session.Next(0, &model);
+    ASSERT_TRUE(second.ok() && second->has_value());
+    next.insert(Text(**second));
+  }
+  EXPECT_EQ(next.size(), 1u);
+}
+
+TEST(TuningSessionTest, SlowerThanTheDefaultNeverWins) {
+  TuningSession session(Tasks(), {.seed = 1, .budget = {.trials = 32}});
+  Booster model(1);
+  for (;;) {
+    const auto batch = session.Next(0, &model);
+    ASSERT_TRUE(batch.ok());
+    if (!batch->has_value()) break;
+    EXPECT_EQ((*batch)->incumbent, session.tasks()[static_cast<size_t>((*batch)->task)].default_trace());
+    for (size_t i = 0; i <= (*batch)->drafts.size(); ++i) {
+      const bool trial = i < (*batch)->drafts.size();
+      TuningRecord record{.batch = (*batch)->number};
+      record.trial_id = absl::StrCat("b", record.batch, ".", trial ? absl::StrCat(i) : "incumbent");
+      record.measurement.p20_seconds = trial ? 1.2e-2 : 1e-2;
+      if (trial) record.measurement.ratio_to_incumbent = 1.2;
+      session.Observe(record);
+    }
+  }
+  EXPECT_EQ(session.trials_done(), 32u);
+  for (const TaskSearch& task : session.tasks()) EXPECT_EQ(task.best_trace(), task.default_trace());
+  EXPECT_EQ(session.PredictedSeconds(), session.DefaultPredictedSeconds());
 }
 
 TEST(TuningSessionTest, FailedTrialsCountAndNeverWin) {
