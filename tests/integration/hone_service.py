@@ -7,6 +7,10 @@ import tempfile
 import time
 
 
+def _give_up(number, frame):
+    raise TimeoutError(f"stopped by {signal.Signals(number).name}")
+
+
 class Hone:
     """`with Hone(bin_folder) as hone:` starts them under a temporary HONE_HOME and stops them at the end."""
 
@@ -21,6 +25,10 @@ class Hone:
             self.environment["HONE_PYTHON"] = os.environ["HONE_PYTHON"]
 
     def __enter__(self):
+        # Killed from outside, what it started would stay: end in time by ourselves.
+        signal.signal(signal.SIGTERM, _give_up)
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(int(os.environ.get("HONE_TEST_SECONDS", 0)))
         try:
             self.up()
         except BaseException:
