@@ -35,7 +35,7 @@ int64_t Times(int64_t a, int64_t b) {
   return (a < 0) == (b < 0) ? kMax : kMin;
 }
 int64_t FloorQuotient(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0); }
-int64_t FloorRemainder(int64_t a, int64_t b) { return a - FloorQuotient(a, b) * b; }
+int64_t FloorRemainder(int64_t a, int64_t b) { return a % b + (a % b != 0 && (a < 0) != (b < 0) ? b : 0); }
 
 // A sum that is unbounded on one side stays so, whatever is added.
 Interval Sum(const Interval& a, const Interval& b) {
@@ -244,6 +244,7 @@ DimExpr JoinDivisions(const DimExpr& expr) {
     const Atom* division = OnlyAtom(quotient, Atom::Kind::kFloorDiv);
     if (division == nullptr || !mod.b.IsConstant()) continue;
     const int64_t wanted = Times(term.coefficient, mod.b.Constant());
+    if (Unbounded(wanted)) continue;
     for (const Term& other : expr.terms()) {
       if (other.coefficient != wanted || other.factors.size() != 1 || Compare(*other.factors[0], *division) != 0) continue;
       Terms rest = expr.terms();

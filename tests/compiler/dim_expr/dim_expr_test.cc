@@ -99,6 +99,13 @@ TEST(DimExprTest, SymbolsKnownToBeMultiplesDivide) {
   EXPECT_EQ((DimExpr(6) * n + 24).Divisor(), 24);
 }
 
+TEST(DimExprTest, DivisionIsExactAtTheLimits) {
+  const int64_t least = std::numeric_limits<int64_t>::min() + 1;
+  EXPECT_EQ(Mod(least, 3), DimExpr(2));
+  EXPECT_EQ(FloorDiv(least, 3), DimExpr(least / 3 - 1));
+  EXPECT_EQ(FloorDiv(-least - 1, 3), DimExpr((-least - 1) / 3));
+}
+
 TEST(DimExprTest, SymbolicDivisorsCancel) {
   const SymbolRef n = MakeSymbol("n", 1), m = MakeSymbol("m", 1), i = MakeSymbol("i", 0, 2);
   EXPECT_EQ(FloorDiv(DimExpr(n) * m, n), DimExpr(m));

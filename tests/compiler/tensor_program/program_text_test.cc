@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 
+#include "compiler/tensor_program/interpreter.h"
 #include "compiler/tensor_program/tensor_program.h"
 #include "tests/compiler/tensor_program/program_samples.h"
 
@@ -116,8 +118,23 @@ TEST(ProgramTextTest, HostileTextIsRefused) {
   }
 }
 
-// Samples with a few bytes changed: whatever still parses prints and parses again.
-TEST(ProgramTextTest, MutatedSamplesNeverCrashTheParser) {
+// Evaluates an element on zeros of whatever shape; any answer or refusal will do.
+void Exercise(const TensorProgram& program) {
+  std::vector<HostTensor> operands;
+  for (const auto role : {ProgramTensor::Role::kInput, ProgramTensor::Role::kConstant}) {
+    for (const ProgramTensorId id : program.TensorsOf(role)) {
+      std::vector<int64_t> dims;
+      for (const DimExpr& dim : program.tensors[id].shape) dims.push_back(std::clamp<int64_t>(dim.AsConstant().value_or(2), 0, 64));
+      operands.push_back(HostTensor::Zeros(program.tensors[id].dtype, dims));
+    }
+  }
+  const std::vector<int64_t> elements = {0};
+  const auto values = InterpretElements(program, operands, 0, elements, 1000);
+  EXPECT_TRUE(!values.ok() || values->size() == 1);
+}
+
+// Samples with a few bytes changed: whatever still parses prints and parses again, and runs or is refused.
+TEST(ProgramTextTest, MutatedSamplesNeverCrash) {
   std::mt19937 random(5);
   const std::string bytes = "()[]{},;:@$\"\\ \n0123456789-*abcxyzi\xff";
   int parsed = 0;
@@ -140,6 +157,7 @@ TEST(ProgramTextTest, MutatedSamplesNeverCrashTheParser) {
     const auto again = TensorProgram::Parse(program->ToString());
     ASSERT_TRUE(again.ok()) << again.status() << "\n" << text << "\nprinted as\n" << program->ToString();
     ASSERT_EQ(again->ToString(), program->ToString());
+    Exercise(*program);
   }
   EXPECT_GT(parsed, 50);
 }
