@@ -23,10 +23,14 @@ namespace hone {
 // was.
 class ServerProcess {
  public:
-  explicit ServerProcess(std::string data_dir, std::vector<std::string> flags = {});
+  // `wrapper`: words before the program's own, e.g. strace's.
+  explicit ServerProcess(std::string data_dir, std::vector<std::string> flags = {},
+                         std::vector<std::string> wrapper = {});
   ~ServerProcess();  // SIGKILL if it runs
 
-  void Start();          // returns once endpoint.json is there; fails the test after 20 s
+  void Start();          // returns once it serves; fails the test after 20 s
+  bool TryStart();       // the same, but false if the process ends before it serves
+  bool IsRunning();      // and reaps it if not
   int Stop(int signal);  // and waits; the wait status
   pid_t pid() const { return pid_; }
   std::string Grpc() const;  // address; one that nobody answers at while the server is away
@@ -42,6 +46,7 @@ class ServerProcess {
 
   const std::string data_dir_;
   const std::vector<std::string> flags_;
+  const std::vector<std::string> wrapper_;
   pid_t pid_ = -1;
 };
 
@@ -49,7 +54,7 @@ class ServerProcess {
 // is up, for at most 20 s; failures fail the test.
 class Caller {
  public:
-  explicit Caller(std::shared_ptr<grpc::Channel> channel);
+  explicit Caller(std::shared_ptr<grpc::Channel> channel, double patience_seconds = 20);
 
   static std::unique_ptr<grpc::ClientContext> Context(double seconds = 20);
   grpc::Status Upload(const std::string& content, v1::BlobStatus* status, size_t chunk = 1 << 16);
@@ -67,6 +72,9 @@ class Caller {
   std::unique_ptr<v1::RecordService::Stub> records;
   std::unique_ptr<v1::WorkerService::Stub> workers;
   std::unique_ptr<v1::ServerService::Stub> server;
+
+ private:
+  const double patience_seconds_;
 };
 
 }  // namespace hone
