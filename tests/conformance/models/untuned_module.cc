@@ -1,0 +1,95 @@
+// untuned_module MODEL.onnx OUT_DIR [target=T] [reference] [INPUT=1,3,224,224 ...]
+//
+// A module of default traces (or of reference traces), without server and tuner: what the models' conformance runs.
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "compiler/compile.h"
+#include "proto/values/sha256.h"
+
+namespace hone {
+namespace {
+
+class NoCosts : public TaskCosts {
+ public:
+  double SecondsFor(const Task&) const override { return 0; }
+};
+
+struct Request {
+  std::string model, out;
+  bool reference = false;
+  CompileOptions options;
+};
+
+absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
+  if (argc < 3) return absl::InvalidArgumentError("usage: untuned_module MODEL OUT_DIR [target=T] [reference] [INPUT=dims ...]");
+  Request request{.model = argv[1], .out = argv[2]};
+  std::string target = "host";
+  for (int i = 3; i < argc; ++i) {
+    const std::vector<std::string> parts = absl::StrSplit(argv[i], absl::MaxSplits('=', 1));
+    if (parts[0] == "reference") {
+      request.reference = true;
+    } else if (parts[0] == "target") {
+      target = parts.back();
+    } else {
+      for (const std::string& dim : static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
+        int64_t size = 0;
+        if (!absl::SimpleAtoi(dim, &size)) return absl::InvalidArgumentError(absl::StrCat("bad shape ", argv[i]));
+        request.options.shapes[parts[0]].push_back(size);
+      }
+    }
+  }
+  absl::StatusOr<Target> found = FindTarget(target);
+  if (!found.ok()) return found.status();
+  request.options.target = *found;
+  return request;
+}
+
+absl::StatusOr<ModuleFiles> Build(const Request& request) {
+  std::ifstream file(request.model, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto bytes = std::make_shared<const std::string>(text.str());
+  absl::StatusOr<Graph> graph = ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
+  if (!graph.ok()) return graph.status();
+  const absl::StatusOr<CutGraph> cut = CutIntoTasks(*std::move(graph), request.options, NoCosts());
+  if (!cut.ok()) return cut.status();
+  ModuleOptions options{.name = "model", .model_digest = Sha256Hex(*bytes), .compiler_build = CompilerBuild(),
+                        .target = request.options.target};
+  std::vector<CompiledTask> tasks;
+  for (const Task& task : cut->tasks) {
+    const absl::StatusOr<TensorProgram> program = LowerTask(task);
+    if (!program.ok()) return program.status();
+    const Trace trace = request.reference ? ReferenceTrace() : DefaultTrace(task, *program);
+    absl::StatusOr<CompiledTask> compiled = CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
+    if (!compiled.ok()) return compiled.status();
+    tasks.push_back(*std::move(compiled));
+    options.traces.push_back(trace.ToString());
+  }
+  return BuildModule(*cut, tasks, options);
+}
+
+int Main(int argc, char** argv) {
+  const absl::StatusOr<Request> request = ParseArguments(argc, argv);
+  const absl::StatusOr<ModuleFiles> files = request.ok() ? Build(*request) : request.status();
+  if (!files.ok()) {
+    std::cerr << files.status() << "\n";
+    return 1;
+  }
+  std::filesystem::create_directories(request->out);
+  for (const auto& [name, contents] : *files) {
+    std::ofstream file(std::filesystem::path(request->out) / name, std::ios::binary);
+    file << contents;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace hone
+
+int main(int argc, char** argv) { return hone::Main(argc, argv); }
