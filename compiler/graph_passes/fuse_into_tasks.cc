@@ -24,10 +24,14 @@ class Fusion {
 
   // Groups of nodes, each in topological order.
   std::vector<std::vector<int>> Run() {
-    // The last anchor before a join takes it: its result is still in the cache.
-    for (int i = graph_.node_count() - 1; i >= 0; --i) {
-      const OpClass op_class = graph_.node({i}).op->op_class;
-      if (op_class != OpClass::kElementwise && !IsView(i)) Grow(i);
+    // The last anchor before a join takes it: its result is still in the cache. What computes goes before what moves
+    // data, for its results are in registers.
+    for (const bool moves_data : {false, true}) {
+      for (int i = graph_.node_count() - 1; i >= 0; --i) {
+        const OpClass op_class = graph_.node({i}).op->op_class;
+        if (op_class == OpClass::kElementwise || IsView(i)) continue;
+        if ((op_class == OpClass::kData) == moves_data) Grow(i);
+      }
     }
     for (int i = 0; i < graph_.node_count(); ++i) {
       if (group_[i] < 0 && !IsView(i)) Grow(i);

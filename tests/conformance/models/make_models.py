@@ -207,12 +207,43 @@ def bert(name, layers, hidden, heads, sequence, vocabulary=1000):
     return net.model(x, [1, sequence, hidden])
 
 
+def blazeface():
+    """The front model as tf2onnx converts it: NHWC input, SAME padding, shortcuts whose channels are padded."""
+    net = Net("blazeface", batch_norm=False)
+
+    def same(x, cin, cout, k, stride=1, group=1, gain=1.0):
+        w = net.normal(cout, cin // group, k, k, scale=gain / math.sqrt(cin // group * k * k))
+        return net.op("Conv", x, w, net.normal(cout, scale=0.1), strides=[stride] * 2, group=group, auto_pad="SAME_UPPER")
+
+    x = net.op("Transpose", net.input("input", [1, 128, 128, 3]), perm=[0, 3, 1, 2])
+    x, cin = net.op("Relu", same(x, 3, 24, 5, 2)), 24
+    outputs = []
+    for cout, stride in ((24, 1), (28, 1), (32, 2), (36, 1), (42, 1), (48, 2), (56, 1), (64, 1), (72, 1), (80, 1), (88, 1),
+                         (96, 2), (96, 1), (96, 1), (96, 1), (96, 1)):
+        if stride == 2 and cin == 88:
+            outputs.append((x, cin, 2, 16))
+        y = same(same(x, cin, cin, 3, stride, cin), cin, cout, 1, gain=0.5)
+        if stride == 2:
+            x = net.max_pool(x, 2, 2)
+        if cin != cout:
+            pads = net.constant(np.array([0, 0, 0, 0, 0, cout - cin, 0, 0], np.int64))
+            x = net.op("Pad", x, pads)
+        x, cin = net.op("Relu", net.op("Add", y, x)), cout
+    outputs.append((x, cin, 6, 8))
+    boxes = []
+    for source, channels, anchors, size in outputs:
+        y = net.op("Transpose", same(source, channels, anchors * 16, 1), perm=[0, 2, 3, 1])
+        boxes.append(net.op("Reshape", y, net.constant(np.array([1, size * size * anchors, 16], np.int64))))
+    return net.model(net.op("Concat", *boxes, axis=1), [1, 896, 16])
+
+
 MODELS = {
     "resnet18": lambda: resnet("resnet18", (2, 2, 2, 2), False),
     "resnet50": lambda: resnet("resnet50", (3, 4, 6, 3), True),
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
     "squeezenet1_1": squeezenet,
+    "blazeface": blazeface,
     "bert_base": lambda: bert("bert_base", 12, 768, 12, 128),
     "minilm": lambda: bert("minilm", 6, 384, 12, 128),
 }
