@@ -92,7 +92,9 @@ Server::~Server() {
   edge_.reset();
   scheduler_.reset();
   inspections_.reset();
-  executor_.reset();
+  // The hub's timers go to the executor, whose work uses the hub: first no more work, then no more timers.
+  if (executor_ != nullptr) executor_->Stop();
+  hub_.reset();
   if (served) LogEvent("stopped");
 }
 

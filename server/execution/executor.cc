@@ -8,19 +8,22 @@ Executor::Executor(int threads, size_t queue_limit) : queue_limit_(queue_limit) 
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
 }
 
-Executor::~Executor() {
+Executor::~Executor() { Stop(); }
+
+void Executor::Stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool Executor::TryRun(std::function<void()> work) {
   {
     std::lock_guard lock(mutex_);
-    if (queue_.size() >= queue_limit_) return false;
+    if (stopping_ || queue_.size() >= queue_limit_) return false;
     queue_.push_back(std::move(work));
   }
   changed_.notify_one();
@@ -30,6 +33,7 @@ bool Executor::TryRun(std::function<void()> work) {
 void Executor::Continue(std::function<void()> work) {
   {
     std::lock_guard lock(mutex_);
+    if (stopping_) return;
     queue_.push_back(std::move(work));
   }
   changed_.notify_one();

@@ -16,10 +16,14 @@ class Executor {
  public:
   // `queue_limit`: work waiting for a thread; more is refused, so an overload is told to the caller at once.
   Executor(int threads, size_t queue_limit);
-  ~Executor();  // runs what was accepted, then joins
+  ~Executor();  // Stop()s
+
+  // Runs what was accepted and joins the threads; nothing is accepted any more.
+  void Stop();
 
   [[nodiscard]] bool TryRun(std::function<void()> work);
-  // For the next step of work already accepted (it holds a caller's place): never refused.
+  // For the next step of work already accepted (it holds a caller's place): never refused, but dropped after
+  // Stop.
   void Continue(std::function<void()> work);
 
  private:

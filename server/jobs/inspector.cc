@@ -1,5 +1,7 @@
 #include "server/jobs/inspector.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -7,11 +9,11 @@
 
 namespace hone {
 
-absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
-                                                      const v1::InspectModelRequest& request) {
-  const std::string id(absl::StripPrefix(request.model(), "models/"));
-  HONE_ASSIGN_OR_RETURN(ModelRow model, services.store.GetModel(id));
-  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
+namespace {
+
+constexpr absl::Duration kLook = absl::Milliseconds(200);  // between looks whether the caller is still there
+
+absl::StatusOr<v1::JobMessage> MessageFor(const v1::InspectModelRequest& request, const ModelRow& model) {
   v1::JobMessage message;
   v1::InspectModelRequest& inspect = *message.mutable_inspect();
   inspect = request;
@@ -20,31 +22,47 @@ absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
   inspect.clear_file_names();
   for (const FileRow& file : model.files) inspect.add_file_names(file.name);
   HONE_RETURN_IF_ERROR(CountFiles(message).status());
+  return message;
+}
 
+// The child's answer or why there is none.
+absl::StatusOr<v1::InspectModelResponse> Await(JobChild& child, absl::Duration limit,
+                                               const std::function<bool()>& cancelled) {
+  const absl::Time deadline = absl::Now() + limit;
+  for (;;) {
+    absl::StatusOr<JobFrame> frame = child.link().ReadFrame(std::min(deadline, absl::Now() + kLook));
+    if (absl::IsUnavailable(frame.status())) {
+      return absl::InternalError(
+          absl::StrCat("inspecting the model failed: hone-job ", child.Reap(absl::Seconds(5))));
+    }
+    if (absl::IsDeadlineExceeded(frame.status())) {
+      if (cancelled()) return absl::CancelledError("the caller has gone");
+      if (absl::Now() < deadline) continue;
+      return absl::DeadlineExceededError(
+          absl::StrCat("inspecting the model took longer than ", absl::FormatDuration(limit)));
+    }
+    HONE_RETURN_IF_ERROR(frame.status());
+    if (frame->message.has_inspected()) return std::move(*frame->message.mutable_inspected());
+    if (frame->message.has_failed()) return FailureOf(frame->message.failed());
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
+                                                      const v1::InspectModelRequest& request,
+                                                      const std::function<bool()>& cancelled) {
+  const std::string id(absl::StripPrefix(request.model(), "models/"));
+  HONE_ASSIGN_OR_RETURN(ModelRow model, services.store.GetModel(id));
+  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
+  HONE_ASSIGN_OR_RETURN(const v1::JobMessage message, MessageFor(request, model));
   const absl::Duration limit = services.options.inspect_limit;
   JobChildOptions options = services.options.child;
   options.log_path = services.options.log_directory + "/inspect.log";
   options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
   child->link().Send(message, std::move(files));
-  const absl::Time deadline = absl::Now() + limit;
-  for (;;) {
-    absl::StatusOr<JobFrame> frame = child->link().ReadFrame(deadline);
-    if (absl::IsUnavailable(frame.status())) {
-      return absl::InternalError(
-          absl::StrCat("inspecting the model failed: hone-job ", child->Reap(absl::Seconds(5))));
-    }
-    if (absl::IsDeadlineExceeded(frame.status())) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("inspecting the model took longer than ", absl::FormatDuration(limit)));
-    }
-    HONE_RETURN_IF_ERROR(frame.status());
-    if (frame->message.has_inspected()) return std::move(*frame->message.mutable_inspected());
-    if (frame->message.has_failed()) {
-      return absl::Status(static_cast<absl::StatusCode>(frame->message.failed().code()),
-                          frame->message.failed().message());
-    }
-  }
+  return Await(*child, limit, cancelled);
 }
 
 }  // namespace hone

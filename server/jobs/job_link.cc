@@ -51,6 +51,13 @@ std::vector<v1::BlobRef> DistinctObjects(const v1::ProposeBatch& batch) {
   return blobs;
 }
 
+absl::Status FailureOf(const v1::JobFailed& failed) {
+  const bool known =
+      failed.code() > 0 && failed.code() <= static_cast<int>(absl::StatusCode::kUnauthenticated);
+  return absl::Status(known ? static_cast<absl::StatusCode>(failed.code()) : absl::StatusCode::kInternal,
+                      failed.message());
+}
+
 absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message) {
   size_t count = 0;
   switch (message.body_case()) {

@@ -20,6 +20,9 @@ struct JobFrame {
 
 // How many descriptors ride on a message; InvalidArgument if it names more than one frame can carry.
 absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message);
+// What the child says of its failure; Internal if its code is none (the child may be anything by then). Never
+// OK.
+absl::Status FailureOf(const v1::JobFailed& failed);
 // The distinct objects of a batch in order of first mention (trials, incumbent, oracle): what its descriptors
 // are.
 std::vector<v1::BlobRef> DistinctObjects(const v1::ProposeBatch& batch);

@@ -199,9 +199,9 @@ absl::Status JobSession::Handle(JobFrame frame) {
       return HandleModule(frame.message.module(), frame.files);
     case v1::JobMessage::kFailed: {
       HONE_RETURN_IF_ERROR(FlushProgress(true));
-      const v1::JobFailed& failed = frame.message.failed();
-      const std::string error = absl::StrCat(
-          absl::StatusCodeToString(static_cast<absl::StatusCode>(failed.code())), ": ", failed.message());
+      const absl::Status failure = FailureOf(frame.message.failed());
+      const std::string error =
+          absl::StrCat(absl::StatusCodeToString(failure.code()), ": ", failure.message());
       return EndJob(row_.cancel_requested ? JobState::kCancelled : JobState::kFailed, error, std::nullopt);
     }
     case v1::JobMessage::kWantDevice:

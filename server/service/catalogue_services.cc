@@ -154,8 +154,8 @@ grpc::ServerUnaryReactor* ModelService::InspectModel(grpc::CallbackServerContext
                                                      v1::InspectModelResponse* response) {
   return RunUnary(context_.inspections, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_RETURN_IF_ERROR(IdIn("models", request->model()).status());
-    if (call->IsCancelled()) return absl::CancelledError("the caller has gone");
-    HONE_ASSIGN_OR_RETURN(*response, hone::InspectModel(context_.jobs, *request));
+    HONE_ASSIGN_OR_RETURN(
+        *response, hone::InspectModel(context_.jobs, *request, [call] { return call->IsCancelled(); }));
     return absl::OkStatus();
   });
 }

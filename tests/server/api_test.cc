@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -394,6 +395,18 @@ TEST_F(ApiTest, InspectsByAChildOfItsOwn) {
   const grpc::Status status = caller.models->InspectModel(Caller::Context().get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.report_json(), "{\"main\":\"model.onnx\"}");
+}
+
+TEST_F(ApiTest, AnInspectionEndsWithItsCaller) {
+  Caller caller(server_.Channel(server_.AdminToken()));
+  v1::InspectModelRequest request;
+  request.set_model(caller.CreateModel("hang=1").name());
+  v1::InspectModelResponse response;
+  const grpc::Status status = caller.models->InspectModel(Caller::Context(0.3).get(), request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(WIFEXITED(server_.Stop(SIGTERM)));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(20));  // a hung child would hold it for a minute
 }
 
 TEST_F(ApiTest, AnswersHealthProbes) {

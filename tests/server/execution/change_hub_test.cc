@@ -62,5 +62,13 @@ TEST(ExecutorTest, RefusesBeyondItsQueueAndFinishesWhatItTook) {
   EXPECT_EQ(done, 3);
 }
 
+TEST(ExecutorTest, TakesNothingOnceStopped) {
+  Executor executor(2, 10);
+  executor.Stop();
+  EXPECT_FALSE(executor.TryRun([] { FAIL(); }));
+  executor.Continue([] { FAIL(); });
+  executor.Stop();
+}
+
 }  // namespace
 }  // namespace hone

@@ -99,6 +99,16 @@ TEST_F(JobLinkTest, RefusesWhatIsNoProtocol) {
   }
 }
 
+TEST_F(JobLinkTest, AFailureIsNeverOk) {
+  v1::JobFailed failed;
+  for (int code : {0, -1, 17, 1 << 30}) {
+    failed.set_code(code);
+    EXPECT_TRUE(absl::IsInternal(FailureOf(failed))) << code;
+  }
+  failed.set_code(3);
+  EXPECT_TRUE(absl::IsInvalidArgument(FailureOf(failed)));
+}
+
 TEST_F(JobLinkTest, RefusesMissingFiles) {
   v1::JobMessage message;
   message.mutable_module()->add_files()->set_name("f");
