@@ -1,0 +1,253 @@
+#include "tests/tuner/job_harness.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/target/target.h"
+#include "proto/values/sha256.h"
+#include "proto/values/tensor_values.h"
+#include "proto/values/value_messages.h"
+#include "tests/compiler/codegen/candidate_runner.h"
+#include "worker/comparison.h"
+
+namespace hone {
+namespace {
+
+constexpr int kLinkDescriptor = 3;
+
+std::string Contents(int file) {
+  struct stat status {};
+  fstat(file, &status);
+  std::string bytes(static_cast<size_t>(status.st_size), '\0');
+  EXPECT_EQ(pread(file, bytes.data(), bytes.size(), 0), status.st_size);
+  return bytes;
+}
+
+v1::Device HostDevice() {
+  v1::Device device;
+  device.set_device_class("test");
+  device.set_cpu_name("the test's");
+  device.set_target(FindTarget("host")->ToString());
+  device.set_cores(1);
+  return device;
+}
+
+// The distinct objects of a batch by digest.
+std::map<std::string, std::string> ObjectsOf(const v1::ProposeBatch& batch, const std::vector<int>& files) {
+  std::vector<const v1::BlobRef*> refs;
+  for (const v1::ProposedTrial& trial : batch.trials()) refs.push_back(&trial.object());
+  refs.push_back(&batch.lease().incumbent().object());
+  refs.push_back(&batch.lease().oracle_object());
+  std::map<std::string, std::string> objects;
+  size_t next = 0;
+  for (const v1::BlobRef* ref : refs) {
+    if (ref->sha256().empty() || objects.contains(ref->sha256())) continue;
+    EXPECT_LT(next, files.size());
+    if (next >= files.size()) break;
+    EXPECT_EQ(fcntl(files[next], F_GET_SEALS) & F_SEAL_WRITE, F_SEAL_WRITE);
+    std::string bytes = Contents(files[next++]);
+    EXPECT_EQ(Sha256Hex(bytes), ref->sha256());
+    EXPECT_EQ(bytes.size(), ref->size());
+    objects[ref->sha256()] = std::move(bytes);
+  }
+  EXPECT_EQ(next, files.size());
+  return objects;
+}
+
+std::vector<TensorSpec> Specs(const google::protobuf::RepeatedPtrField<v1::TensorSpec>& messages) {
+  std::vector<TensorSpec> specs;
+  for (const v1::TensorSpec& message : messages) specs.push_back(FromMessage(message).value());
+  return specs;
+}
+
+std::vector<HostTensor> Generated(const std::vector<TensorSpec>& specs, uint64_t seed, uint64_t first) {
+  std::vector<HostTensor> tensors;
+  for (const TensorSpec& spec : specs) {
+    tensors.push_back(HostTensor::Zeros(spec.dtype, spec.dims));
+    GenerateTensor(spec, seed, first++, tensors.back().bytes.data());
+  }
+  return tensors;
+}
+
+std::vector<HostTensor> RunCandidate(const std::string& object, const v1::Lease& lease) {
+  const std::vector<TensorSpec> inputs = Specs(lease.inputs());
+  auto runner = CandidateRunner::Load(object).value();
+  runner->SetInputs(Generated(inputs, lease.seed(), 0), Generated(Specs(lease.constants()), lease.seed(), inputs.size()));
+  EXPECT_EQ(runner->Run(), 0);
+  std::vector<HostTensor> outputs;
+  for (const TensorSpec& spec : Specs(lease.outputs())) outputs.push_back(HostTensor::Zeros(spec.dtype, spec.dims));
+  runner->GetOutputs(&outputs);
+  return outputs;
+}
+
+}  // namespace
+
+JobHarness::JobHarness() {
+  int ends[2];
+  EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  pid_ = fork();
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    close(ends[0]);
+    if (ends[1] != kLinkDescriptor) {
+      dup2(ends[1], kLinkDescriptor);
+      close(ends[1]);
+    }
+    execl(HONE_JOB_PROGRAM, HONE_JOB_PROGRAM, nullptr);
+    _exit(127);
+  }
+  close(ends[1]);
+  socket_ = ends[0];
+  fcntl(socket_, F_SETFD, FD_CLOEXEC);
+  link_.emplace(socket_);
+}
+
+JobHarness::~JobHarness() { Kill(); }
+
+void JobHarness::Kill() {
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  pid_ = -1;
+  if (socket_ >= 0) close(socket_);
+  socket_ = -1;
+}
+
+int JobHarness::CloseAndWait() {
+  close(socket_);
+  socket_ = -1;
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void JobHarness::Start(v1::StartJob start, const std::string& model) {
+  start.set_main_file("model.onnx");
+  start.add_file_names("model.onnx");
+  log.assign(start.log().begin(), start.log().end());
+  const MemoryBlob blob = MemoryBlob::Make(model).value();
+  v1::JobMessage message;
+  *message.mutable_start() = std::move(start);
+  ASSERT_TRUE(link_->Send(message, {blob.descriptor()}).ok());
+}
+
+void JobHarness::Inspect(v1::InspectModelRequest request, const std::string& model) {
+  request.set_main_file("model.onnx");
+  request.add_file_names("model.onnx");
+  const MemoryBlob blob = MemoryBlob::Make(model).value();
+  v1::JobMessage message;
+  *message.mutable_inspect() = std::move(request);
+  ASSERT_TRUE(link_->Send(message, {blob.descriptor()}).ok());
+}
+
+void JobHarness::Cancel() {
+  v1::JobMessage message;
+  message.mutable_cancel();
+  ASSERT_TRUE(link_->Send(message).ok());
+}
+
+void JobHarness::Serve(size_t most_batches) {
+  while (!end) {
+    absl::StatusOr<v1::JobMessage> message = link_->Receive();
+    ASSERT_TRUE(message.ok()) << "the job ended without an answer";
+    const std::vector<int> files = link_->TakeFiles();
+    if (message->has_want_device()) {
+      v1::JobMessage answer;
+      *answer.mutable_device()->mutable_device() = HostDevice();
+      ASSERT_TRUE(link_->Send(answer).ok());
+    } else if (message->has_propose()) {
+      proposals.push_back(message->propose());
+      if (proposals.size() <= most_batches) Measure(message->propose(), files);
+    } else if (message->has_progress()) {
+      if (phases.empty() || phases.back() != message->progress().phase()) phases.push_back(message->progress().phase());
+      if (message->progress().tasks_size() > 0) progress = message->progress();
+    } else {
+      end = *message;
+      for (int i = 0; i < end->module().files_size() && i < static_cast<int>(files.size()); ++i) {
+        module_files[end->module().files(i).name()] = Contents(files[static_cast<size_t>(i)]);
+      }
+    }
+    for (const int file : files) close(file);
+    if (proposals.size() > most_batches) return;
+  }
+}
+
+void JobHarness::Measure(const v1::ProposeBatch& batch, const std::vector<int>& files) {
+  v1::JobMessage stored;
+  stored.mutable_batch_stored()->set_number(batch.number());
+  ASSERT_TRUE(link_->Send(stored).ok());
+  const std::map<std::string, std::string> objects = ObjectsOf(batch, files);
+  const v1::Lease& lease = batch.lease();
+  if (lease.kind() == v1::LEASE_KIND_CANDIDATES) {
+    const std::vector<TensorSpec> outputs = Specs(lease.outputs());
+    const std::vector<HostTensor> expected = RunCandidate(objects.at(lease.oracle_object().sha256()), lease);
+    const auto check = [&](const std::string& what, size_t o, const Difference& difference) {
+      if (difference.max_error > lease.tolerance()) {
+        wrong.push_back(absl::StrCat(batch.task_label(), " ", what, ": ", Describe(o, difference)));
+      }
+    };
+    for (const v1::OracleSample& message : lease.oracle_samples()) {
+      const OracleSample sample{message.output(), {message.element().begin(), message.element().end()},
+                                {message.value().begin(), message.value().end()}};
+      check("oracle", sample.output, CompareSamples(outputs[sample.output], sample, expected[sample.output].bytes.data()));
+    }
+    for (const v1::ProposedTrial& trial : batch.trials()) {
+      if (trial.ended() != v1::OUTCOME_UNSPECIFIED) continue;
+      const std::vector<HostTensor> actual = RunCandidate(objects.at(trial.object().sha256()), lease);
+      for (size_t o = 0; o < outputs.size(); ++o) {
+        check(trial.trace(), o, CompareTensors(outputs[o], expected[o].bytes.data(), actual[o].bytes.data()));
+      }
+    }
+  }
+  Append(Records(batch));
+}
+
+// In the order of the server's log: the trials, then the incumbent.
+std::vector<v1::TuningRecord> JobHarness::Records(const v1::ProposeBatch& batch) {
+  std::vector<v1::TuningRecord> records;
+  const bool module = batch.lease().kind() == v1::LEASE_KIND_MODULE;
+  for (int i = 0; i <= batch.trials_size(); ++i) {
+    const bool incumbent = i == batch.trials_size();
+    v1::TuningRecord& record = records.emplace_back();
+    record.set_sequence(log.size() + records.size());
+    record.set_batch(batch.number());
+    record.set_trial_id(incumbent ? absl::StrCat("b", batch.number(), ".incumbent") : batch.trials(i).trial_id());
+    v1::Measurement& measurement = *record.mutable_measurement();
+    const v1::Outcome ended = incumbent ? v1::OUTCOME_UNSPECIFIED : batch.trials(i).ended();
+    measurement.set_outcome(ended == v1::OUTCOME_UNSPECIFIED ? v1::OUTCOME_OK : ended);
+    if (measurement.outcome() != v1::OUTCOME_OK) continue;
+    // Between 0.5 and 1.5 times the incumbent, by the trace.
+    const double made_up = incumbent ? 1 : 0.5 + std::stoul(Sha256Hex(batch.trials(i).trace()).substr(0, 4), nullptr, 16) / 65536.0;
+    const double ratio = incumbent ? 1 : module ? module_ratio : made_up;
+    measurement.set_p20_seconds(1e-4 * ratio);
+    measurement.set_median_seconds(1.1e-4 * ratio);
+    measurement.set_p95_seconds(1.2e-4 * ratio);
+    if (incumbent) continue;
+    measurement.set_ratio_to_incumbent(ratio);
+    measurement.set_ratio_low(0.98 * ratio);
+    measurement.set_ratio_high(1.02 * ratio);
+  }
+  return records;
+}
+
+void JobHarness::Append(std::vector<v1::TuningRecord> records) {
+  v1::JobMessage message;
+  for (v1::TuningRecord& record : records) {
+    *message.mutable_records()->add_records() = record;
+    log.push_back(std::move(record));
+  }
+  ASSERT_TRUE(link_->Send(message).ok());
+}
+
+}  // namespace hone
