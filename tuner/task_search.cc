@@ -8,9 +8,12 @@
 namespace hone {
 namespace {
 
-constexpr int kDrafts = 256;             // scored by the model for each batch
+constexpr int kPool = 1024;              // random schedules scored by the prior, once per task
 constexpr int kParents = 6;              // measured schedules that are mutated
-constexpr double kRandomShare = 0.15;    // of a batch: exploration
+constexpr int kMutations = 32;           // of each of them, for each batch
+constexpr double kRandomShare = 0.1;     // of a batch: exploration
+constexpr size_t kExploredPart = 4;      // ... among the better one in so many candidates
+constexpr int kApart = 2;                // decisions in which the members of a batch differ, where there is a choice
 constexpr double kOptimism = 0.5;        // deviations by which uncertain schedules are favoured
 constexpr double kGain = 0.98;           // a ratio below is progress
 
@@ -46,7 +49,7 @@ void TaskSearch::ObserveIncumbent(const Trace& trace, const Measurement& measure
     default_seconds_ = measurement.p20_seconds;
     seconds_[trace.ToString()] = measurement.p20_seconds;
     if (!best_seconds_ || measurement.p20_seconds < *best_seconds_) {
-      best_seconds_ = measurement.p20_seconds;
+      best_seconds_ = best_bound_ = measurement.p20_seconds;
       best_trace_ = trace;
     }
     const auto scheduled = Schedule(task_, program_, trace);
@@ -75,76 +78,139 @@ void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measu
     samples_.push_back(SampleOf(trace, legal->statistics));
     samples_.back().log_seconds = std::log(seconds);
   }
-  if (!best_seconds_ || seconds < *best_seconds_) {
+  // Better beyond doubt: a lucky window must not win. The best so far is what this batch is compared with, or of this batch.
+  const bool interval = base != seconds_.end() && measurement.ratio_high > 0;
+  const double bound = interval ? measurement.ratio_high * base->second : seconds;
+  const double limit = base != seconds_.end() && best_trace_ == incumbent ? base->second : best_bound_;
+  if (!best_seconds_ || bound < limit) {
     if (!best_seconds_ || seconds < kGain * *best_seconds_) trials_without_gain_ = 0;
     best_seconds_ = seconds;
+    best_bound_ = bound;
     best_trace_ = trace;
   }
 }
 
-std::optional<Draft> TaskSearch::DraftOf(const SearchSpace::Point& point) {
-  Trace trace = space_.TraceOf(point);
-  if (proposed_.contains(trace.ToString())) return std::nullopt;
+const std::optional<TaskSearch::Scored>& TaskSearch::ScoreOf(const Point& point) {
+  const auto [entry, added] = scored_.try_emplace(point);
+  if (!added) return entry->second;
+  const Trace trace = space_.TraceOf(point);
   const auto scheduled = Schedule(task_, program_, trace);
-  const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
-  if (legal == nullptr) return std::nullopt;
-  Draft draft{.trace = std::move(trace)};
-  draft.sample = SampleOf(draft.trace, legal->statistics);
-  return draft;
+  if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
+    entry->second = Scored{trace.ToString(), SampleOf(trace, legal->statistics)};
+  }
+  return entry->second;
 }
 
-std::vector<Draft> TaskSearch::Candidates(SearchStrategy strategy, std::mt19937_64& random, int count) {
-  std::vector<Draft> drafts;
+std::vector<TaskSearch::Point> TaskSearch::RandomPoints(int count, std::mt19937_64& random) {
+  std::vector<Point> points;
   std::set<std::string> seen;
-  const int wanted = strategy == SearchStrategy::kRandom ? count : kDrafts;
-  const auto add = [&](const SearchSpace::Point& point) {
-    std::optional<Draft> draft = DraftOf(point);
-    if (draft && seen.insert(draft->trace.ToString()).second) drafts.push_back(*std::move(draft));
+  for (int attempt = 0; attempt < 20 * count && static_cast<int>(points.size()) < count; ++attempt) {
+    Point point = space_.Random(random);
+    const std::optional<Scored>& scored = ScoreOf(point);
+    if (!scored || proposed_.contains(scored->trace) || !seen.insert(scored->trace).second) continue;
+    points.push_back(std::move(point));
+  }
+  return points;
+}
+
+// The same whenever it happens: a job that is resumed fills it later than one that was not.
+void TaskSearch::FillPool() {
+  if (!pool_.empty()) return;
+  std::mt19937_64 random(1);
+  std::set<Point> points;
+  const int most = static_cast<int>(std::min<double>(kPool, space_.size()));
+  for (int attempt = 0; attempt < 3 * most; ++attempt) {
+    const Point point = space_.Random(random);
+    if (ScoreOf(point)) points.insert(point);
+  }
+  std::vector<std::pair<double, Point>> order;
+  for (const Point& point : points) order.emplace_back(ScoreOf(point)->sample.log_prior, point);
+  std::sort(order.begin(), order.end());
+  for (auto& [prior, point] : order) pool_.push_back(std::move(point));
+}
+
+// All single steps from the best schedule (coordinate descent), mutations of the better ones (evolution), and the pool.
+std::vector<TaskSearch::Point> TaskSearch::Candidates(std::mt19937_64& random) {
+  FillPool();
+  std::vector<Point> points;
+  std::set<std::string> seen;
+  const auto add = [&](const Point& point) {
+    const std::optional<Scored>& scored = ScoreOf(point);
+    if (scored && !proposed_.contains(scored->trace) && seen.insert(scored->trace).second) points.push_back(point);
   };
-  if (strategy == SearchStrategy::kEvolutionary) {
-    // Around the best measured ones: all single steps from the very best, mutations of the others.
-    std::vector<std::pair<double, std::string>> measured;
-    for (const auto& [text, seconds] : seconds_) measured.emplace_back(seconds, text);
-    std::sort(measured.begin(), measured.end());
-    for (size_t i = 0; i < measured.size() && i < kParents; ++i) {
-      const SearchSpace::Point parent = space_.PointOf(*Trace::Parse(measured[i].second));
-      if (parent.empty()) continue;
-      if (i == 0) {
-        for (const SearchSpace::Point& neighbour : space_.Neighbours(parent)) add(neighbour);
+  const Point best = space_.PointOf(best_trace_);
+  if (!best.empty()) {
+    for (const Point& neighbour : space_.Neighbours(best)) add(neighbour);
+  }
+  std::vector<std::pair<double, std::string>> parents;
+  for (const auto& [text, seconds] : seconds_) parents.emplace_back(seconds, text);
+  std::sort(parents.begin(), parents.end());
+  for (size_t i = 0; i < parents.size() && i < kParents; ++i) {
+    const Point parent = space_.PointOf(*Trace::Parse(parents[i].second));
+    if (parent.empty()) continue;
+    for (int m = 0; m < kMutations; ++m) add(space_.Mutated(parent, random));
+  }
+  for (const Point& point : pool_) add(point);
+  return points;
+}
+
+Draft TaskSearch::DraftOf(const Point& point, double log_seconds) {
+  return {space_.TraceOf(point), ScoreOf(point)->sample, std::exp(log_seconds)};
+}
+
+namespace {
+
+int Distance(const SearchSpace::Point& a, const SearchSpace::Point& b) {
+  int distance = 0;
+  for (size_t d = 0; d < a.size(); ++d) distance += a[d] != b[d] ? 1 : 0;
+  return distance;
+}
+
+// Takes up to `count` numbers of points, given best first: mostly the first ones, some at random, not too alike.
+std::vector<size_t> ChooseBatch(const std::vector<size_t>& order, const std::vector<SearchSpace::Point>& points, size_t count,
+                                std::mt19937_64& random) {
+  std::vector<size_t> chosen;
+  std::set<size_t> taken;
+  for (int apart = kApart; apart > 0 && chosen.size() < count; --apart) {
+    const auto try_take = [&](size_t i) {
+      if (taken.contains(i)) return false;
+      for (const size_t other : chosen) {
+        if (Distance(points[i], points[other]) < apart) return false;
       }
-      for (int m = 0; m < kDrafts / (2 * kParents); ++m) add(space_.Mutated(parent, random));
+      taken.insert(i);
+      chosen.push_back(i);
+      return true;
+    };
+    for (size_t next = 0; next < order.size() && chosen.size() < count;) {
+      const bool explore = static_cast<double>(random() % 1000) < 1000 * kRandomShare;
+      if (explore && try_take(order[random() % (1 + order.size() / kExploredPart)])) continue;
+      try_take(order[next++]);
     }
   }
-  for (int attempt = 0; attempt < 20 * wanted && static_cast<int>(drafts.size()) < wanted; ++attempt) {
-    add(space_.Random(random));
-  }
-  return drafts;
+  return chosen;
 }
+
+}  // namespace
 
 absl::StatusOr<std::vector<Draft>> TaskSearch::Propose(int count, SearchStrategy strategy, const CostModel& model,
                                                        std::mt19937_64& random) {
-  std::vector<Draft> drafts = Candidates(strategy, random, count);
-  if (drafts.empty()) exhausted_ = true;
+  const bool guided = strategy == SearchStrategy::kEvolutionary;
+  const std::vector<Point> points = guided ? Candidates(random) : RandomPoints(count, random);
+  if (points.empty()) exhausted_ = true;
   std::vector<CostSample> samples;
-  for (const Draft& draft : drafts) samples.push_back(draft.sample);
+  for (const Point& point : points) samples.push_back(ScoreOf(point)->sample);
   const absl::StatusOr<std::vector<CostEstimate>> estimates = model.Estimate(samples);
   if (!estimates.ok()) return estimates.status();
-  std::vector<std::pair<double, size_t>> order;
-  for (size_t i = 0; i < drafts.size(); ++i) {
-    drafts[i].predicted_seconds = std::exp((*estimates)[i].log_seconds);
-    order.emplace_back((*estimates)[i].log_seconds - kOptimism * (*estimates)[i].deviation, i);
+  std::vector<size_t> chosen(points.size());
+  for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = i;
+  if (guided) {
+    const auto hoped = [&](size_t i) { return (*estimates)[i].log_seconds - kOptimism * (*estimates)[i].deviation; };
+    std::stable_sort(chosen.begin(), chosen.end(), [&](size_t a, size_t b) { return hoped(a) < hoped(b); });
+    chosen = ChooseBatch(chosen, points, static_cast<size_t>(count), random);
   }
-  if (strategy == SearchStrategy::kEvolutionary) std::stable_sort(order.begin(), order.end());
-  std::vector<Draft> chosen;
-  const auto exploring = [&] { return static_cast<double>(random() % 1000) < 1000 * kRandomShare; };
-  size_t front = 0;
-  while (static_cast<int>(chosen.size()) < count && !order.empty()) {
-    const bool explore = strategy == SearchStrategy::kEvolutionary && model.trained() && exploring();
-    front = explore ? static_cast<size_t>(random() % order.size()) : 0;
-    chosen.push_back(std::move(drafts[order[front].second]));
-    order.erase(order.begin() + static_cast<ptrdiff_t>(front));
-  }
-  return chosen;
+  std::vector<Draft> drafts;
+  for (const size_t i : chosen) drafts.push_back(DraftOf(points[i], (*estimates)[i].log_seconds));
+  return drafts;
 }
 
 }  // namespace hone

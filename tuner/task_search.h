@@ -56,10 +56,19 @@ class TaskSearch {
                                              std::mt19937_64& random);
 
  private:
+  // A point of the space as the search sees it; empty where it is no legal schedule. Computed once each.
+  struct Scored {
+    std::string trace;
+    CostSample sample;
+  };
+  using Point = SearchSpace::Point;
   TaskSearch(Task task, TensorProgram program, int weight, const Roofline& roofline, Anchor anchor);
-  std::optional<Draft> DraftOf(const SearchSpace::Point& point);
-  std::vector<Draft> Candidates(SearchStrategy strategy, std::mt19937_64& random, int count);
+  const std::optional<Scored>& ScoreOf(const Point& point);
+  void FillPool();
+  std::vector<Point> RandomPoints(int count, std::mt19937_64& random);
+  std::vector<Point> Candidates(std::mt19937_64& random);
   CostSample SampleOf(const Trace& trace, const NestStatistics& statistics) const;
+  Draft DraftOf(const Point& point, double log_seconds);
 
   Task task_;
   TensorProgram program_;
@@ -70,8 +79,11 @@ class TaskSearch {
   Trace default_trace_, best_trace_;
   double prior_seconds_ = 0, floor_seconds_ = 0;
   std::optional<double> default_seconds_, best_seconds_;
+  double best_bound_ = 0;                          // upper end of the best one's interval, seconds
   std::map<std::string, double> seconds_;          // by trace, of what was measured
   std::set<std::string> proposed_;
+  std::map<Point, std::optional<Scored>> scored_;
+  std::vector<Point> pool_;                        // legal points by prior, best first; the same for every seed
   std::vector<CostSample> samples_;
   int trials_ = 0, trials_without_gain_ = 0;
   bool exhausted_ = false;

@@ -127,7 +127,9 @@ TEST(JobTest, AnUnsupportedModelIsItsOwnFault) {
   model.Node("NonMaxSuppressionOfTomorrow", {"x"}, {"y"}).set_name("head");
   model.Output("y");
   JobHarness job;
-  job.Start(StartWith(4), model.proto().SerializeAsString());
+  v1::StartJob start = StartWith(4);
+  start.mutable_spec()->clear_shapes();
+  job.Start(start, model.proto().SerializeAsString());
   job.Serve();
   ASSERT_TRUE(job.end && job.end->has_failed());
   EXPECT_EQ(job.end->failed().code(), static_cast<int>(absl::StatusCode::kUnimplemented));
