@@ -36,8 +36,10 @@ std::string PhaseText(const v1::Job& job) {
 
 std::string TimeText(const v1::JobProgress& progress) {
   std::string text = FormatDuration(progress.seconds_spent());
-  if (progress.seconds_budget() > 0)
+  // What comes after the search (compiling, verifying) is not the budget's.
+  if (progress.seconds_budget() > 0 && progress.seconds_spent() <= progress.seconds_budget()) {
     absl::StrAppend(&text, " of ", FormatDuration(progress.seconds_budget()));
+  }
   return text;
 }
 
