@@ -19,7 +19,8 @@ constexpr double kReferenceFlops = 1.2e10;     // above, the reference module wo
 constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
 constexpr double kLeaseSeconds = 30;
 constexpr double kRunLimitSeconds = 20;
-constexpr double kIntegerLow = 0, kIntegerHigh = 100;   // integer inputs of models: token ids, mostly
+// Integer inputs of models are token ids, masks or segment numbers, mostly: 0 and 1 are in the range of all of them.
+constexpr double kIntegerLow = 0, kIntegerHigh = 2;
 
 // What tasks cost where nothing was measured; layouts are decided by a simple rule today and do not ask.
 class PriorCosts : public TaskCosts {
