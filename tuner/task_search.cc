@@ -11,7 +11,8 @@ namespace {
 constexpr int kPool = 1024;              // random schedules scored by the prior, once per task
 constexpr int kParents = 6;              // measured schedules that are mutated
 constexpr int kMutations = 32;           // of each of them, for each batch
-constexpr double kRandomShare = 0.1;     // of a batch: exploration
+constexpr double kRandomShare = 0.2;     // of a batch: exploration
+constexpr double kPriorError = 0.15;     // priors (log seconds) that differ by less say nothing
 constexpr size_t kExploredPart = 4;      // ... among the better one in so many candidates
 constexpr int kApart = 2;                // decisions in which the members of a batch differ, where there is a choice
 constexpr double kOptimism = 0.5;        // deviations by which uncertain schedules are favoured
@@ -206,6 +207,14 @@ absl::StatusOr<std::vector<Draft>> TaskSearch::Propose(int count, SearchStrategy
   if (guided) {
     const auto hoped = [&](size_t i) { return (*estimates)[i].log_seconds - kOptimism * (*estimates)[i].deviation; };
     std::stable_sort(chosen.begin(), chosen.end(), [&](size_t a, size_t b) { return hoped(a) < hoped(b); });
+    if (samples_.empty()) {
+      // Nothing measured here yet: any of the schedules that the prior cannot tell from its best.
+      const auto end = std::find_if(chosen.begin(), chosen.end(),
+                                    [&](size_t i) { return hoped(i) > hoped(chosen.front()) + kPriorError; });
+      for (auto last = end; last - chosen.begin() > 1; --last) {
+        std::swap(*(last - 1), chosen[random() % static_cast<uint64_t>(last - chosen.begin())]);
+      }
+    }
     chosen = ChooseBatch(chosen, points, static_cast<size_t>(count), random);
   }
   std::vector<Draft> drafts;
