@@ -15,8 +15,8 @@ absl::Status UnsupportedError(const OnnxImport& import) {
   std::string text = absl::StrCat(import.unsupported.size(), " nodes are not supported:");
   for (size_t i = 0; i < import.unsupported.size() && i < kMaxListed; ++i) {
     const UnsupportedNode& node = import.unsupported[i];
-    absl::StrAppend(&text, "\n  '", node.node, "' (", node.op, node.attribute.empty() ? "" : ", ", node.attribute, ", opset ",
-                    node.opset, "): ", node.reason, "; ", node.remedy);
+    absl::StrAppend(&text, "\n  '", node.node, "' (", node.op, node.attribute.empty() ? "" : ", ",
+                    node.attribute, ", opset ", node.opset, "): ", node.reason, "; ", node.remedy);
   }
   return absl::UnimplementedError(text);
 }
@@ -64,8 +64,10 @@ absl::StatusOr<std::string> DumpPlan(const CutGraph& cut) {
 absl::StatusOr<std::string> DumpTask(const CutGraph& cut, const std::string& phase) {
   const size_t colon = phase.find(':');
   int index = -1;
-  if (!absl::SimpleAtoi(phase.substr(colon + 1), &index) || index < 0 || index >= static_cast<int>(cut.tasks.size())) {
-    return absl::NotFoundError(absl::StrCat("'", phase, "': the model has tasks 0 to ", cut.tasks.size() - 1));
+  if (!absl::SimpleAtoi(phase.substr(colon + 1), &index) || index < 0 ||
+      index >= static_cast<int>(cut.tasks.size())) {
+    return absl::NotFoundError(
+        absl::StrCat("'", phase, "': the model has tasks 0 to ", cut.tasks.size() - 1));
   }
   if (phase.starts_with("program:")) {
     const absl::StatusOr<TensorProgram> program = LowerTask(cut.tasks[index]);
@@ -104,7 +106,8 @@ absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, c
   return CompileNest(task, *scheduled, symbol);
 }
 
-absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options, std::string_view phase) {
+absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options,
+                                      std::string_view phase) {
   const std::string wanted(phase);
   absl::StatusOr<Graph> graph = ImportModel(files, options);
   if (!graph.ok()) return graph.status();
@@ -115,7 +118,8 @@ absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOpti
   };
   if (absl::Status status = RunPasses(*graph, options.target, observe); !status.ok()) return status;
   if (!text.empty()) return text;
-  const absl::StatusOr<CutGraph> cut = FuseIntoTasks(*std::move(graph), options.target, options.threads, options.policy);
+  const absl::StatusOr<CutGraph> cut =
+      FuseIntoTasks(*std::move(graph), options.target, options.threads, options.policy);
   if (!cut.ok()) return cut.status();
   if (wanted == "cut") return cut->ToString();
   if (wanted == "plan") return DumpPlan(*cut);

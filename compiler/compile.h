@@ -17,12 +17,13 @@ namespace hone {
 
 struct CompileOptions {
   Target target;
-  int threads = 1;                                        // the module is tuned for
+  int threads = 1;  // the module is tuned for
   AlgorithmPolicy policy = AlgorithmPolicy::kFast;
-  std::map<std::string, std::vector<int64_t>> shapes;     // input name -> dims, binds symbols
+  std::map<std::string, std::vector<int64_t>> shapes;  // input name -> dims, binds symbols
 };
 
-// What a task is expected to cost; owned by the compiler, answered by the tuner (roofline prior, then records).
+// What a task is expected to cost; owned by the compiler, answered by the tuner (roofline prior, then
+// records).
 class TaskCosts {
  public:
   virtual ~TaskCosts() = default;
@@ -36,13 +37,15 @@ absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options
 // InvalidArgument: the trace is no schedule of the task.
 absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, const std::string& symbol);
 
-// What a user wants to know before anything is queued, as JSON: model, opset, nodes, inputs and outputs [{name, dtype,
-// shape: numbers or names of open dimensions}], operators {name: count}, unsupported [{node, operator, attribute, opset,
-// reason, remedy}], unbound_symbols [name], and for models that can be compiled flops, constant_bytes, tasks [{label,
-// weight, flops}], estimated_tuning_seconds.
+// What a user wants to know before anything is queued, as JSON: model, opset, nodes, inputs and outputs
+// [{name, dtype, shape: numbers or names of open dimensions}], operators {name: count}, unsupported [{node,
+// operator, attribute, opset, reason, remedy}], unbound_symbols [name], and for models that can be compiled
+// flops, constant_bytes, tasks [{label, weight, flops}], estimated_tuning_seconds.
 absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options);
 
-// Text after a phase: "import", any pass name, "cut", "program:<task>", "nest:<task>", "plan". NotFound lists the phases.
-absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options, std::string_view phase);
+// Text after a phase: "import", any pass name, "cut", "program:<task>", "nest:<task>", "plan". NotFound lists
+// the phases.
+absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options,
+                                      std::string_view phase);
 
 }  // namespace hone

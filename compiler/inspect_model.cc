@@ -16,8 +16,10 @@ Json InterfaceJson(const std::vector<InterfaceTensor>& tensors) {
   Json list = Json::array();
   for (const InterfaceTensor& tensor : tensors) {
     Json shape = Json::array();
-    for (const DimExpr& dim : tensor.type.shape) shape.push_back(dim.IsConstant() ? Json(dim.Constant()) : Json(dim.ToString()));
-    list.push_back({{"name", tensor.name}, {"dtype", std::string(DTypeName(tensor.type.dtype))}, {"shape", shape}});
+    for (const DimExpr& dim : tensor.type.shape)
+      shape.push_back(dim.IsConstant() ? Json(dim.Constant()) : Json(dim.ToString()));
+    list.push_back(
+        {{"name", tensor.name}, {"dtype", std::string(DTypeName(tensor.type.dtype))}, {"shape", shape}});
   }
   return list;
 }
@@ -25,8 +27,12 @@ Json InterfaceJson(const std::vector<InterfaceTensor>& tensors) {
 Json UnsupportedJson(const std::vector<UnsupportedNode>& nodes) {
   Json list = Json::array();
   for (const UnsupportedNode& node : nodes) {
-    list.push_back({{"node", node.node}, {"operator", node.op}, {"attribute", node.attribute}, {"opset", node.opset},
-                    {"reason", node.reason}, {"remedy", node.remedy}});
+    list.push_back({{"node", node.node},
+                    {"operator", node.op},
+                    {"attribute", node.attribute},
+                    {"opset", node.opset},
+                    {"reason", node.reason},
+                    {"remedy", node.remedy}});
   }
   return list;
 }
@@ -51,7 +57,8 @@ void AddTasks(const CutGraph& cut, Json* report) {
   (*report)["flops"] = flops;
   (*report)["constant_bytes"] = ConstantBytes(cut.graph);
   (*report)["tasks"] = std::move(tasks);
-  (*report)["estimated_tuning_seconds"] = static_cast<double>(cut.tasks.size()) * kTrialsPerTask * kSecondsPerTrial;
+  (*report)["estimated_tuning_seconds"] =
+      static_cast<double>(cut.tasks.size()) * kTrialsPerTask * kSecondsPerTrial;
 }
 
 }  // namespace

@@ -45,28 +45,32 @@ TensorId Graph::AddConstant(std::string name, ConstantRef constant) {
   return id;
 }
 
-absl::StatusOr<std::vector<TensorId>> Graph::AddNode(std::string_view op, std::vector<TensorId> inputs, AttrMap attrs,
-                                                     std::string name) {
+absl::StatusOr<std::vector<TensorId>> Graph::AddNode(std::string_view op, std::vector<TensorId> inputs,
+                                                     AttrMap attrs, std::string name) {
   const OpRow* row = FindOp(op);
   const auto fault = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat("node '", name, "' (", std::string(op), "): ", what));
   };
   if (row == nullptr) return absl::InternalError(absl::StrCat("no operator '", std::string(op), "'"));
   const int count = static_cast<int>(inputs.size());
-  if (count < row->min_inputs || count > row->max_inputs) return fault(absl::StrCat("has ", count, " inputs"));
+  if (count < row->min_inputs || count > row->max_inputs)
+    return fault(absl::StrCat("has ", count, " inputs"));
   std::vector<TensorType> types;
   for (const TensorId input : inputs) {
-    if (input.index < 0 || input.index >= tensor_count()) return fault("reads a tensor that is not in the graph");
+    if (input.index < 0 || input.index >= tensor_count())
+      return fault("reads a tensor that is not in the graph");
     types.push_back(tensors_[input.index].type);
   }
   absl::StatusOr<std::vector<TensorType>> result = row->infer(attrs, types);
-  if (!result.ok()) return absl::Status(result.status().code(), fault(std::string(result.status().message())).message());
+  if (!result.ok())
+    return absl::Status(result.status().code(), fault(std::string(result.status().message())).message());
   const NodeId id{node_count()};
   Node node{row, std::move(attrs), std::move(inputs), {}, name};
   for (size_t i = 0; i < result->size(); ++i) {
     node.outputs.push_back({tensor_count()});
     Layout layout = Layout::Plain((*result)[i].rank());
-    tensors_.push_back({i == 0 ? name : absl::StrCat(name, ".", i), std::move((*result)[i]), std::move(layout), nullptr, id});
+    tensors_.push_back({i == 0 ? name : absl::StrCat(name, ".", i), std::move((*result)[i]),
+                        std::move(layout), nullptr, id});
   }
   nodes_.push_back(std::move(node));
   return nodes_.back().outputs;
@@ -90,8 +94,8 @@ void Graph::ReplaceUses(TensorId from, TensorId to) {
 
 namespace {
 
-// Depth-first over producers without recursion (models may be deep). Ready nodes keep their old relative order as far
-// as dependences allow. Nodes on a cycle are left out.
+// Depth-first over producers without recursion (models may be deep). Ready nodes keep their old relative
+// order as far as dependences allow. Nodes on a cycle are left out.
 std::vector<int> LiveOrder(const Graph& graph) {
   enum : uint8_t { kNew, kOpen, kDone };
   std::vector<uint8_t> state(static_cast<size_t>(graph.node_count()), kNew);
@@ -182,11 +186,13 @@ absl::Status Graph::Verify() const {
   for (int i = 0; i < node_count(); ++i) {
     const Node& node = nodes_[i];
     const auto fault = [&](const std::string& what) {
-      return absl::InternalError(absl::StrCat("node '", node.name, "' (", std::string(node.op->name), "): ", what));
+      return absl::InternalError(
+          absl::StrCat("node '", node.name, "' (", std::string(node.op->name), "): ", what));
     };
     std::vector<TensorType> types;
     for (const TensorId id : node.inputs) {
-      if (!written[id.index]) return fault(absl::StrCat("reads '", tensors_[id.index].name, "' before it is written"));
+      if (!written[id.index])
+        return fault(absl::StrCat("reads '", tensors_[id.index].name, "' before it is written"));
       types.push_back(tensors_[id.index].type);
     }
     const absl::StatusOr<std::vector<TensorType>> inferred = node.op->infer(node.attrs, types);
@@ -201,7 +207,8 @@ absl::Status Graph::Verify() const {
     }
   }
   for (const TensorId id : outputs_) {
-    if (!written[id.index]) return absl::InternalError(absl::StrCat("output '", tensors_[id.index].name, "' is not written"));
+    if (!written[id.index])
+      return absl::InternalError(absl::StrCat("output '", tensors_[id.index].name, "' is not written"));
   }
   return absl::OkStatus();
 }

@@ -24,8 +24,8 @@ constexpr size_t kMaxText = size_t{64} << 20;
 std::string Sanitised(const std::string& name) {
   std::string label;
   for (const char c : name) {
-    const bool kept = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-                      c == '/' || c == '-' || c == '~';
+    const bool kept = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == '/' || c == '-' || c == '~';
     label += kept ? c : '_';
   }
   return label.empty() ? "_" : label;
@@ -56,19 +56,31 @@ std::string ElementText(const ConstantData& constant) {
     return value;
   };
   switch (constant.dtype) {
-    case DType::kF32: return absl::StrFormat("%.9g", read(float{}));
-    case DType::kF64: return absl::StrFormat("%.17g", read(double{}));
-    case DType::kI8: return absl::StrCat(read(int8_t{}));
-    case DType::kI16: return absl::StrCat(read(int16_t{}));
-    case DType::kI32: return absl::StrCat(read(int32_t{}));
-    case DType::kI64: return absl::StrCat(read(int64_t{}));
-    case DType::kU8: return absl::StrCat(read(uint8_t{}));
-    case DType::kU16: return absl::StrCat(read(uint16_t{}));
-    case DType::kU32: return absl::StrCat(read(uint32_t{}));
-    case DType::kU64: return absl::StrCat(read(uint64_t{}));
-    case DType::kBool: return absl::StrCat(read(uint8_t{}));
+    case DType::kF32:
+      return absl::StrFormat("%.9g", read(float{}));
+    case DType::kF64:
+      return absl::StrFormat("%.17g", read(double{}));
+    case DType::kI8:
+      return absl::StrCat(read(int8_t{}));
+    case DType::kI16:
+      return absl::StrCat(read(int16_t{}));
+    case DType::kI32:
+      return absl::StrCat(read(int32_t{}));
+    case DType::kI64:
+      return absl::StrCat(read(int64_t{}));
+    case DType::kU8:
+      return absl::StrCat(read(uint8_t{}));
+    case DType::kU16:
+      return absl::StrCat(read(uint16_t{}));
+    case DType::kU32:
+      return absl::StrCat(read(uint32_t{}));
+    case DType::kU64:
+      return absl::StrCat(read(uint64_t{}));
+    case DType::kBool:
+      return absl::StrCat(read(uint8_t{}));
     case DType::kF16:
-    case DType::kBF16: break;
+    case DType::kBF16:
+      break;
   }
   return HexBytes(constant.data, static_cast<size_t>(DTypeBytes(constant.dtype)));
 }
@@ -100,10 +112,16 @@ std::optional<std::vector<uint8_t>> ParseElement(DType dtype, const std::string&
     case DType::kU64:
       if (!absl::SimpleAtoi(text, &natural)) return std::nullopt;
       return BytesOf(natural);
-    case DType::kI8: case DType::kI16: case DType::kI32: case DType::kI64:
-    case DType::kU8: case DType::kU16: case DType::kU32: case DType::kBool: {
+    case DType::kI8:
+    case DType::kI16:
+    case DType::kI32:
+    case DType::kI64:
+    case DType::kU8:
+    case DType::kU16:
+    case DType::kU32:
+    case DType::kBool: {
       if (!absl::SimpleAtoi(text, &integer)) return std::nullopt;
-      std::vector<uint8_t> bytes = BytesOf(integer);   // little-endian: the low bytes are the value
+      std::vector<uint8_t> bytes = BytesOf(integer);  // little-endian: the low bytes are the value
       bytes.resize(static_cast<size_t>(DTypeBytes(dtype)));
       return bytes;
     }
@@ -123,12 +141,14 @@ absl::Status Bad(std::string_view line, std::string_view what) {
 class Reader {
  public:
   absl::StatusOr<Graph> Run(std::string_view text) {
-    if (text.size() > kMaxText) return absl::InvalidArgumentError("the text of a graph is longer than 64 MiB");
+    if (text.size() > kMaxText)
+      return absl::InvalidArgumentError("the text of a graph is longer than 64 MiB");
     for (const std::string& line : Split(text, "\n")) {
       if (line.empty()) continue;
       if (absl::Status status = Line(line); !status.ok()) return status;
     }
-    if (absl::Status status = graph_.Verify(); !status.ok()) return absl::InvalidArgumentError(status.message());
+    if (absl::Status status = graph_.Verify(); !status.ok())
+      return absl::InvalidArgumentError(status.message());
     return std::move(graph_);
   }
 
@@ -171,7 +191,8 @@ class Reader {
     return type;
   }
 
-  absl::Status Define(std::string_view line, const std::string& label, TensorId id, std::string_view layout_text) {
+  absl::Status Define(std::string_view line, const std::string& label, TensorId id,
+                      std::string_view layout_text) {
     if (!ids_.emplace(label, id).second) return Bad(line, "name defined twice");
     absl::StatusOr<Layout> layout = Layout::Parse(layout_text);
     if (!layout.ok()) return layout.status();
@@ -221,7 +242,8 @@ class Reader {
 
   absl::Status OutputLine(std::string_view line) {
     std::vector<TensorId> ids;
-    if (absl::Status status = Names(line, line.substr(std::strlen("output ")), &ids); !status.ok()) return status;
+    if (absl::Status status = Names(line, line.substr(std::strlen("output ")), &ids); !status.ok())
+      return status;
     graph_.SetOutputs(std::move(ids));
     return absl::OkStatus();
   }
@@ -231,12 +253,15 @@ class Reader {
     if (equals == std::string_view::npos) return Bad(line, "expected ' = '");
     const std::string_view right = line.substr(equals + 3);
     const size_t open = right.find('('), close = right.find(") {");
-    if (open == std::string_view::npos || close == std::string_view::npos || close < open || right.back() != '}') {
+    if (open == std::string_view::npos || close == std::string_view::npos || close < open ||
+        right.back() != '}') {
       return Bad(line, "expected op(inputs) {attributes}");
     }
     std::vector<TensorId> inputs;
-    if (absl::Status status = Names(line, right.substr(open + 1, close - open - 1), &inputs); !status.ok()) return status;
-    absl::StatusOr<AttrMap> attrs = ParseAttrs(right.substr(close + 3, right.size() - close - 4), graph_.symbols());
+    if (absl::Status status = Names(line, right.substr(open + 1, close - open - 1), &inputs); !status.ok())
+      return status;
+    absl::StatusOr<AttrMap> attrs =
+        ParseAttrs(right.substr(close + 3, right.size() - close - 4), graph_.symbols());
     if (!attrs.ok()) return attrs.status();
     const std::string op(right.substr(0, open));
     if (FindOp(op) == nullptr) return Bad(line, absl::StrCat("unknown operator ", op));
@@ -270,10 +295,12 @@ std::string Graph::ToString() const {
     return absl::StrCat(labels[id.index], " ", tensor.type.ToString(), " ", layout.empty() ? "-" : layout);
   };
   const auto names = [&](const std::vector<TensorId>& ids) {
-    return absl::StrJoin(ids, ", ", [&](std::string* out, TensorId id) { absl::StrAppend(out, labels[id.index]); });
+    return absl::StrJoin(ids, ", ",
+                         [&](std::string* out, TensorId id) { absl::StrAppend(out, labels[id.index]); });
   };
   for (const auto& [name, symbol] : symbols_) {
-    absl::StrAppend(&text, "symbol ", name, " ", symbol->lower, " ", symbol->upper, " ", symbol->divisor, "\n");
+    absl::StrAppend(&text, "symbol ", name, " ", symbol->lower, " ", symbol->upper, " ", symbol->divisor,
+                    "\n");
   }
   for (const TensorId id : inputs_) absl::StrAppend(&text, "input ", definition(id), "\n");
   for (int i = 0; i < tensor_count(); ++i) {
@@ -284,8 +311,10 @@ std::string Graph::ToString() const {
     text += "\n";
   }
   for (const Node& node : nodes_) {
-    text += absl::StrJoin(node.outputs, "; ", [&](std::string* out, TensorId id) { absl::StrAppend(out, definition(id)); });
-    absl::StrAppend(&text, " = ", std::string(node.op->name), "(", names(node.inputs), ") {", AttrsText(node.attrs), "}\n");
+    text += absl::StrJoin(node.outputs, "; ",
+                          [&](std::string* out, TensorId id) { absl::StrAppend(out, definition(id)); });
+    absl::StrAppend(&text, " = ", std::string(node.op->name), "(", names(node.inputs), ") {",
+                    AttrsText(node.attrs), "}\n");
   }
   absl::StrAppend(&text, "output ", names(outputs_), "\n");
   return text;

@@ -1,7 +1,8 @@
-// Images [n, c, h, w] around convolutions and pooling are stored in blocks of channels wherever a vector width divides
-// their number; all else stays plain. A tensor's layout follows from its shape and company alone, so operands of
-// elementwise operators agree. Conversions are `identity` nodes between tensors of different layouts, inserted where a
-// blocked tensor meets what reads row-major bytes: views, rows, the model's interface.
+// Images [n, c, h, w] around convolutions and pooling are stored in blocks of channels wherever a vector
+// width divides their number; all else stays plain. A tensor's layout follows from its shape and company
+// alone, so operands of elementwise operators agree. Conversions are `identity` nodes between tensors of
+// different layouts, inserted where a blocked tensor meets what reads row-major bytes: views, rows, the
+// model's interface.
 #include <algorithm>
 
 #include "compiler/graph_passes/graph_matching.h"
@@ -31,12 +32,16 @@ class LayoutAssignment {
   const Tensor& tensor(TensorId id) const { return graph_.tensor(id); }
 
   // Operators that slide over or resample an image.
-  static bool IsImageOp(const Node& node) { return node.attrs.contains("strides") || node.attrs.contains("coordinates"); }
+  static bool IsImageOp(const Node& node) {
+    return node.attrs.contains("strides") || node.attrs.contains("coordinates");
+  }
   bool CanBeImage(TensorId id) const {
-    return tensor(id).type.rank() == 4 && tensor(id).type.dtype == DType::kF32 && tensor(id).constant == nullptr;
+    return tensor(id).type.rank() == 4 && tensor(id).type.dtype == DType::kF32 &&
+           tensor(id).constant == nullptr;
   }
   bool IsChannelConcat(const Node& node) const {
-    return node.op->op_class == OpClass::kData && node.inputs.size() > 1 && IntAttr(node.attrs, "axis", -1) == kChannelDim &&
+    return node.op->op_class == OpClass::kData && node.inputs.size() > 1 &&
+           IntAttr(node.attrs, "axis", -1) == kChannelDim &&
            tensor(node.inputs[0]).type.dtype == tensor(node.inputs[1]).type.dtype;
   }
   static bool ReducesImage(const Node& node) {
@@ -57,13 +62,15 @@ class LayoutAssignment {
       for (const TensorId id : node.inputs) {
         if (tensor(id).type.shape == tensor(node.outputs[0]).type.shape) linked.push_back(id);
       }
-    } else if (IsChannelConcat(node) || (node.op->op_class == OpClass::kData && node.attrs.contains("pads"))) {
+    } else if (IsChannelConcat(node) ||
+               (node.op->op_class == OpClass::kData && node.attrs.contains("pads"))) {
       linked = node.inputs;
     } else {
       return false;
     }
     linked.push_back(node.outputs[0]);
-    const bool any = std::any_of(linked.begin(), linked.end(), [&](TensorId id) { return images_[id.index]; });
+    const bool any =
+        std::any_of(linked.begin(), linked.end(), [&](TensorId id) { return images_[id.index]; });
     bool changed = false;
     for (const TensorId id : linked) changed = (any && Mark(id)) || changed;
     return changed;
@@ -84,7 +91,8 @@ class LayoutAssignment {
     }
   }
 
-  // The widest vector that divides the channels. One pixel has the same bytes in either layout: it stays plain.
+  // The widest vector that divides the channels. One pixel has the same bytes in either layout: it stays
+  // plain.
   int64_t BlockOf(TensorId id) const {
     const std::vector<DimExpr>& shape = tensor(id).type.shape;
     if (!shape[kChannelDim].IsConstant() || (shape[2] == DimExpr(1) && shape[3] == DimExpr(1))) return 0;
@@ -98,22 +106,28 @@ class LayoutAssignment {
     switch (node.op->op_class) {
       case OpClass::kElementwise:
       case OpClass::kWindow:
-      case OpClass::kData: return true;
-      case OpClass::kContraction: return IsImageOp(node);
-      case OpClass::kRow: return ReducesImage(node);
-      case OpClass::kView: return false;
+      case OpClass::kData:
+        return true;
+      case OpClass::kContraction:
+        return IsImageOp(node);
+      case OpClass::kRow:
+        return ReducesImage(node);
+      case OpClass::kView:
+        return false;
     }
     return false;
   }
 
   absl::StatusOr<TensorId> Convert(TensorId from, const Layout& layout) {
-    absl::StatusOr<std::vector<TensorId>> copy = graph_.AddNode("identity", {from}, {}, tensor(from).name + ".layout");
+    absl::StatusOr<std::vector<TensorId>> copy =
+        graph_.AddNode("identity", {from}, {}, tensor(from).name + ".layout");
     if (!copy.ok()) return copy.status();
     graph_.tensor(copy->front()).layout = layout;
     return copy->front();
   }
 
-  // Redirects the uses of `id` by nodes that read blocked tensors (or by the others, and outputs of the graph).
+  // Redirects the uses of `id` by nodes that read blocked tensors (or by the others, and outputs of the
+  // graph).
   void Redirect(TensorId id, TensorId to, bool blocked, int nodes) {
     for (int i = 0; i < nodes; ++i) {
       if (ReadsBlocked(graph_.node({i})) == blocked) {
@@ -132,7 +146,8 @@ class LayoutAssignment {
     const Layout blocked = Layout::Blocked(4, kChannelDim, block);
     const int nodes = graph_.node_count();
     bool wanted = false, plain_wanted = IsGraphOutput(graph_, id);
-    for (const NodeId user : graph_.UsersOf(id)) (ReadsBlocked(graph_.node(user)) ? wanted : plain_wanted) = true;
+    for (const NodeId user : graph_.UsersOf(id))
+      (ReadsBlocked(graph_.node(user)) ? wanted : plain_wanted) = true;
     const NodeId producer = tensor(id).producer;
     if (producer.index < 0 || graph_.node(producer).op->op_class == OpClass::kView) {
       if (!wanted) return absl::OkStatus();
@@ -152,11 +167,13 @@ class LayoutAssignment {
 
   Graph& graph_;
   const Target& target_;
-  std::vector<bool> images_;   // by tensor
+  std::vector<bool> images_;  // by tensor
 };
 
 }  // namespace
 
-absl::Status AssignLayouts(Graph& graph, const Target& target) { return LayoutAssignment(graph, target).Run(); }
+absl::Status AssignLayouts(Graph& graph, const Target& target) {
+  return LayoutAssignment(graph, target).Run();
+}
 
 }  // namespace hone

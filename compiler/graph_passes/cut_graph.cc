@@ -8,7 +8,8 @@
 namespace hone {
 
 int CutGraph::WeightOf(int task) const {
-  return static_cast<int>(std::count_if(calls.begin(), calls.end(), [&](const TaskCall& c) { return c.task == task; }));
+  return static_cast<int>(
+      std::count_if(calls.begin(), calls.end(), [&](const TaskCall& c) { return c.task == task; }));
 }
 
 std::string CutGraph::ToString() const {
@@ -23,10 +24,11 @@ std::string CutGraph::ToString() const {
     absl::StrAppend(&text, "task ", i, " x", WeightOf(static_cast<int>(i)), " ", tasks[i].Label(), "\n");
   }
   for (const TaskCall& call : calls) {
-    absl::StrAppend(&text, "call ", call.task, " (", names(call.inputs), ") constants (", names(call.constants), ") -> (",
-                    names(call.outputs), ")\n");
+    absl::StrAppend(&text, "call ", call.task, " (", names(call.inputs), ") constants (",
+                    names(call.constants), ") -> (", names(call.outputs), ")\n");
   }
-  for (const ViewAlias& view : views) absl::StrAppend(&text, "view ", names({view.view}), " of ", names({view.of}), "\n");
+  for (const ViewAlias& view : views)
+    absl::StrAppend(&text, "view ", names({view.view}), " of ", names({view.of}), "\n");
   return text;
 }
 

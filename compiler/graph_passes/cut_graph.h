@@ -8,14 +8,14 @@
 
 namespace hone {
 
-// One call of a task in the model: graph tensors bound to the task's inputs, constants (Task::Constants() order) and
-// outputs, in order.
+// One call of a task in the model: graph tensors bound to the task's inputs, constants (Task::Constants()
+// order) and outputs, in order.
 struct TaskCall {
-  int task = -1;                        // index into CutGraph::tasks
+  int task = -1;  // index into CutGraph::tasks
   std::vector<TensorId> inputs;
   std::vector<TensorId> constants;
   std::vector<TensorId> outputs;
-  std::string name;                     // of the source node that anchors it
+  std::string name;  // of the source node that anchors it
 };
 
 // `view` has the bytes of `of` (reshape between plain layouts, identity).
@@ -23,13 +23,14 @@ struct ViewAlias {
   TensorId view, of;
 };
 
-// The model after graph_passes: the graph (tensors with layouts) cut into calls of distinct tasks, in execution order.
+// The model after graph_passes: the graph (tensors with layouts) cut into calls of distinct tasks, in
+// execution order.
 struct CutGraph {
   Graph graph;
-  std::vector<Task> tasks;              // distinct keys, in order of first call
+  std::vector<Task> tasks;  // distinct keys, in order of first call
   std::vector<TaskCall> calls;
   std::vector<ViewAlias> views;
-  int WeightOf(int task) const;         // number of calls
+  int WeightOf(int task) const;  // number of calls
   std::string ToString() const;
 };
 

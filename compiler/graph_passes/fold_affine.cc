@@ -1,4 +1,5 @@
-// Constant factors per output channel go into the weights of the convolution or matmul before them, past constant terms:
+// Constant factors per output channel go into the weights of the convolution or matmul before them, past
+// constant terms:
 //   (conv(x, w) + b) * f = conv(x, w * f) + b * f
 #include <algorithm>
 
@@ -12,7 +13,7 @@ namespace {
 // Where the output channel is in the result and in the weights.
 struct ChannelOf {
   int result_axis = 0, weight_axis = 0;
-  int64_t groups = 1;   // > 1: conv_transpose2d, whose weights' first axis selects the group
+  int64_t groups = 1;  // > 1: conv_transpose2d, whose weights' first axis selects the group
 };
 
 std::optional<ChannelOf> Channels(const Graph& graph, const Node& node) {
@@ -24,7 +25,8 @@ std::optional<ChannelOf> Channels(const Graph& graph, const Node& node) {
 }
 
 // A constant as one factor per channel of `shape`; nullopt if it varies along other dimensions.
-std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id, const std::vector<DimExpr>& shape, int axis) {
+std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id,
+                                             const std::vector<DimExpr>& shape, int axis) {
   const std::optional<std::vector<float>> values = Floats(graph, id);
   const std::vector<DimExpr>& dims = graph.tensor(id).type.shape;
   if (!values || dims.size() > shape.size() || !shape[axis].IsConstant()) return std::nullopt;
@@ -37,12 +39,14 @@ std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id, co
   return values->size() == channels ? values : std::nullopt;
 }
 
-TensorId ScaledWeights(Graph& graph, const Node& node, const ChannelOf& channel, const std::vector<float>& factors) {
+TensorId ScaledWeights(Graph& graph, const Node& node, const ChannelOf& channel,
+                       const std::vector<float>& factors) {
   const TensorId weights = node.inputs[1];
   const ConstantData& constant = *ConstantOf(graph, weights);
   std::vector<float> values = *Floats(graph, weights);
   int64_t inner = 1;
-  for (size_t d = static_cast<size_t>(channel.weight_axis) + 1; d < constant.dims.size(); ++d) inner *= constant.dims[d];
+  for (size_t d = static_cast<size_t>(channel.weight_axis) + 1; d < constant.dims.size(); ++d)
+    inner *= constant.dims[d];
   const int64_t extent = constant.dims[channel.weight_axis];
   const int64_t rows_per_group = constant.dims[0] / channel.groups;
   for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
@@ -58,15 +62,18 @@ bool FoldFactor(Graph& graph, NodeId id) {
   const Node node = graph.node(id);
   const int constant = ConstantOperand(graph, node);
   if (node.op->name != "mul" || constant < 0) return false;
-  const TensorId factor = node.inputs[static_cast<size_t>(constant)], before = node.inputs[static_cast<size_t>(1 - constant)];
-  if (!(graph.tensor(before).type == graph.tensor(node.outputs[0]).type) || !HasOneUse(graph, before)) return false;
+  const TensorId factor = node.inputs[static_cast<size_t>(constant)],
+                 before = node.inputs[static_cast<size_t>(1 - constant)];
+  if (!(graph.tensor(before).type == graph.tensor(node.outputs[0]).type) || !HasOneUse(graph, before))
+    return false;
   TensorId product = before, term;
   const Node* add = ProducerIf(graph, before, "add");
   if (add != nullptr && ConstantOperand(graph, *add) >= 0) {
     const size_t which = static_cast<size_t>(ConstantOperand(graph, *add));
     term = add->inputs[which];
     product = add->inputs[1 - which];
-    if (!HasOneUse(graph, product) || !(graph.tensor(product).type == graph.tensor(before).type)) return false;
+    if (!HasOneUse(graph, product) || !(graph.tensor(product).type == graph.tensor(before).type))
+      return false;
   }
   const NodeId producer = graph.tensor(product).producer;
   if (producer.index < 0) return false;
@@ -75,14 +82,15 @@ bool FoldFactor(Graph& graph, NodeId id) {
   const auto factors = PerChannel(graph, factor, graph.tensor(product).type.shape, channel->result_axis);
   if (!factors || !Floats(graph, graph.node(producer).inputs[1])) return false;
   if (term.index >= 0) {
-    const HostTensor operands[] = {HostTensorOf(*ConstantOf(graph, term)), HostTensorOf(*ConstantOf(graph, factor))};
+    const HostTensor operands[] = {HostTensorOf(*ConstantOf(graph, term)),
+                                   HostTensorOf(*ConstantOf(graph, factor))};
     absl::StatusOr<std::vector<HostTensor>> scaled = EvaluateNode("mul", {}, operands);
     if (!scaled.ok()) return false;
     term = graph.AddConstant(graph.tensor(term).name, ConstantOf(std::move(scaled->front())));
   }
   const TensorId weights = ScaledWeights(graph, graph.node(producer), *channel, *factors);
   graph.node(producer).inputs[1] = weights;
-  if (term.index >= 0) {   // this node becomes the addition; its name and output stay
+  if (term.index >= 0) {  // this node becomes the addition; its name and output stay
     graph.node(id).op = FindOp("add");
     graph.node(id).inputs = {product, term};
   } else if (!IsGraphOutput(graph, node.outputs[0])) {
@@ -98,10 +106,11 @@ bool FoldFactor(Graph& graph, NodeId id) {
 
 absl::Status FoldAffine(Graph& graph, const Target& target) {
   bool changed = true;
-  while (changed) {   // ends: each folding removes a multiplication
+  while (changed) {  // ends: each folding removes a multiplication
     changed = false;
     for (int i = 0; i < graph.node_count(); ++i) changed = FoldFactor(graph, {i}) || changed;
-    if (absl::Status status = SimplifyGraph(graph, target); !status.ok()) return status;   // joins the constant terms
+    if (absl::Status status = SimplifyGraph(graph, target); !status.ok())
+      return status;  // joins the constant terms
   }
   return absl::OkStatus();
 }

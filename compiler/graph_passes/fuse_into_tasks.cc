@@ -9,9 +9,9 @@
 namespace hone {
 namespace {
 
-constexpr size_t kMaxFused = 48;       // operators after an anchor
-constexpr size_t kMaxStep = 12;        // operators between one single result and the next
-constexpr size_t kMaxOperands = 12;    // tensors that a task reads
+constexpr size_t kMaxFused = 48;     // operators after an anchor
+constexpr size_t kMaxStep = 12;      // operators between one single result and the next
+constexpr size_t kMaxOperands = 12;  // tensors that a task reads
 
 class Fusion {
  public:
@@ -24,8 +24,8 @@ class Fusion {
 
   // Groups of nodes, each in topological order.
   std::vector<std::vector<int>> Run() {
-    // The last anchor before a join takes it: its result is still in the cache. What computes goes before what moves
-    // data, for its results are in registers.
+    // The last anchor before a join takes it: its result is still in the cache. What computes goes before
+    // what moves data, for its results are in registers.
     for (const bool moves_data : {false, true}) {
       for (int i = graph_.node_count() - 1; i >= 0; --i) {
         const OpClass op_class = graph_.node({i}).op->op_class;
@@ -85,8 +85,8 @@ class Fusion {
     return operands.size();
   }
 
-  // Whether an elementwise node works on the shape and layout of `result`, its other operands being of the same layout
-  // or broadcast.
+  // Whether an elementwise node works on the shape and layout of `result`, its other operands being of the
+  // same layout or broadcast.
   bool Fuses(int index, TensorId result) const {
     const Node& node = graph_.node({index});
     if (group_[index] >= 0 || node.op->op_class != OpClass::kElementwise) return false;
@@ -95,12 +95,14 @@ class Fusion {
     if (!(out.type.shape == in.type.shape) || !(out.layout == in.layout)) return false;
     return std::all_of(node.inputs.begin(), node.inputs.end(), [&](TensorId id) {
       const Tensor& operand = graph_.tensor(id);
-      return operand.constant != nullptr || !(operand.type.shape == in.type.shape) || operand.layout == in.layout;
+      return operand.constant != nullptr || !(operand.type.shape == in.type.shape) ||
+             operand.layout == in.layout;
     });
   }
 
-  // The smallest set of elementwise nodes behind `result` after which again a single tensor is open (used by the rest).
-  // What else those nodes read cannot depend on `result`, as all its paths lead through the set's last node.
+  // The smallest set of elementwise nodes behind `result` after which again a single tensor is open (used by
+  // the rest). What else those nodes read cannot depend on `result`, as all its paths lead through the set's
+  // last node.
   std::set<int> NextStep(TensorId result) const {
     std::set<int> step;
     std::set<TensorId> open = {result};
@@ -117,7 +119,8 @@ class Fusion {
       open.insert(graph_.node({next}).outputs[0]);
       for (auto it = open.begin(); it != open.end();) {
         const std::vector<int>& users = users_[it->index];
-        const bool closed = !users.empty() && std::all_of(users.begin(), users.end(), [&](int u) { return step.contains(u); });
+        const bool closed = !users.empty() &&
+                            std::all_of(users.begin(), users.end(), [&](int u) { return step.contains(u); });
         it = closed && !IsGraphOutput(graph_, *it) ? open.erase(it) : std::next(it);
       }
       if (open.size() == 1 && *open.begin() == graph_.node({next}).outputs[0]) return step;
@@ -126,9 +129,9 @@ class Fusion {
   }
 
   const Graph& graph_;
-  std::vector<std::vector<int>> users_;   // nodes by tensor
-  std::vector<int> group_;                // by node; -1: none yet
-  std::vector<std::set<int>> members_;    // by group
+  std::vector<std::vector<int>> users_;  // nodes by tensor
+  std::vector<int> group_;               // by node; -1: none yet
+  std::vector<std::set<int>> members_;   // by group
 };
 
 // A group of nodes as a graph of its own, and what its tensors are in the model.
@@ -152,7 +155,8 @@ absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>
   const auto for_operands = [&](const auto& visit) {
     for (const int index : nodes) {
       for (const TensorId id : graph.node({index}).inputs) {
-        if (!members.contains(graph.tensor(id).producer.index) && !mapped.contains(id)) visit(id, graph.tensor(id));
+        if (!members.contains(graph.tensor(id).producer.index) && !mapped.contains(id))
+          visit(id, graph.tensor(id));
       }
     }
   };
@@ -172,7 +176,8 @@ absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>
     const Node& node = graph.node({index});
     std::vector<TensorId> inputs;
     for (const TensorId id : node.inputs) inputs.push_back(mapped.at(id));
-    absl::StatusOr<std::vector<TensorId>> outputs = task.graph.AddNode(node.op->name, inputs, node.attrs, node.name);
+    absl::StatusOr<std::vector<TensorId>> outputs =
+        task.graph.AddNode(node.op->name, inputs, node.attrs, node.name);
     if (!outputs.ok()) return outputs.status();
     for (size_t i = 0; i < outputs->size(); ++i) {
       mapped[node.outputs[i]] = (*outputs)[i];
@@ -189,7 +194,8 @@ absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>
 
 }  // namespace
 
-absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads, AlgorithmPolicy policy) {
+absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads,
+                                       AlgorithmPolicy policy) {
   CutGraph cut;
   Fusion fusion(graph);
   std::map<std::string, int> known;

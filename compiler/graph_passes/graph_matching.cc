@@ -40,13 +40,15 @@ std::optional<std::vector<float>> Floats(const Graph& graph, TensorId id) {
 
 std::optional<float> SplatFloat(const Graph& graph, TensorId id) {
   const ConstantData* constant = ConstantOf(graph, id);
-  if (constant == nullptr || constant->dtype != DType::kF32 || !IsWrittenByValue(*constant)) return std::nullopt;
+  if (constant == nullptr || constant->dtype != DType::kF32 || !IsWrittenByValue(*constant))
+    return std::nullopt;
   float value;
   std::memcpy(&value, constant->data, sizeof value);
   return value;
 }
 
-TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims, const std::vector<float>& values) {
+TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims,
+                   const std::vector<float>& values) {
   std::vector<uint8_t> bytes(values.size() * sizeof(float));
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return graph.AddConstant(name, MakeConstant(DType::kF32, std::move(dims), std::move(bytes)));
@@ -54,7 +56,8 @@ TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> d
 
 int ConstantOperand(const Graph& graph, const Node& node) {
   if (node.inputs.size() != 2) return -1;
-  const bool first = ConstantOf(graph, node.inputs[0]) != nullptr, second = ConstantOf(graph, node.inputs[1]) != nullptr;
+  const bool first = ConstantOf(graph, node.inputs[0]) != nullptr,
+             second = ConstantOf(graph, node.inputs[1]) != nullptr;
   return first == second ? -1 : (second ? 1 : 0);
 }
 

@@ -15,11 +15,12 @@ bool IsGraphOutput(const Graph& graph, TensorId id);
 // Used once, by one node, and no output of the graph.
 bool HasOneUse(const Graph& graph, TensorId id);
 
-const ConstantData* ConstantOf(const Graph& graph, TensorId id);   // with bytes; null otherwise
+const ConstantData* ConstantOf(const Graph& graph, TensorId id);  // with bytes; null otherwise
 // Elements of an f32 constant; nullopt otherwise.
 std::optional<std::vector<float>> Floats(const Graph& graph, TensorId id);
 std::optional<float> SplatFloat(const Graph& graph, TensorId id);  // all elements equal (at most 8)
-TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims, const std::vector<float>& values);
+TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims,
+                   const std::vector<float>& values);
 
 // For a binary node: which operand is constant (0 or 1), if exactly one is; -1 otherwise.
 int ConstantOperand(const Graph& graph, const Node& node);

@@ -10,14 +10,17 @@ absl::Status RemoveDeadCode(Graph& graph, const Target&) {
 }
 
 std::span<const GraphPass> PassTable() {
-  // Normalisation is recognised before affine folding would spread its scale; layouts come last, for they stay valid
-  // only while no shapes change.
+  // Normalisation is recognised before affine folding would spread its scale; layouts come last, for they
+  // stay valid only while no shapes change.
   static constexpr GraphPass kPasses[] = {
       {"remove_dead_code", "drops what no output needs", RemoveDeadCode},
-      {"simplify", "cancels transposes, reshapes and neutral elements; merges constant factors", SimplifyGraph},
-      {"recognise_normalisation", "layer normalisation written out becomes one operator", RecogniseNormalisation},
+      {"simplify", "cancels transposes, reshapes and neutral elements; merges constant factors",
+       SimplifyGraph},
+      {"recognise_normalisation", "layer normalisation written out becomes one operator",
+       RecogniseNormalisation},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
-      {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between", AssignLayouts},
+      {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
+       AssignLayouts},
   };
   return kPasses;
 }
@@ -31,7 +34,8 @@ absl::Status RunPasses(Graph& graph, const Target& target,
       status = graph.Verify();
     }
     if (!status.ok()) {
-      return absl::Status(status.code(), absl::StrCat("pass ", std::string(pass.name), ": ", std::string(status.message())));
+      return absl::Status(status.code(),
+                          absl::StrCat("pass ", std::string(pass.name), ": ", std::string(status.message())));
     }
     if (observe) observe(pass, graph);
   }

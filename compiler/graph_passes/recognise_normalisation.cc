@@ -22,7 +22,8 @@ std::optional<TensorId> CentredOf(const Graph& graph, TensorId id, int64_t axis)
   const Node* sub = ProducerIf(graph, id, "sub");
   if (sub == nullptr) return std::nullopt;
   const Node* mean = ProducerIf(graph, sub->inputs[1], "reduce_mean");
-  if (mean == nullptr || mean->inputs[0] != sub->inputs[0] || MeanAxis(graph, *mean) != axis) return std::nullopt;
+  if (mean == nullptr || mean->inputs[0] != sub->inputs[0] || MeanAxis(graph, *mean) != axis)
+    return std::nullopt;
   return sub->inputs[0];
 }
 
@@ -70,7 +71,9 @@ void MatchScaleAndBias(Graph& graph, NodeId id) {
   if (norm == nullptr || !HasOneUse(graph, inner) || norm->inputs.size() != (scales ? 1 : 2)) return;
   const TensorId value = node.inputs[static_cast<size_t>(constant)];
   const std::vector<DimExpr>& shape = graph.tensor(inner).type.shape;
-  if (graph.tensor(value).type.shape != std::vector<DimExpr>(shape.begin() + IntAttr(norm->attrs, "axis"), shape.end())) return;
+  if (graph.tensor(value).type.shape !=
+      std::vector<DimExpr>(shape.begin() + IntAttr(norm->attrs, "axis"), shape.end()))
+    return;
   std::vector<TensorId> inputs = norm->inputs;
   const AttrMap attrs = norm->attrs;
   inputs.push_back(value);

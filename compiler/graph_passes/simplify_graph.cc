@@ -10,13 +10,13 @@ namespace {
 constexpr int kMaxRounds = 8;
 constexpr size_t kMaxMergedBytes = size_t{1} << 20;
 
-// Each rule looks at one node and may rewrite it; true if it did. Nodes are appended at the end of the graph: order is
-// restored by Compact().
+// Each rule looks at one node and may rewrite it; true if it did. Nodes are appended at the end of the graph:
+// order is restored by Compact().
 using Rule = bool (*)(Graph& graph, NodeId id);
 
 bool ReplaceBy(Graph& graph, NodeId id, TensorId value) {
   const TensorId output = graph.node(id).outputs[0];
-  if (IsGraphOutput(graph, output)) return false;   // outputs keep their names and nodes
+  if (IsGraphOutput(graph, output)) return false;  // outputs keep their names and nodes
   graph.ReplaceUses(output, value);
   return true;
 }
@@ -31,7 +31,9 @@ bool DropNeutral(Graph& graph, NodeId id) {
   if ((!sum && !product) || constant < 0 || (constant == 0 && (op == "sub" || op == "div"))) return false;
   const TensorId value = node.inputs[static_cast<size_t>(1 - constant)];
   const std::optional<float> splat = SplatFloat(graph, node.inputs[static_cast<size_t>(constant)]);
-  if (!splat || *splat != (sum ? 0.0f : 1.0f) || !(graph.tensor(value).type == graph.tensor(node.outputs[0]).type)) return false;
+  if (!splat || *splat != (sum ? 0.0f : 1.0f) ||
+      !(graph.tensor(value).type == graph.tensor(node.outputs[0]).type))
+    return false;
   return ReplaceBy(graph, id, value);
 }
 
@@ -45,7 +47,8 @@ bool MergeConstants(Graph& graph, NodeId id) {
   const Node* inner = ProducerIf(graph, between, op);
   const int constant = inner == nullptr ? -1 : ConstantOperand(graph, *inner);
   if (constant < 0 || !HasOneUse(graph, between)) return false;
-  const TensorId a = inner->inputs[static_cast<size_t>(constant)], b = node.inputs[static_cast<size_t>(outer)];
+  const TensorId a = inner->inputs[static_cast<size_t>(constant)],
+                 b = node.inputs[static_cast<size_t>(outer)];
   const TensorId x = inner->inputs[static_cast<size_t>(1 - constant)];
   if (ConstantOf(graph, a)->size + ConstantOf(graph, b)->size > kMaxMergedBytes) return false;
   const HostTensor operands[] = {HostTensorOf(*ConstantOf(graph, a)), HostTensorOf(*ConstantOf(graph, b))};
@@ -60,7 +63,8 @@ bool MergeConstants(Graph& graph, NodeId id) {
 bool CancelReshape(Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   if (node.op->name != "reshape") return false;
-  if (graph.tensor(node.inputs[0]).type == graph.tensor(node.outputs[0]).type) return ReplaceBy(graph, id, node.inputs[0]);
+  if (graph.tensor(node.inputs[0]).type == graph.tensor(node.outputs[0]).type)
+    return ReplaceBy(graph, id, node.inputs[0]);
   const Node* inner = ProducerIf(graph, node.inputs[0], "reshape");
   if (inner == nullptr) return false;
   const TensorId source = inner->inputs[0];
@@ -97,8 +101,10 @@ bool CancelTranspose(Graph& graph, NodeId id) {
   return true;
 }
 
-// How consecutive dimensions of `from` join to those of `to` (a flattening reshape): groups of `from`'s dimensions.
-std::optional<std::vector<std::vector<int64_t>>> JoinedDims(const std::vector<DimExpr>& from, const std::vector<DimExpr>& to) {
+// How consecutive dimensions of `from` join to those of `to` (a flattening reshape): groups of `from`'s
+// dimensions.
+std::optional<std::vector<std::vector<int64_t>>> JoinedDims(const std::vector<DimExpr>& from,
+                                                            const std::vector<DimExpr>& to) {
   std::vector<std::vector<int64_t>> groups;
   size_t next = 0;
   for (const DimExpr& dim : to) {
@@ -118,7 +124,8 @@ std::optional<std::vector<std::vector<int64_t>>> JoinedDims(const std::vector<Di
   return groups;
 }
 
-// transpose(flatten(image)) = flatten(transpose(image)): the transposition then reads the image in whatever layout it has.
+// transpose(flatten(image)) = flatten(transpose(image)): the transposition then reads the image in whatever
+// layout it has.
 bool TransposeBeforeFlatten(Graph& graph, NodeId id) {
   const Node node = graph.node(id);
   if (node.op->name != "transpose") return false;
@@ -138,8 +145,8 @@ bool TransposeBeforeFlatten(Graph& graph, NodeId id) {
   return BecomeReshape(graph, id);
 }
 
-// matmul reads an operand whose last two dimensions are exchanged as it is: a transposition that ends by exchanging them
-// loses that part, and all of it if nothing else moves.
+// matmul reads an operand whose last two dimensions are exchanged as it is: a transposition that ends by
+// exchanging them loses that part, and all of it if nothing else moves.
 bool TransposeInMatmul(Graph& graph, NodeId id) {
   const Node node = graph.node(id);
   if (node.op->name != "matmul") return false;
@@ -153,7 +160,8 @@ bool TransposeInMatmul(Graph& graph, NodeId id) {
     TensorId operand = transpose->inputs[0];
     if (!std::is_sorted(perm.begin(), perm.end())) {
       const AttrMap attrs = {{"perm", std::vector<DimExpr>(perm.begin(), perm.end())}};
-      absl::StatusOr<std::vector<TensorId>> moved = graph.AddNode("transpose", {operand}, attrs, transpose->name);
+      absl::StatusOr<std::vector<TensorId>> moved =
+          graph.AddNode("transpose", {operand}, attrs, transpose->name);
       if (!moved.ok()) return false;
       operand = moved->front();
     }

@@ -22,7 +22,8 @@ absl::StatusOr<std::vector<HostTensor>> EvaluateNode(std::string_view op, const 
   for (const HostTensor& input : inputs) {
     ids.push_back(task.graph.AddInput("i", {input.dtype, {input.dims.begin(), input.dims.end()}}));
   }
-  absl::StatusOr<std::vector<TensorId>> outputs = task.graph.AddNode(op, std::move(ids), attrs, std::string(op));
+  absl::StatusOr<std::vector<TensorId>> outputs =
+      task.graph.AddNode(op, std::move(ids), attrs, std::string(op));
   if (!outputs.ok()) return outputs.status();
   task.graph.SetOutputs(*std::move(outputs));
   absl::StatusOr<TensorProgram> program = LowerTask(task);
@@ -30,7 +31,8 @@ absl::StatusOr<std::vector<HostTensor>> EvaluateNode(std::string_view op, const 
   return Interpret(*program, inputs);
 }
 
-absl::StatusOr<std::vector<HostTensor>> EvaluateGraph(const Graph& graph, std::span<const HostTensor> inputs) {
+absl::StatusOr<std::vector<HostTensor>> EvaluateGraph(const Graph& graph,
+                                                      std::span<const HostTensor> inputs) {
   if (inputs.size() != graph.inputs().size()) return absl::InvalidArgumentError("number of inputs");
   std::vector<std::optional<HostTensor>> values(static_cast<size_t>(graph.tensor_count()));
   for (size_t i = 0; i < inputs.size(); ++i) values[graph.inputs()[i].index] = inputs[i];

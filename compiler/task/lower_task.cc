@@ -26,24 +26,36 @@ ScalarRef ValueOf(const ConstantData& constant) {
     return value;
   };
   switch (constant.dtype) {
-    case DType::kF32: return Real(static_cast<double>(read(float{})), DType::kF32);
-    case DType::kF64: return Real(read(double{}), DType::kF64);
-    case DType::kF16: return Real(static_cast<double>(HalfToFloat(read(uint16_t{}))), DType::kF16);
+    case DType::kF32:
+      return Real(static_cast<double>(read(float{})), DType::kF32);
+    case DType::kF64:
+      return Real(read(double{}), DType::kF64);
+    case DType::kF16:
+      return Real(static_cast<double>(HalfToFloat(read(uint16_t{}))), DType::kF16);
     case DType::kBF16: {
       const uint32_t bits = static_cast<uint32_t>(read(uint16_t{})) << 16;
       float value;
       std::memcpy(&value, &bits, sizeof value);
       return Real(static_cast<double>(value), DType::kBF16);
     }
-    case DType::kI8: return Integer(read(int8_t{}), constant.dtype);
-    case DType::kI16: return Integer(read(int16_t{}), constant.dtype);
-    case DType::kI32: return Integer(read(int32_t{}), constant.dtype);
-    case DType::kI64: return Integer(read(int64_t{}), constant.dtype);
-    case DType::kU8: return Integer(read(uint8_t{}), constant.dtype);
-    case DType::kU16: return Integer(read(uint16_t{}), constant.dtype);
-    case DType::kU32: return Integer(read(uint32_t{}), constant.dtype);
-    case DType::kU64: return Integer(static_cast<int64_t>(read(uint64_t{})), constant.dtype);
-    case DType::kBool: return Integer(read(uint8_t{}) != 0 ? 1 : 0, constant.dtype);
+    case DType::kI8:
+      return Integer(read(int8_t{}), constant.dtype);
+    case DType::kI16:
+      return Integer(read(int16_t{}), constant.dtype);
+    case DType::kI32:
+      return Integer(read(int32_t{}), constant.dtype);
+    case DType::kI64:
+      return Integer(read(int64_t{}), constant.dtype);
+    case DType::kU8:
+      return Integer(read(uint8_t{}), constant.dtype);
+    case DType::kU16:
+      return Integer(read(uint16_t{}), constant.dtype);
+    case DType::kU32:
+      return Integer(read(uint32_t{}), constant.dtype);
+    case DType::kU64:
+      return Integer(static_cast<int64_t>(read(uint64_t{})), constant.dtype);
+    case DType::kBool:
+      return Integer(read(uint8_t{}) != 0 ? 1 : 0, constant.dtype);
   }
   return nullptr;
 }
@@ -58,14 +70,16 @@ class TaskLowering {
     for (const TensorId id : constants_) Add(id, ProgramTensor::Role::kConstant);
     for (const TensorId id : graph_.outputs()) {
       if (tensors_[id.index] >= 0) {
-        return absl::InternalError(absl::StrCat("task output '", graph_.tensor(id).name, "' is not computed once"));
+        return absl::InternalError(
+            absl::StrCat("task output '", graph_.tensor(id).name, "' is not computed once"));
       }
       Add(id, ProgramTensor::Role::kOutput);
     }
     for (int i = 0; i < graph_.tensor_count(); ++i) {
       if (tensors_[i] >= 0) continue;
       Add({i}, ProgramTensor::Role::kTemporary);
-      if (graph_.tensor({i}).constant != nullptr) values_[tensors_[i]] = ValueOf(*graph_.tensor({i}).constant);
+      if (graph_.tensor({i}).constant != nullptr)
+        values_[tensors_[i]] = ValueOf(*graph_.tensor({i}).constant);
     }
     for (int i = 0; i < graph_.node_count(); ++i) {
       if (absl::Status status = LowerNode(i); !status.ok()) return status;
@@ -80,7 +94,8 @@ class TaskLowering {
   void Add(TensorId id, ProgramTensor::Role role) {
     static constexpr std::string_view kPrefixes[] = {"i", "c", "t", "o"};
     const TensorType& type = graph_.tensor(id).type;
-    const std::string name = absl::StrCat(std::string(kPrefixes[static_cast<int>(role)]), counts_[static_cast<int>(role)]++);
+    const std::string name =
+        absl::StrCat(std::string(kPrefixes[static_cast<int>(role)]), counts_[static_cast<int>(role)]++);
     tensors_[id.index] = program_.AddTensor({name, role, type.dtype, type.shape});
   }
 
@@ -97,8 +112,8 @@ class TaskLowering {
     }
     absl::Status status = node.op->lower(context);
     if (status.ok()) return status;
-    return absl::Status(status.code(), absl::StrCat("node '", node.name, "' (", std::string(node.op->name), "): ",
-                                                    std::string(status.message())));
+    return absl::Status(status.code(), absl::StrCat("node '", node.name, "' (", std::string(node.op->name),
+                                                    "): ", std::string(status.message())));
   }
 
   // Scans take whole tensors: a value they read is written by a stage.
@@ -149,7 +164,8 @@ class TaskLowering {
       for (ScalarRef& body : stage.body) body = Rewrite(body, replace);
       renumber(stage.outputs);
       if (!stage.scan) continue;
-      for (auto* ids : {&stage.scan->initial, &stage.scan->scanned, &stage.scan->final_carried, &stage.scan->stacked}) {
+      for (auto* ids :
+           {&stage.scan->initial, &stage.scan->scanned, &stage.scan->final_carried, &stage.scan->stacked}) {
         renumber(*ids);
       }
     }
@@ -158,8 +174,8 @@ class TaskLowering {
   const Graph& graph_;
   const std::vector<TensorId> constants_;
   TensorProgram program_;
-  std::vector<ProgramTensorId> tensors_;              // by tensor of the graph
-  std::map<ProgramTensorId, ScalarRef> values_;       // tensors that are written by value
+  std::vector<ProgramTensorId> tensors_;         // by tensor of the graph
+  std::map<ProgramTensorId, ScalarRef> values_;  // tensors that are written by value
   int counts_[4] = {};
 };
 

@@ -1,6 +1,5 @@
 #include "compiler/task/task.h"
 
-
 #include "absl/strings/str_cat.h"
 
 namespace hone {
@@ -8,7 +7,8 @@ namespace {
 
 std::string DimsText(const std::vector<DimExpr>& shape, size_t from) {
   std::string text;
-  for (size_t d = from; d < shape.size(); ++d) absl::StrAppend(&text, text.empty() ? "" : "x", shape[d].ToString());
+  for (size_t d = from; d < shape.size(); ++d)
+    absl::StrAppend(&text, text.empty() ? "" : "x", shape[d].ToString());
   return text.empty() ? "1" : text;
 }
 
@@ -18,7 +18,9 @@ std::string DimsText(const TensorType& type) {
   return DimsText(type.shape, batch_of_one ? 1 : 0);
 }
 
-bool Fuses(const Node& node) { return node.op->op_class == OpClass::kElementwise || node.op->op_class == OpClass::kView; }
+bool Fuses(const Node& node) {
+  return node.op->op_class == OpClass::kElementwise || node.op->op_class == OpClass::kView;
+}
 
 int AnchorNode(const Graph& graph) {
   for (int i = 0; i < graph.node_count(); ++i) {

@@ -22,17 +22,20 @@ constexpr int kMaxThreads = 4096;
 
 std::string_view PolicyName(AlgorithmPolicy policy) {
   switch (policy) {
-    case AlgorithmPolicy::kFast: return "fast";
-    case AlgorithmPolicy::kExact: return "exact";
+    case AlgorithmPolicy::kFast:
+      return "fast";
+    case AlgorithmPolicy::kExact:
+      return "exact";
   }
   return "?";
 }
 
 std::string TargetText(const Target& target) {
-  std::vector<std::string> features = absl::StrSplit(std::string(target.row->features), ',', absl::SkipEmpty());
+  std::vector<std::string> features =
+      absl::StrSplit(std::string(target.row->features), ',', absl::SkipEmpty());
   std::sort(features.begin(), features.end());
-  return absl::StrCat(target.ToString(), " triple=", std::string(target.row->triple), " cpu=", std::string(target.row->cpu),
-                      " features=", absl::StrJoin(features, ","));
+  return absl::StrCat(target.ToString(), " triple=", std::string(target.row->triple),
+                      " cpu=", std::string(target.row->cpu), " features=", absl::StrJoin(features, ","));
 }
 
 // Renames symbols to s0, s1... in order of appearance in the inputs' shapes, then in attributes.
@@ -41,7 +44,8 @@ class SymbolNames {
   DimExpr Rename(const DimExpr& dim) {
     for (const SymbolRef& symbol : dim.Symbols()) {
       if (values_.contains(symbol)) continue;
-      SymbolRef renamed = MakeSymbol(absl::StrCat("s", symbols_.size()), symbol->lower, symbol->upper, symbol->divisor);
+      SymbolRef renamed =
+          MakeSymbol(absl::StrCat("s", symbols_.size()), symbol->lower, symbol->upper, symbol->divisor);
       symbols_.push_back(renamed);
       values_.emplace(symbol, DimExpr(renamed));
     }
@@ -59,7 +63,8 @@ class SymbolNames {
 
 Graph Canonical(Graph graph) {
   SymbolNames names;
-  for (size_t i = 0; i < graph.inputs().size(); ++i) graph.tensor(graph.inputs()[i]).name = absl::StrCat("i", i);
+  for (size_t i = 0; i < graph.inputs().size(); ++i)
+    graph.tensor(graph.inputs()[i]).name = absl::StrCat("i", i);
   int constants = 0, temporaries = 0;
   for (const TensorId id : graph.inputs()) names.Rename(&graph.tensor(id).type.shape);
   for (int i = 0; i < graph.tensor_count(); ++i) {
@@ -100,8 +105,8 @@ bool TakeLine(std::string_view* text, std::string_view word, std::string_view* v
 }  // namespace
 
 std::string Task::Key() const {
-  return absl::StrCat(std::string(kHeader), "\ntarget ", TargetText(target), "\nthreads ", threads, "\npolicy ",
-                      std::string(PolicyName(policy)), "\n", Canonical(graph).ToString());
+  return absl::StrCat(std::string(kHeader), "\ntarget ", TargetText(target), "\nthreads ", threads,
+                      "\npolicy ", std::string(PolicyName(policy)), "\n", Canonical(graph).ToString());
 }
 
 std::string Task::Id() const { return Sha256Hex(Key()); }
@@ -115,8 +120,9 @@ absl::StatusOr<Task> Task::Parse(std::string_view key) {
   if (!target.ok()) return target.status();
   task.target = *target;
   if (TargetText(task.target) != value) return BadKey("the target is not what this build knows by that name");
-  if (!TakeLine(&key, "threads", &value) || !absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &task.threads) ||
-      task.threads < 1 || task.threads > kMaxThreads) {
+  if (!TakeLine(&key, "threads", &value) ||
+      !absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &task.threads) || task.threads < 1 ||
+      task.threads > kMaxThreads) {
     return BadKey("expected the number of threads");
   }
   if (!TakeLine(&key, "policy", &value)) return BadKey("expected the policy");

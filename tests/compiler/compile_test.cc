@@ -43,7 +43,8 @@ TEST(CompileTest, FromModelToTasks) {
 }
 
 TEST(CompileTest, EveryPhaseDumps) {
-  for (const char* phase : {"import", "simplify", "fold_affine", "assign_layouts", "cut", "program:0", "nest:0", "plan"}) {
+  for (const char* phase :
+       {"import", "simplify", "fold_affine", "assign_layouts", "cut", "program:0", "nest:0", "plan"}) {
     const absl::StatusOr<std::string> text = DumpAfter(SmallClassifier().Files(), Options(), phase);
     ASSERT_TRUE(text.ok()) << phase << text.status();
     EXPECT_FALSE(text->empty()) << phase;

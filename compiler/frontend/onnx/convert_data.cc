@@ -31,7 +31,8 @@ void Concat(NodeContext& c) {
   for (int i = 0; i < c.input_count() && c.ok(); ++i) {
     const TensorId part = c.Input(i);
     const std::vector<DimExpr>& shape = c.Shape(part);
-    const bool empty = std::any_of(shape.begin(), shape.end(), [](const DimExpr& d) { return d == DimExpr(0); });
+    const bool empty =
+        std::any_of(shape.begin(), shape.end(), [](const DimExpr& d) { return d == DimExpr(0); });
     if (!empty) parts.push_back(part);
   }
   if (!c.ok()) return;
@@ -42,9 +43,11 @@ void Concat(NodeContext& c) {
   c.SetOutput(0, c.Emit("concat", parts, {{"axis", int64_t{axis}}}));
 }
 
-// start and end as ONNX clamps them; a symbolic size takes the indices as they are if they provably lie inside.
+// start and end as ONNX clamps them; a symbolic size takes the indices as they are if they provably lie
+// inside.
 DimExpr Clamped(int64_t index, const DimExpr& size, int64_t step) {
-  DimExpr at = index < 0 ? (index < -(int64_t{1} << 40) ? DimExpr(step > 0 ? 0 : -1) : size + DimExpr(index)) : DimExpr(index);
+  DimExpr at = index < 0 ? (index < -(int64_t{1} << 40) ? DimExpr(step > 0 ? 0 : -1) : size + DimExpr(index))
+                         : DimExpr(index);
   if (index > (int64_t{1} << 40)) at = size;
   const DimExpr low(step > 0 ? 0 : -1), high = step > 0 ? size : size - DimExpr(1);
   return Max(low, Min(at, high));
@@ -89,12 +92,14 @@ void Slice(NodeContext& c) {
     const int axis = static_cast<int>(range.axes[i]);
     const DimExpr size = c.Shape(x)[axis];
     if (step == 0) return c.Fail("a step of 0");
-    if (step < -1) return c.Unsupported("steps", absl::StrCat("step ", step), "steps from -1 on are supported");
+    if (step < -1)
+      return c.Unsupported("steps", absl::StrCat("step ", step), "steps from -1 on are supported");
     const DimExpr start = Clamped(range.starts[i], size, step);
     const DimExpr end = Clamped(range.ends[i], size, step);
     const DimExpr span = step > 0 ? end - start : start - end;
     if (span.Bounds().upper < 1) {
-      return c.Unsupported("ends", absl::StrCat("an empty slice of dimension ", axis), "remove what is computed from nothing");
+      return c.Unsupported("ends", absl::StrCat("an empty slice of dimension ", axis),
+                           "remove what is computed from nothing");
     }
     x = c.Slice(x, axis, start, end, step);
   }
@@ -114,19 +119,23 @@ void Split(NodeContext& c) {
   } else {
     const int64_t size = c.StaticDim(x, axis, "split");
     const int64_t parts = c.Int("num_outputs", count);
-    if (parts != count || count < 1 || count > kMaxParts) return c.Fail(absl::StrCat(parts, " parts for ", count, " outputs"));
+    if (parts != count || count < 1 || count > kMaxParts)
+      return c.Fail(absl::StrCat(parts, " parts for ", count, " outputs"));
     const int64_t each = (size + parts - 1) / parts;
     for (int64_t i = 0; i < parts; ++i) sizes.push_back(std::min(each, size - i * each));
   }
   if (!c.ok()) return;
-  if (static_cast<int64_t>(sizes.size()) != count) return c.Fail(absl::StrCat(sizes.size(), " parts for ", count, " outputs"));
+  if (static_cast<int64_t>(sizes.size()) != count)
+    return c.Fail(absl::StrCat(sizes.size(), " parts for ", count, " outputs"));
   int64_t at = 0;
   for (int64_t i = 0; i < count && c.ok(); ++i) {
-    if (sizes[i] < 1 || sizes[i] > (int64_t{1} << 40)) return c.Fail(absl::StrCat("a part of size ", sizes[i]));
+    if (sizes[i] < 1 || sizes[i] > (int64_t{1} << 40))
+      return c.Fail(absl::StrCat("a part of size ", sizes[i]));
     c.SetOutput(static_cast<int>(i), c.Slice(x, axis, at, at + sizes[i]));
     at += sizes[i];
   }
-  if (c.ok() && !(c.Shape(x)[axis] == DimExpr(at))) c.Fail(absl::StrCat("the parts make ", at, " of ", c.Shape(x)[axis].ToString()));
+  if (c.ok() && !(c.Shape(x)[axis] == DimExpr(at)))
+    c.Fail(absl::StrCat("the parts make ", at, " of ", c.Shape(x)[axis].ToString()));
 }
 
 // One constant index is a slice.
@@ -136,11 +145,13 @@ void Gather(NodeContext& c) {
   const int axis = c.Axis(c.Int("axis", 0), c.Type(x).rank());
   if (!c.ok()) return;
   const DimExpr size = c.Shape(x)[axis];
-  if (c.IsConstant(indices) && !c.IsConstant(x) && Product(c.Shape(indices)) == DimExpr(1) && size.IsConstant()) {
+  if (c.IsConstant(indices) && !c.IsConstant(x) && Product(c.Shape(indices)) == DimExpr(1) &&
+      size.IsConstant()) {
     const std::vector<int64_t> index = c.Integers(1, "indices");
     if (!c.ok()) return;
     const int64_t at = index[0] < 0 ? index[0] + size.Constant() : index[0];
-    if (at < 0 || at >= size.Constant()) return c.Fail(absl::StrCat("index ", index[0], " of ", size.Constant()));
+    if (at < 0 || at >= size.Constant())
+      return c.Fail(absl::StrCat("index ", index[0], " of ", size.Constant()));
     std::vector<DimExpr> shape = c.Shape(x);
     shape.erase(shape.begin() + axis);
     shape.insert(shape.begin() + axis, c.Shape(indices).size(), DimExpr(1));
@@ -168,13 +179,15 @@ void Pad(NodeContext& c) {
     if (c.Has(2)) {
       const auto constant = c.Reals(c.Input(2));
       if (!c.ok()) return;
-      if (!constant || constant->size() != 1) return c.Unsupported("constant_value", "computed at run time", "make it constant");
+      if (!constant || constant->size() != 1)
+        return c.Unsupported("constant_value", "computed at run time", "make it constant");
       value = constant->front();
     }
     if (c.Has(3)) axes = c.Integers(3, "axes");
   }
   if (!c.ok()) return;
-  if (given.size() != 2 * axes.size()) return c.Fail(absl::StrCat(given.size(), " pads for ", axes.size(), " dimensions"));
+  if (given.size() != 2 * axes.size())
+    return c.Fail(absl::StrCat(given.size(), " pads for ", axes.size(), " dimensions"));
   std::vector<int64_t> pads(2 * static_cast<size_t>(rank), 0);
   for (size_t i = 0; i < axes.size(); ++i) {
     const int axis = c.Axis(axes[i], rank);
@@ -209,22 +222,29 @@ void EmitResize(NodeContext& c, const std::vector<double>& scales, const std::ve
     const int64_t in = c.StaticDim(x, d, "X");
     if (!c.ok()) return;
     const double scale = scales.empty() ? static_cast<double>(sizes[d]) / static_cast<double>(in) : scales[d];
-    const int64_t out = sizes.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(in) * scale)) : sizes[d];
+    const int64_t out =
+        sizes.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(in) * scale)) : sizes[d];
     if (!(scale > 0) || scale > 1e6 || out < 1) return c.Fail("an impossible size");
-    if (d < 2 && out != in) return c.Unsupported("scales", "resizing of batch or channels", "resize height and width only");
+    if (d < 2 && out != in)
+      return c.Unsupported("scales", "resizing of batch or channels", "resize height and width only");
     if (d < 2) continue;
     const double exact = static_cast<double>(in) * scale;
     if (coordinates == "align_corners" && std::abs(exact - std::round(exact)) > 1e-6) {
       return c.Unsupported("scales", "corners of a fractional size", "give the sizes");
     }
     if (out == 1 && c.String("coordinate_transformation_mode", "") == "pytorch_half_pixel") {
-      return c.Unsupported("coordinate_transformation_mode", "pytorch_half_pixel down to one pixel", "use half_pixel");
+      return c.Unsupported("coordinate_transformation_mode", "pytorch_half_pixel down to one pixel",
+                           "use half_pixel");
     }
     spatial.push_back(scale);
     size.push_back(out);
   }
-  c.SetOutput(0, c.Emit("resize2d", {x}, {{"size", ToDims(size)}, {"mode", mode == "nearest" ? "nearest" : "linear"},
-                                          {"coordinates", coordinates}, {"scales", spatial}, {"rounding", rounding}}));
+  c.SetOutput(0, c.Emit("resize2d", {x},
+                        {{"size", ToDims(size)},
+                         {"mode", mode == "nearest" ? "nearest" : "linear"},
+                         {"coordinates", coordinates},
+                         {"scales", spatial},
+                         {"rounding", rounding}}));
 }
 
 std::vector<double> ScalesInput(NodeContext& c, int input) {
@@ -250,7 +270,8 @@ void Resize(NodeContext& c) {
   const TensorId x = c.Input(0);
   if (!c.ok()) return;
   if (c.Type(x).rank() != 4) {
-    return c.Unsupported("X", absl::StrCat("an input of rank ", c.Type(x).rank()), "images [n, c, h, w] are supported");
+    return c.Unsupported("X", absl::StrCat("an input of rank ", c.Type(x).rank()),
+                         "images [n, c, h, w] are supported");
   }
   std::string coordinates = c.String("coordinate_transformation_mode", "half_pixel");
   std::string rounding = c.String("nearest_mode", "round_prefer_floor");
@@ -264,7 +285,8 @@ void Resize(NodeContext& c) {
     std::vector<double> all_scales(4, 1);
     std::vector<int64_t> all_sizes;
     for (int d = 0; d < 4; ++d) all_sizes.push_back(c.StaticDim(x, d, "axes"));
-    if (axes.size() != std::max(scales.size(), sizes.size())) return c.Fail("'axes' has another length than the sizes");
+    if (axes.size() != std::max(scales.size(), sizes.size()))
+      return c.Fail("'axes' has another length than the sizes");
     for (size_t i = 0; i < axes.size() && c.ok(); ++i) {
       const int axis = c.Axis(axes[i], 4);
       if (!scales.empty()) all_scales[axis] = scales[i];
@@ -274,15 +296,18 @@ void Resize(NodeContext& c) {
     if (!sizes.empty()) sizes = all_sizes;
   }
   if (!c.ok()) return;
-  if (scales.size() != 4 && sizes.size() != 4) return c.Fail("neither 'scales' nor 'sizes' has one number per dimension");
+  if (scales.size() != 4 && sizes.size() != 4)
+    return c.Fail("neither 'scales' nor 'sizes' has one number per dimension");
   if (sizes.size() == 4) scales.clear();
   if (c.String("keep_aspect_ratio_policy", "stretch") != "stretch") {
     return c.Unsupported("keep_aspect_ratio_policy", "other than stretch", "give the sizes");
   }
-  if (c.Int("antialias", 0) != 0) return c.Unsupported("antialias", "antialiasing", "export with antialias=0");
-  if (coordinates == "pytorch_half_pixel") coordinates = "half_pixel";   // one pixel is refused below
+  if (c.Int("antialias", 0) != 0)
+    return c.Unsupported("antialias", "antialiasing", "export with antialias=0");
+  if (coordinates == "pytorch_half_pixel") coordinates = "half_pixel";  // one pixel is refused below
   if (coordinates != "half_pixel" && coordinates != "asymmetric" && coordinates != "align_corners") {
-    return c.Unsupported("coordinate_transformation_mode", coordinates, "half_pixel, asymmetric or align_corners");
+    return c.Unsupported("coordinate_transformation_mode", coordinates,
+                         "half_pixel, asymmetric or align_corners");
   }
   if (nearest && rounding != "floor" && rounding != "round_prefer_floor") {
     return c.Unsupported("nearest_mode", rounding, "floor or round_prefer_floor");
@@ -301,7 +326,8 @@ void Expand(NodeContext& c) {
   from.insert(from.begin(), rank - from.size(), DimExpr(1));
   shape.insert(shape.begin(), rank - shape.size(), DimExpr(1));
   for (size_t d = 0; d < rank; ++d) {
-    if (shape[d].Bounds().upper < 1 || shape[d].Bounds().lower < 0) return c.Fail(absl::StrCat("dimension ", shape[d].ToString()));
+    if (shape[d].Bounds().upper < 1 || shape[d].Bounds().lower < 0)
+      return c.Fail(absl::StrCat("dimension ", shape[d].ToString()));
     if (shape[d] == DimExpr(1)) shape[d] = from[d];
   }
   const TensorId ranked = c.Reshape(x, from);
@@ -318,7 +344,8 @@ void Tile(NodeContext& c) {
       return c.Unsupported("repeats", absl::StrCat(repeats[d], " repeats"), absl::StrCat("1 to ", kMaxParts));
     }
     if (repeats[d] > 1) {
-      x = c.Emit("concat", std::vector<TensorId>(static_cast<size_t>(repeats[d]), x), {{"axis", static_cast<int64_t>(d)}});
+      x = c.Emit("concat", std::vector<TensorId>(static_cast<size_t>(repeats[d]), x),
+                 {{"axis", static_cast<int64_t>(d)}});
     }
   }
   c.SetOutput(0, x);
@@ -329,12 +356,14 @@ void DepthToSpace(NodeContext& c) {
   if (!c.RequireRank(x, 4, 4)) return;
   const int64_t b = c.Int("blocksize", 0);
   const std::vector<DimExpr> s = c.Shape(x);
-  if (b < 1 || b > 1024 || !(Mod(s[1], DimExpr(b * b)) == DimExpr(0))) return c.Fail(absl::StrCat("blocksize ", b));
+  if (b < 1 || b > 1024 || !(Mod(s[1], DimExpr(b * b)) == DimExpr(0)))
+    return c.Fail(absl::StrCat("blocksize ", b));
   const DimExpr depth = FloorDiv(s[1], DimExpr(b * b));
   const bool crd = c.String("mode", "DCR") == "CRD";
   const std::vector<DimExpr> split = crd ? std::vector<DimExpr>{s[0], depth, b, b, s[2], s[3]}
                                          : std::vector<DimExpr>{s[0], b, b, depth, s[2], s[3]};
-  const std::vector<int64_t> perm = crd ? std::vector<int64_t>{0, 1, 4, 2, 5, 3} : std::vector<int64_t>{0, 3, 4, 1, 5, 2};
+  const std::vector<int64_t> perm =
+      crd ? std::vector<int64_t>{0, 1, 4, 2, 5, 3} : std::vector<int64_t>{0, 3, 4, 1, 5, 2};
   const TensorId y = c.Emit("transpose", {c.Reshape(x, split)}, {{"perm", ToDims(perm)}});
   c.SetOutput(0, c.Reshape(y, {s[0], depth, s[2] * DimExpr(b), s[3] * DimExpr(b)}));
 }
@@ -348,7 +377,8 @@ void SpaceToDepth(NodeContext& c) {
     return c.Fail(absl::StrCat("blocksize ", b));
   }
   const DimExpr h = FloorDiv(s[2], DimExpr(b)), w = FloorDiv(s[3], DimExpr(b));
-  const TensorId y = c.Emit("transpose", {c.Reshape(x, {s[0], s[1], h, b, w, b})}, {{"perm", ToDims({0, 3, 5, 1, 2, 4})}});
+  const TensorId y =
+      c.Emit("transpose", {c.Reshape(x, {s[0], s[1], h, b, w, b})}, {{"perm", ToDims({0, 3, 5, 1, 2, 4})}});
   c.SetOutput(0, c.Reshape(y, {s[0], s[1] * DimExpr(b * b), h, w}));
 }
 

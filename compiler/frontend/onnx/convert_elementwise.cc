@@ -34,13 +34,37 @@ void Variadic(NodeContext& c) {
 }
 
 #define HONE_OP(symbol, text) constexpr char symbol[] = text
-HONE_OP(kNeg, "neg"); HONE_OP(kAbs, "abs"); HONE_OP(kExp, "exp"); HONE_OP(kLog, "log"); HONE_OP(kSqrt, "sqrt");
-HONE_OP(kReciprocal, "reciprocal"); HONE_OP(kTanh, "tanh"); HONE_OP(kErf, "erf"); HONE_OP(kSigmoid, "sigmoid");
-HONE_OP(kSin, "sin"); HONE_OP(kCos, "cos"); HONE_OP(kFloor, "floor"); HONE_OP(kCeil, "ceil"); HONE_OP(kRound, "round");
-HONE_OP(kSign, "sign"); HONE_OP(kNot, "not"); HONE_OP(kIsNan, "isnan"); HONE_OP(kRelu, "relu");
-HONE_OP(kHardSwish, "hard_swish"); HONE_OP(kSoftplus, "softplus"); HONE_OP(kAdd, "add"); HONE_OP(kSub, "sub");
-HONE_OP(kMul, "mul"); HONE_OP(kAnd, "and"); HONE_OP(kOr, "or"); HONE_OP(kXor, "xor"); HONE_OP(kEqual, "equal");
-HONE_OP(kLess, "less"); HONE_OP(kLessEqual, "less_equal"); HONE_OP(kMin, "min"); HONE_OP(kMax, "max");
+HONE_OP(kNeg, "neg");
+HONE_OP(kAbs, "abs");
+HONE_OP(kExp, "exp");
+HONE_OP(kLog, "log");
+HONE_OP(kSqrt, "sqrt");
+HONE_OP(kReciprocal, "reciprocal");
+HONE_OP(kTanh, "tanh");
+HONE_OP(kErf, "erf");
+HONE_OP(kSigmoid, "sigmoid");
+HONE_OP(kSin, "sin");
+HONE_OP(kCos, "cos");
+HONE_OP(kFloor, "floor");
+HONE_OP(kCeil, "ceil");
+HONE_OP(kRound, "round");
+HONE_OP(kSign, "sign");
+HONE_OP(kNot, "not");
+HONE_OP(kIsNan, "isnan");
+HONE_OP(kRelu, "relu");
+HONE_OP(kHardSwish, "hard_swish");
+HONE_OP(kSoftplus, "softplus");
+HONE_OP(kAdd, "add");
+HONE_OP(kSub, "sub");
+HONE_OP(kMul, "mul");
+HONE_OP(kAnd, "and");
+HONE_OP(kOr, "or");
+HONE_OP(kXor, "xor");
+HONE_OP(kEqual, "equal");
+HONE_OP(kLess, "less");
+HONE_OP(kLessEqual, "less_equal");
+HONE_OP(kMin, "min");
+HONE_OP(kMax, "max");
 #undef HONE_OP
 
 void Identity(NodeContext& c) {
@@ -62,16 +86,20 @@ void Dropout(NodeContext& c) {
 
 void IsInf(NodeContext& c) {
   if (c.Int("detect_negative", 1) == 0 || c.Int("detect_positive", 1) == 0) {
-    return c.Unsupported("detect_negative", "only both infinities together", "compare with Less and Greater instead");
+    return c.Unsupported("detect_negative", "only both infinities together",
+                         "compare with Less and Greater instead");
   }
   c.SetOutput(0, c.Emit("isinf", {c.Input(0)}));
 }
 
-void LeakyRelu(NodeContext& c) { c.SetOutput(0, c.Emit("leaky_relu", {c.Input(0)}, {{"alpha", c.Float("alpha", 0.01)}})); }
+void LeakyRelu(NodeContext& c) {
+  c.SetOutput(0, c.Emit("leaky_relu", {c.Input(0)}, {{"alpha", c.Float("alpha", 0.01)}}));
+}
 void Elu(NodeContext& c) { c.SetOutput(0, c.Emit("elu", {c.Input(0)}, {{"alpha", c.Float("alpha", 1)}})); }
 
 void HardSigmoid(NodeContext& c) {
-  c.SetOutput(0, c.Emit("hard_sigmoid", {c.Input(0)}, {{"alpha", c.Float("alpha", 0.2)}, {"beta", c.Float("beta", 0.5)}}));
+  c.SetOutput(0, c.Emit("hard_sigmoid", {c.Input(0)},
+                        {{"alpha", c.Float("alpha", 0.2)}, {"beta", c.Float("beta", 0.5)}}));
 }
 
 void Gelu(NodeContext& c) {
@@ -89,7 +117,8 @@ void Softsign(NodeContext& c) {
 }
 
 void Selu(NodeContext& c) {
-  const double alpha = c.Float("alpha", 1.67326319217681884765625), gamma = c.Float("gamma", 1.05070102214813232421875);
+  const double alpha = c.Float("alpha", 1.67326319217681884765625),
+               gamma = c.Float("gamma", 1.05070102214813232421875);
   const TensorId x = c.Input(0);
   c.SetOutput(0, c.Emit("mul", {c.Emit("elu", {x}, {{"alpha", alpha}}), c.ScalarLike(x, gamma)}));
 }
@@ -106,7 +135,8 @@ void Clip(NodeContext& c) {
       const std::optional<std::vector<double>> value = c.Reals(c.Input(input));
       if (!c.ok()) return;
       if (!value || value->size() != 1) {
-        return c.Unsupported(input == 1 ? "min" : "max", "a bound that is computed at run time", "use Min and Max instead");
+        return c.Unsupported(input == 1 ? "min" : "max", "a bound that is computed at run time",
+                             "use Min and Max instead");
       }
       (input == 1 ? low : high) = value->front();
     }
@@ -126,7 +156,8 @@ void CastTo(NodeContext& c, DType dtype) {
   const OnnxValue& value = c.Value(0);
   if (value.integers) {
     if (dtype != DType::kI64 && dtype != DType::kI32) {
-      return c.Unsupported("to", "a shape over unbound dimensions becomes a number", "bind them: --shape INPUT=1,3,224,224");
+      return c.Unsupported("to", "a shape over unbound dimensions becomes a number",
+                           "bind them: --shape INPUT=1,3,224,224");
     }
     return c.SetIntegers(0, *value.integers, value.rank);
   }
@@ -151,14 +182,16 @@ void Div(NodeContext& c) {
   const TensorId a = c.Input(0), b = c.Input(1);
   if (c.ok() && c.IsConstant(b) && !c.IsConstant(a) && IsFloat(c.Type(b).dtype)) {
     const std::optional<std::vector<double>> values = c.Reals(b);
-    const bool finite = values && std::all_of(values->begin(), values->end(), [](double v) { return std::isfinite(1 / v); });
+    const bool finite =
+        values && std::all_of(values->begin(), values->end(), [](double v) { return std::isfinite(1 / v); });
     if (finite) return c.SetOutput(0, c.Emit("mul", {a, c.Emit("reciprocal", {b})}));
   }
   c.SetOutput(0, c.Emit("div", {a, b}));
 }
 
 void Mod(NodeContext& c) {
-  if (c.Int("fmod", 0) != 0) return c.Unsupported("fmod", "the remainder with the sign of the dividend", "use fmod=0");
+  if (c.Int("fmod", 0) != 0)
+    return c.Unsupported("fmod", "the remainder with the sign of the dividend", "use fmod=0");
   c.SetOutput(0, c.Emit("mod", {c.Input(0), c.Input(1)}));
 }
 
@@ -188,7 +221,8 @@ void PRelu(NodeContext& c) {
   if (!c.ok()) return;
   // Old models give one slope per channel without the trailing dimensions.
   const std::vector<DimExpr>& shape = c.Shape(x);
-  if (c.Type(slope).rank() == 1 && shape.size() > 2 && c.Shape(slope)[0] == shape[1] && !(shape.back() == shape[1])) {
+  if (c.Type(slope).rank() == 1 && shape.size() > 2 && c.Shape(slope)[0] == shape[1] &&
+      !(shape.back() == shape[1])) {
     std::vector<DimExpr> dims(shape.size() - 1, DimExpr(1));
     dims[0] = shape[1];
     slope = c.Reshape(slope, dims);

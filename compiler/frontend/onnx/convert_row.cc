@@ -18,7 +18,8 @@ void SoftmaxLike(NodeContext& c, std::string_view op) {
   bool last = true;
   for (int d = axis + 1; d < rank; ++d) last = last && shape[d] == DimExpr(1);
   if (!flattens || last) return c.SetOutput(0, c.Emit(op, {x}, {{"axis", int64_t{axis}}}));
-  const DimExpr rows = Product({shape.begin(), shape.begin() + axis}), row = Product({shape.begin() + axis, shape.end()});
+  const DimExpr rows = Product({shape.begin(), shape.begin() + axis}),
+                row = Product({shape.begin() + axis, shape.end()});
   c.SetOutput(0, c.Reshape(c.Emit(op, {c.Reshape(x, {rows, row})}, {{"axis", int64_t{1}}}), shape));
 }
 void Softmax(NodeContext& c) { SoftmaxLike(c, "softmax"); }
@@ -55,6 +56,9 @@ struct Reduction {
 void Reduce(NodeContext& c, const Reduction& reduction) {
   TensorId x = c.Input(0);
   if (!c.ok()) return;
+  if (c.Type(x).dtype == DType::kBool) {
+    return c.Unsupported("data", "a reduction of bools", "cast the input to integers first");
+  }
   const std::vector<int64_t> axes = ReduceAxes(c, x);
   if (reduction.before == "square") {
     x = c.Emit("mul", {x, x});
@@ -114,7 +118,8 @@ void LayerNormalization(NodeContext& c) {
   const std::vector<DimExpr> row(shape.begin() + axis, shape.end());
   std::vector<TensorId> inputs = {x, c.Reshape(scale, row)};
   if (c.Has(2)) inputs.push_back(c.Reshape(c.Input(2), row));
-  c.SetOutput(0, c.Emit("layer_norm", std::move(inputs), {{"axis", int64_t{axis}}, {"epsilon", c.Float("epsilon", 1e-5)}}));
+  c.SetOutput(0, c.Emit("layer_norm", std::move(inputs),
+                        {{"axis", int64_t{axis}}, {"epsilon", c.Float("epsilon", 1e-5)}}));
 }
 
 void LpNormalization(NodeContext& c) {
@@ -141,7 +146,7 @@ void CumSum(NodeContext& c) {
   if (c.Int("reverse", 0) != 0) return c.Unsupported("reverse", "a sum from the end", "reverse with Slice");
   const int axis = c.Axis(axes[0], c.Type(x).rank());
   if (!c.ok()) return;
-  std::vector<int64_t> perm(c.Shape(x).size());   // exchanges the axis and the first
+  std::vector<int64_t> perm(c.Shape(x).size());  // exchanges the axis and the first
   std::iota(perm.begin(), perm.end(), int64_t{0});
   std::swap(perm[0], perm[axis]);
   if (axis != 0) x = c.Emit("transpose", {x}, {{"perm", ToDims(perm)}});

@@ -8,7 +8,7 @@
 namespace hone {
 namespace {
 
-constexpr int64_t kMaxFilled = int64_t{1} << 24;   // elements that a node may make of nothing
+constexpr int64_t kMaxFilled = int64_t{1} << 24;  // elements that a node may make of nothing
 
 void Shape(NodeContext& c) {
   const TensorId x = c.Input(0);
@@ -81,7 +81,8 @@ void Flatten(NodeContext& c) {
   int64_t axis = c.Int("axis", 1);
   if (axis < -rank || axis > rank) return c.Fail(absl::StrCat("axis ", axis, " of a tensor of rank ", rank));
   if (axis < 0) axis += rank;
-  c.SetOutput(0, c.Reshape(x, {Product({s.begin(), s.begin() + axis}), Product({s.begin() + axis, s.end()})}));
+  c.SetOutput(0,
+              c.Reshape(x, {Product({s.begin(), s.begin() + axis}), Product({s.begin() + axis, s.end()})}));
 }
 
 // Axes of Squeeze and Unsqueeze: an attribute before opset 13, an input since.
@@ -101,7 +102,8 @@ void Squeeze(NodeContext& c) {
   for (const int64_t given : axes.value_or(std::vector<int64_t>())) {
     const int axis = c.Axis(given, rank);
     if (!c.ok()) return;
-    if (!(c.Shape(x)[axis] == DimExpr(1))) return c.Fail(absl::StrCat("dimension ", axis, " is ", c.Shape(x)[axis].ToString()));
+    if (!(c.Shape(x)[axis] == DimExpr(1)))
+      return c.Fail(absl::StrCat("dimension ", axis, " is ", c.Shape(x)[axis].ToString()));
     dropped[axis] = true;
   }
   std::vector<DimExpr> shape;
@@ -117,7 +119,8 @@ void Unsqueeze(NodeContext& c) {
   if (!c.ok()) return;
   if (!axes) return c.Fail("'axes' is missing");
   const int rank = c.Type(x).rank() + static_cast<int>(axes->size());
-  if (axes->size() > static_cast<size_t>(kMaxRank) || rank > kMaxRank) return c.Fail(absl::StrCat("a result of rank ", rank));
+  if (axes->size() > static_cast<size_t>(kMaxRank) || rank > kMaxRank)
+    return c.Fail(absl::StrCat("a result of rank ", rank));
   std::vector<bool> added(static_cast<size_t>(rank), false);
   for (const int64_t given : *axes) {
     const int axis = c.Axis(given, rank);
@@ -141,8 +144,10 @@ void Constant(NodeContext& c) {
     return c.SetOutput(0, c.scope().graph.AddConstant(c.name(), *std::move(constant)));
   }
   if (c.Attribute("value_float") != nullptr) return c.SetOutput(0, c.Reals({c.Float("value_float", 0)}, {}));
-  if (c.Attribute("value_int") != nullptr) return c.SetOutput(0, c.IntegersConstant({c.Int("value_int", 0)}, {}));
-  if (const auto values = c.Floats("value_floats")) return c.SetOutput(0, c.Reals(*values, {static_cast<int64_t>(values->size())}));
+  if (c.Attribute("value_int") != nullptr)
+    return c.SetOutput(0, c.IntegersConstant({c.Int("value_int", 0)}, {}));
+  if (const auto values = c.Floats("value_floats"))
+    return c.SetOutput(0, c.Reals(*values, {static_cast<int64_t>(values->size())}));
   if (const auto values = c.Ints("value_ints")) {
     return c.SetOutput(0, c.IntegersConstant(*values, {static_cast<int64_t>(values->size())}));
   }
@@ -156,7 +161,8 @@ void ConstantOfShape(NodeContext& c) {
   if (const onnx::AttributeProto* attribute = c.Attribute("value")) {
     absl::StatusOr<ConstantRef> constant = ConstantOfTensor(attribute->t(), c.scope().owner, c.scope().files);
     if (!constant.ok()) return c.Fail(std::string(constant.status().message()));
-    if ((*constant)->size != static_cast<size_t>(DTypeBytes((*constant)->dtype))) return c.Fail("'value' is not one element");
+    if ((*constant)->size != static_cast<size_t>(DTypeBytes((*constant)->dtype)))
+      return c.Fail("'value' is not one element");
     value = c.scope().graph.AddConstant(c.name(), *std::move(constant));
   } else {
     value = c.Reals({0}, {1});
@@ -164,7 +170,8 @@ void ConstantOfShape(NodeContext& c) {
   int64_t elements = 1;
   for (const DimExpr& dim : shape) {
     if (!dim.IsConstant()) continue;
-    if (dim.Constant() < 1) return c.Unsupported("input", "an empty tensor", "remove what is computed from nothing");
+    if (dim.Constant() < 1)
+      return c.Unsupported("input", "an empty tensor", "remove what is computed from nothing");
     if (dim.Constant() > kMaxFilled / elements) return c.Fail("a shape that is too large");
     elements *= dim.Constant();
   }
@@ -180,18 +187,22 @@ void Range(NodeContext& c) {
     const TensorId id = c.Input(input);
     if (!c.ok()) return;
     const std::optional<std::vector<double>> value = c.Reals(id);
-    if (!value || value->size() != 1) return c.Unsupported("start", "a range computed at run time", "make its bounds constant");
+    if (!value || value->size() != 1)
+      return c.Unsupported("start", "a range computed at run time", "make its bounds constant");
     bounds.push_back(value->front());
     if (input == 0) first = id;
   }
   const double count = std::ceil((bounds[1] - bounds[0]) / bounds[2]);
-  if (!(count >= 1) || count > static_cast<double>(kMaxFilled)) return c.Fail(absl::StrCat("a range of ", count, " elements"));
+  if (!(count >= 1) || count > static_cast<double>(kMaxFilled))
+    return c.Fail(absl::StrCat("a range of ", count, " elements"));
   std::vector<double> values;
-  for (int64_t i = 0; i < static_cast<int64_t>(count); ++i) values.push_back(bounds[0] + static_cast<double>(i) * bounds[2]);
+  for (int64_t i = 0; i < static_cast<int64_t>(count); ++i)
+    values.push_back(bounds[0] + static_cast<double>(i) * bounds[2]);
   c.SetOutput(0, c.Reals(values, {static_cast<int64_t>(count)}, c.Type(first).dtype));
 }
 
-// Keeps the elements on and below (upper: above) the k-th diagonal: a multiplication would keep NaN, so a select.
+// Keeps the elements on and below (upper: above) the k-th diagonal: a multiplication would keep NaN, so a
+// select.
 void Trilu(NodeContext& c) {
   const TensorId x = c.Input(0);
   if (!c.RequireRank(x, 2, 8)) return;
@@ -211,7 +222,8 @@ void Trilu(NodeContext& c) {
     const int64_t diagonal = i % columns - i / columns;
     keep.push_back(upper ? diagonal >= k : diagonal <= k);
   }
-  c.SetOutput(0, c.Emit("select", {c.IntegersConstant(keep, {rows, columns}, DType::kBool), x, c.ScalarLike(x, 0)}));
+  c.SetOutput(
+      0, c.Emit("select", {c.IntegersConstant(keep, {rows, columns}, DType::kBool), x, c.ScalarLike(x, 0)}));
 }
 
 void NonZero(NodeContext& c) {
@@ -219,7 +231,8 @@ void NonZero(NodeContext& c) {
   if (!c.ok()) return;
   const std::optional<std::vector<double>> values = c.Reals(x);
   if (!values) {
-    return c.Unsupported("", "a result whose shape depends on values", "remove it, or compute it outside the model");
+    return c.Unsupported("", "a result whose shape depends on values",
+                         "remove it, or compute it outside the model");
   }
   const std::vector<int64_t> dims = *ConstantShape(c.Shape(x));
   std::vector<int64_t> positions;
@@ -232,22 +245,18 @@ void NonZero(NodeContext& c) {
     stride /= dim;
     for (const int64_t at : positions) rows.push_back(at / stride % dim);
   }
-  c.SetOutput(0, c.IntegersConstant(rows, {static_cast<int64_t>(dims.size()), static_cast<int64_t>(positions.size())}));
+  c.SetOutput(0, c.IntegersConstant(
+                     rows, {static_cast<int64_t>(dims.size()), static_cast<int64_t>(positions.size())}));
 }
 
 }  // namespace
 
 std::vector<OnnxOpRow> ShapeOnnxOps() {
-  return {{"Shape", 1, 22, 1, Shape},
-          {"Size", 1, 22, 1, Size},
-          {"Reshape", 5, 22, 2, Reshape},
-          {"Flatten", 1, 22, 1, Flatten},
-          {"Squeeze", 1, 22, 1, Squeeze},
-          {"Unsqueeze", 1, 22, 1, Unsqueeze},
-          {"Constant", 1, 22, 0, Constant},
-          {"ConstantOfShape", 9, 22, 1, ConstantOfShape},
-          {"Range", 11, 22, 3, Range},
-          {"Trilu", 14, 22, 1, Trilu},
+  return {{"Shape", 1, 22, 1, Shape},       {"Size", 1, 22, 1, Size},
+          {"Reshape", 5, 22, 2, Reshape},   {"Flatten", 1, 22, 1, Flatten},
+          {"Squeeze", 1, 22, 1, Squeeze},   {"Unsqueeze", 1, 22, 1, Unsqueeze},
+          {"Constant", 1, 22, 0, Constant}, {"ConstantOfShape", 9, 22, 1, ConstantOfShape},
+          {"Range", 11, 22, 3, Range},      {"Trilu", 14, 22, 1, Trilu},
           {"NonZero", 9, 22, 1, NonZero}};
 }
 

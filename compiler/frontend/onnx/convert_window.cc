@@ -10,7 +10,7 @@ namespace {
 // Attributes of a convolution or pooling, lifted to two spatial dimensions.
 struct Window {
   std::vector<int64_t> kernel{1, 1}, strides{1, 1}, dilations{1, 1};
-  std::vector<int64_t> pads{0, 0, 0, 0};   // top, left, bottom, right
+  std::vector<int64_t> pads{0, 0, 0, 0};  // top, left, bottom, right
   int spatial = 2;
 
   AttrMap Attrs() const {
@@ -36,7 +36,8 @@ void SamePads(NodeContext& c, TensorId x, bool upper, Window* w) {
   for (int d = 0; d < 2; ++d) {
     const int64_t size = c.StaticDim(x, 2 + d, "auto_pad");
     const int64_t reach = (w->kernel[d] - 1) * w->dilations[d] + 1;
-    const int64_t total = std::max<int64_t>(0, ((size + w->strides[d] - 1) / w->strides[d] - 1) * w->strides[d] + reach - size);
+    const int64_t total =
+        std::max<int64_t>(0, ((size + w->strides[d] - 1) / w->strides[d] - 1) * w->strides[d] + reach - size);
     w->pads[d] = upper ? total / 2 : total - total / 2;
     w->pads[2 + d] = total - w->pads[d];
   }
@@ -50,7 +51,8 @@ void ReadList(NodeContext& c, std::string_view name, int64_t least, std::vector<
     return c.Fail(absl::StrCat("'", std::string(name), "' has ", values->size(), " numbers"));
   }
   for (const int64_t value : *values) {
-    if (value < least || value > (1 << 16)) return c.Fail(absl::StrCat("'", std::string(name), "' is out of range: ", value));
+    if (value < least || value > (1 << 16))
+      return c.Fail(absl::StrCat("'", std::string(name), "' is out of range: ", value));
   }
   for (size_t i = 0; i < values->size(); ++i) (*two)[spatial == 2 ? i : 2 * i + 1] = (*values)[i];
 }
@@ -125,13 +127,14 @@ void Conv(NodeContext& c) {
 }
 
 // output_shape decides the padding: total = stride (in - 1) + output_padding + reach - out.
-void PadsOfOutputShape(NodeContext& c, TensorId x, const std::vector<int64_t>& shape, const std::vector<int64_t>& extra,
-                       bool upper, Window* w) {
+void PadsOfOutputShape(NodeContext& c, TensorId x, const std::vector<int64_t>& shape,
+                       const std::vector<int64_t>& extra, bool upper, Window* w) {
   if (static_cast<int>(shape.size()) < w->spatial) return c.Fail("'output_shape' is too short");
   for (int d = 2 - w->spatial; d < 2; ++d) {
     const int64_t out = shape[shape.size() - 2 + static_cast<size_t>(d)];
     const int64_t reach = (w->kernel[d] - 1) * w->dilations[d] + 1;
-    const int64_t total = w->strides[d] * (c.StaticDim(x, 2 + d, "output_shape") - 1) + extra[d] + reach - out;
+    const int64_t total =
+        w->strides[d] * (c.StaticDim(x, 2 + d, "output_shape") - 1) + extra[d] + reach - out;
     if (total < 0 || total > (1 << 16)) return c.Fail("'output_shape' cannot be reached");
     w->pads[d] = upper ? total / 2 : total - total / 2;
     w->pads[2 + d] = total - w->pads[d];
@@ -172,8 +175,8 @@ void ConvTranspose(NodeContext& c) {
   c.SetOutput(0, Lower(c, y, spatial));
 }
 
-// ceil_mode: more padding below until the last, partial window fits; a window that would start in it is dropped.
-// Returns how much was added.
+// ceil_mode: more padding below until the last, partial window fits; a window that would start in it is
+// dropped. Returns how much was added.
 std::vector<int64_t> CeilPads(NodeContext& c, TensorId x, Window* w) {
   std::vector<int64_t> added{0, 0};
   for (int d = 2 - w->spatial; d < 2; ++d) {
@@ -205,7 +208,8 @@ void Pool(NodeContext& c, std::string_view op) {
     }
   }
   for (int d = 0; d < 2; ++d) {
-    if (w.pads[d] >= (w.kernel[d] - 1) * w.dilations[d] + 1) return c.Fail("a window that lies in the padding only");
+    if (w.pads[d] >= (w.kernel[d] - 1) * w.dilations[d] + 1)
+      return c.Fail("a window that lies in the padding only");
   }
   AttrMap attrs = w.Attrs();
   attrs["kernel"] = ToDims(w.kernel);
@@ -244,7 +248,8 @@ void BatchNormalization(NodeContext& c) {
   if (c.Int("training_mode", 0) != 0 || (c.node().output_size() > 1 && c.opset() >= 14)) {
     return c.Unsupported("training_mode", "training", "export in evaluation mode");
   }
-  const TensorId x = c.Input(0), scale = c.Input(1), bias = c.Input(2), mean = c.Input(3), variance = c.Input(4);
+  const TensorId x = c.Input(0), scale = c.Input(1), bias = c.Input(2), mean = c.Input(3),
+                 variance = c.Input(4);
   const double epsilon = c.Float("epsilon", 1e-5);
   if (!c.ok() || !c.RequireRank(x, 2, 5)) return;
   const auto s = c.Reals(scale), b = c.Reals(bias), m = c.Reals(mean), v = c.Reals(variance);
@@ -263,7 +268,8 @@ void BatchNormalization(NodeContext& c) {
     factor = c.Reals(f, {channels}, c.Type(x).dtype);
     shift = c.Reals(t, {channels}, c.Type(x).dtype);
   } else {
-    factor = c.Emit("div", {scale, c.Emit("sqrt", {c.Emit("add", {variance, c.ScalarLike(variance, epsilon)})})});
+    factor =
+        c.Emit("div", {scale, c.Emit("sqrt", {c.Emit("add", {variance, c.ScalarLike(variance, epsilon)})})});
     shift = c.Emit("sub", {bias, c.Emit("mul", {mean, factor})});
   }
   if (!c.ok()) return;
@@ -297,9 +303,11 @@ void GroupNormalization(NodeContext& c) {
   const int64_t groups = c.Int("num_groups", 0);
   if (!c.RequireRank(x, 3, 5)) return;
   const int64_t channels = c.StaticDim(x, 1, "X");
-  if (groups < 1 || channels % groups != 0) return c.Fail(absl::StrCat("num_groups ", groups, " of ", channels, " channels"));
+  if (groups < 1 || channels % groups != 0)
+    return c.Fail(absl::StrCat("num_groups ", groups, " of ", channels, " channels"));
   if (c.opset() < 21) {
-    return c.Unsupported("scale", "scale per group (opset 18 to 20)", "convert the model to opset 21 or newer");
+    return c.Unsupported("scale", "scale per group (opset 18 to 20)",
+                         "convert the model to opset 21 or newer");
   }
   NormaliseGroups(c, DimExpr(groups));
 }
@@ -312,11 +320,14 @@ void Lrn(NodeContext& c) {
   if (!c.ok() || !c.RequireRank(x, 4, 4)) return;
   if (size < 1 || size > (1 << 16)) return c.Fail(absl::StrCat("size ", size));
   const std::vector<DimExpr> shape = c.Shape(x);
-  const TensorId rows = c.Reshape(c.Emit("mul", {x, x}), {shape[0], DimExpr(1), shape[1], shape[2] * shape[3]});
+  const TensorId rows =
+      c.Reshape(c.Emit("mul", {x, x}), {shape[0], DimExpr(1), shape[1], shape[2] * shape[3]});
   const int64_t before = (size - 1) / 2, after = size - 1 - before;
   TensorId mean = c.Emit("average_pool2d", {rows},
-                         {{"kernel", ToDims({size, 1})}, {"pads", ToDims({before, 0, after, 0})},
-                          {"strides", ToDims({1, 1})}, {"count_include_pad", int64_t{1}}});
+                         {{"kernel", ToDims({size, 1})},
+                          {"pads", ToDims({before, 0, after, 0})},
+                          {"strides", ToDims({1, 1})},
+                          {"count_include_pad", int64_t{1}}});
   if (!c.ok()) return;
   mean = c.Reshape(mean, shape);
   const TensorId base = c.Emit("add", {c.Emit("mul", {mean, c.ScalarLike(x, alpha)}), c.ScalarLike(x, bias)});

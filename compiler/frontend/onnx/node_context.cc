@@ -10,7 +10,8 @@
 namespace hone {
 namespace {
 
-// The interpreter is slow: folding is for shape arithmetic, scales and biases. What is larger stays in the graph.
+// The interpreter is slow: folding is for shape arithmetic, scales and biases. What is larger stays in the
+// graph.
 constexpr int64_t kMaxFoldedElements = int64_t{1} << 18;
 constexpr int64_t kMaxFoldedFlops = int64_t{1} << 22;
 constexpr int64_t kMaxIntegers = 1 << 16;
@@ -25,13 +26,14 @@ std::vector<DimExpr> ToDims(const std::vector<int64_t>& values) { return {values
 
 void NodeContext::Fail(const std::string& what) {
   if (!ok()) return;
-  if (!scope_.graph.symbols().empty()) {   // what cannot be proven of symbols may well hold of numbers
+  if (!scope_.graph.symbols().empty()) {  // what cannot be proven of symbols may well hold of numbers
     return Unsupported("", what, "bind the open dimensions: --shape INPUT=1,3,224,224");
   }
   status_ = absl::InvalidArgumentError(absl::StrCat("node '", name_, "' (", node_.op_type(), "): ", what));
 }
 
-void NodeContext::Unsupported(const std::string& attribute, const std::string& reason, const std::string& remedy) {
+void NodeContext::Unsupported(const std::string& attribute, const std::string& reason,
+                              const std::string& remedy) {
   if (!ok()) return;
   scope_.unsupported.push_back({name_, node_.op_type(), attribute, scope_.opset, reason, remedy});
   status_ = absl::UnimplementedError(reason);
@@ -47,21 +49,24 @@ const onnx::AttributeProto* NodeContext::Attribute(std::string_view name) const 
 int64_t NodeContext::Int(std::string_view name, int64_t fallback) {
   const onnx::AttributeProto* attribute = Attribute(name);
   if (attribute == nullptr) return fallback;
-  if (attribute->type() != onnx::AttributeProto::INT) Fail(absl::StrCat("attribute '", std::string(name), "' is no integer"));
+  if (attribute->type() != onnx::AttributeProto::INT)
+    Fail(absl::StrCat("attribute '", std::string(name), "' is no integer"));
   return attribute->i();
 }
 
 double NodeContext::Float(std::string_view name, double fallback) {
   const onnx::AttributeProto* attribute = Attribute(name);
   if (attribute == nullptr) return fallback;
-  if (attribute->type() != onnx::AttributeProto::FLOAT) Fail(absl::StrCat("attribute '", std::string(name), "' is no float"));
+  if (attribute->type() != onnx::AttributeProto::FLOAT)
+    Fail(absl::StrCat("attribute '", std::string(name), "' is no float"));
   return static_cast<double>(attribute->f());
 }
 
 std::string NodeContext::String(std::string_view name, std::string_view fallback) {
   const onnx::AttributeProto* attribute = Attribute(name);
   if (attribute == nullptr) return std::string(fallback);
-  if (attribute->type() != onnx::AttributeProto::STRING) Fail(absl::StrCat("attribute '", std::string(name), "' is no string"));
+  if (attribute->type() != onnx::AttributeProto::STRING)
+    Fail(absl::StrCat("attribute '", std::string(name), "' is no string"));
   return attribute->s();
 }
 
@@ -101,7 +106,9 @@ TensorId NodeContext::Input(int input) {
   return value.tensor;
 }
 
-bool NodeContext::IsConstant(TensorId id) const { return id.index >= 0 && scope_.graph.tensor(id).constant != nullptr; }
+bool NodeContext::IsConstant(TensorId id) const {
+  return id.index >= 0 && scope_.graph.tensor(id).constant != nullptr;
+}
 
 std::vector<DimExpr> NodeContext::Dims(int input, std::string_view label) {
   if (!ok()) return {};
@@ -131,8 +138,10 @@ std::vector<int64_t> NodeContext::Integers(int input, std::string_view label) {
   std::vector<int64_t> values;
   for (const DimExpr& dim : Dims(input, label)) {
     if (!dim.IsConstant()) {
-      Unsupported(std::string(label), absl::StrCat("'", std::string(label), "' depends on an unbound dimension: ", dim.ToString()),
-                  "bind it: --shape INPUT=1,3,224,224");
+      Unsupported(
+          std::string(label),
+          absl::StrCat("'", std::string(label), "' depends on an unbound dimension: ", dim.ToString()),
+          "bind it: --shape INPUT=1,3,224,224");
       return {};
     }
     values.push_back(dim.Constant());
@@ -159,7 +168,8 @@ bool NodeContext::RequireRank(TensorId id, int low, int high) {
   if (!ok()) return false;
   const int rank = Type(id).rank();
   if (rank >= low && rank <= high) return true;
-  Fail(absl::StrCat("an input has rank ", rank, ", expected ", low == high ? "" : absl::StrCat(low, " to "), high));
+  Fail(absl::StrCat("an input has rank ", rank, ", expected ", low == high ? "" : absl::StrCat(low, " to "),
+                    high));
   return false;
 }
 
@@ -180,7 +190,8 @@ int64_t NodeContext::StaticDim(TensorId id, int dim, std::string_view label) {
   return 1;
 }
 
-std::optional<TensorId> NodeContext::Fold(std::string_view op, const std::vector<TensorId>& inputs, const AttrMap& attrs) {
+std::optional<TensorId> NodeContext::Fold(std::string_view op, const std::vector<TensorId>& inputs,
+                                          const AttrMap& attrs) {
   if (inputs.empty()) return std::nullopt;
   std::vector<TensorType> types;
   for (const TensorId id : inputs) {
@@ -194,7 +205,7 @@ std::optional<TensorId> NodeContext::Fold(std::string_view op, const std::vector
   const std::optional<std::vector<int64_t>> dims = ConstantShape(result->front().shape);
   if (!dims) return std::nullopt;
   const ConstantRef& first = scope_.graph.tensor(inputs[0]).constant;
-  if (row->op_class == OpClass::kView || op == "identity") {   // the same bytes
+  if (row->op_class == OpClass::kView || op == "identity") {  // the same bytes
     auto view = std::make_shared<ConstantData>(*first);
     view->dims = *dims;
     return scope_.graph.AddConstant(name_, std::move(view));
@@ -221,7 +232,8 @@ TensorId NodeContext::Emit(std::string_view op, std::vector<TensorId> inputs, At
   }
   if (std::optional<TensorId> folded = Fold(op, inputs, attrs)) return *folded;
   const std::string name = emitted_++ == 0 ? name_ : absl::StrCat(name_, "/", emitted_ - 1);
-  absl::StatusOr<std::vector<TensorId>> outputs = scope_.graph.AddNode(op, std::move(inputs), std::move(attrs), name);
+  absl::StatusOr<std::vector<TensorId>> outputs =
+      scope_.graph.AddNode(op, std::move(inputs), std::move(attrs), name);
   if (!outputs.ok()) {
     Fail(std::string(outputs.status().message()));
     return {};
@@ -250,7 +262,8 @@ TensorId NodeContext::Reals(const std::vector<double>& values, std::vector<int64
 
 TensorId NodeContext::ScalarLike(TensorId like, double value) { return Reals({value}, {}, Type(like).dtype); }
 
-TensorId NodeContext::IntegersConstant(const std::vector<int64_t>& values, std::vector<int64_t> dims, DType dtype) {
+TensorId NodeContext::IntegersConstant(const std::vector<int64_t>& values, std::vector<int64_t> dims,
+                                       DType dtype) {
   if (!ok()) return {};
   HostTensor host = HostTensor::Zeros(dtype, std::move(dims));
   for (size_t i = 0; i < values.size(); ++i) host.SetInteger(static_cast<int64_t>(i), values[i]);
@@ -281,7 +294,8 @@ void NodeContext::SetIntegers(int output, std::vector<DimExpr> values, int rank)
   }
   if (known.size() == values.size()) {
     const int64_t count = static_cast<int64_t>(values.size());
-    outputs_[output].tensor = IntegersConstant(known, rank == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{count});
+    outputs_[output].tensor =
+        IntegersConstant(known, rank == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{count});
     return;
   }
   outputs_[output].integers = std::move(values);

@@ -12,7 +12,7 @@ namespace hone {
 namespace {
 
 constexpr int64_t kMaxDim = int64_t{1} << 31;
-constexpr int kMaxGraphDepth = 8;       // nested branches
+constexpr int kMaxGraphDepth = 8;  // nested branches
 constexpr int kMaxNodes = 1 << 20;
 
 std::string NameOf(const onnx::NodeProto& node, int index) {
@@ -22,7 +22,8 @@ std::string NameOf(const onnx::NodeProto& node, int index) {
 // The expression language's names: letters, digits, _ . /, not beginning with a digit.
 std::string SymbolName(const std::string& text) {
   std::string name;
-  for (const char c : text) name += std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '/' ? c : '_';
+  for (const char c : text)
+    name += std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '/' ? c : '_';
   if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0]))) name = "d" + name;
   return name;
 }
@@ -32,16 +33,17 @@ std::string OperatorName(const onnx::NodeProto& node) {
   return standard ? node.op_type() : node.domain() + "." + node.op_type();
 }
 
-// Indices of the nodes in dependence order (the format asks for it; not all writers comply). InvalidArgument: values
-// written twice, values nobody writes, cycles.
-absl::StatusOr<std::vector<int>> OrderOf(const onnx::GraphProto& graph, const std::map<std::string, OnnxValue>& outer) {
+// Indices of the nodes in dependence order (the format asks for it; not all writers comply). InvalidArgument:
+// values written twice, values nobody writes, cycles.
+absl::StatusOr<std::vector<int>> OrderOf(const onnx::GraphProto& graph,
+                                         const std::map<std::string, OnnxValue>& outer) {
   std::map<std::string, int> producer;
   for (int i = 0; i < graph.node_size(); ++i) {
     for (const std::string& output : graph.node(i).output()) {
       if (output.empty()) continue;
       if (!producer.emplace(output, i).second || outer.contains(output)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("node '", NameOf(graph.node(i), i), "': value '", output, "' is written a second time"));
+        return absl::InvalidArgumentError(absl::StrCat("node '", NameOf(graph.node(i), i), "': value '",
+                                                       output, "' is written a second time"));
       }
     }
   }
@@ -74,7 +76,8 @@ absl::StatusOr<std::vector<int>> OrderOf(const onnx::GraphProto& graph, const st
   }
   for (int i = 0; i < graph.node_size(); ++i) {
     if (waiting[i] > 0) {
-      return absl::InvalidArgumentError(absl::StrCat("node '", NameOf(graph.node(i), i), "' lies on or behind a cycle"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("node '", NameOf(graph.node(i), i), "' lies on or behind a cycle"));
     }
   }
   return order;
@@ -102,7 +105,8 @@ class Importer {
     result_.unsupported = std::move(scope_.unsupported);
     if (!result_.unsupported.empty()) {
       if (!result_.unbound_symbols.empty()) result_.unsupported = operators;
-      for (const onnx::ValueInfoProto& output : graph.output()) result_.outputs.push_back(StatedOutput(output));
+      for (const onnx::ValueInfoProto& output : graph.output())
+        result_.outputs.push_back(StatedOutput(output));
       return std::move(result_);
     }
     for (const TensorId id : scope_.graph.outputs()) {
@@ -118,25 +122,30 @@ class Importer {
   absl::Status Parse() {
     const auto main = scope_.files.files.find(scope_.files.main_file);
     if (main == scope_.files.files.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("'", scope_.files.main_file, "' is not among the model's files"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", scope_.files.main_file, "' is not among the model's files"));
     }
     const std::string_view bytes = main->second.bytes;
     if (bytes.empty() || bytes.size() > size_t{1} << 31) {
       return absl::InvalidArgumentError(
-          absl::StrCat("'", main->first, "' has ", bytes.size(), " bytes; a model without its external data has 1 to 2^31"));
+          absl::StrCat("'", main->first, "' has ", bytes.size(),
+                       " bytes; a model without its external data has 1 to 2^31"));
     }
     if (!model_->ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size() - (bytes.size() >> 31)))) {
-      return absl::InvalidArgumentError(absl::StrCat("'", main->first, "' is not an ONNX model, or truncated or damaged"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", main->first, "' is not an ONNX model, or truncated or damaged"));
     }
     if (!model_->has_graph() || model_->graph().node_size() > kMaxNodes) {
-      return absl::InvalidArgumentError(absl::StrCat("'", main->first, "' holds no graph of 1 to ", kMaxNodes, " nodes"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", main->first, "' holds no graph of 1 to ", kMaxNodes, " nodes"));
     }
     for (const onnx::OperatorSetIdProto& opset : model_->opset_import()) {
       if (opset.domain().empty() || opset.domain() == "ai.onnx") scope_.opset = opset.version();
     }
     if (scope_.opset < kMinOpset || scope_.opset > kMaxOpset) {
-      return absl::InvalidArgumentError(absl::StrCat("opset ", scope_.opset, ": supported are ", kMinOpset, " to ", kMaxOpset,
-                                                     "; convert it with onnx.version_converter, or export again"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("opset ", scope_.opset, ": supported are ", kMinOpset, " to ", kMaxOpset,
+                       "; convert it with onnx.version_converter, or export again"));
     }
     return absl::OkStatus();
   }
@@ -153,21 +162,23 @@ class Importer {
       const bool other_domain = op != node.op_type();
       scope_.unsupported.push_back(
           {NameOf(node, i), op, "", scope_.opset, "no such operator here",
-           other_domain ? "export plain ONNX operators (before ONNX Runtime's optimiser, without custom operators)"
-                        : absl::StrCat("rewrite the model without ", op, ", or cut it before this node")});
+           other_domain
+               ? "export plain ONNX operators (before ONNX Runtime's optimiser, without custom operators)"
+               : absl::StrCat("rewrite the model without ", op, ", or cut it before this node")});
       known_unsupported_.insert(&node);
     }
   }
 
   absl::Status AddInitializers(const onnx::GraphProto& graph) {
     if (graph.sparse_initializer_size() > 0) {
-      scope_.unsupported.push_back({graph.sparse_initializer(0).values().name(), "initializer", "", scope_.opset,
-                                    "sparse tensors", "store it as a dense tensor"});
+      scope_.unsupported.push_back({graph.sparse_initializer(0).values().name(), "initializer", "",
+                                    scope_.opset, "sparse tensors", "store it as a dense tensor"});
     }
     for (const onnx::TensorProto& tensor : graph.initializer()) {
       absl::StatusOr<ConstantRef> constant = ConstantOfTensor(tensor, model_, scope_.files);
       if (absl::IsUnimplemented(constant.status())) {
-        scope_.unsupported.push_back({tensor.name(), "initializer", "", scope_.opset, std::string(constant.status().message()),
+        scope_.unsupported.push_back({tensor.name(), "initializer", "", scope_.opset,
+                                      std::string(constant.status().message()),
                                       "keep the model in float32 and integers"});
         scope_.values[tensor.name()] = {};
         continue;
@@ -181,14 +192,14 @@ class Importer {
   absl::Status AddInputs(const onnx::GraphProto& graph) {
     std::set<std::string> names;
     for (const onnx::ValueInfoProto& input : graph.input()) {
-      if (scope_.values.contains(input.name())) continue;   // old models list initializers among the inputs
+      if (scope_.values.contains(input.name())) continue;  // old models list initializers among the inputs
       if (absl::Status status = AddInput(input); !status.ok()) return status;
       names.insert(input.name());
     }
     for (const auto& [name, dims] : shapes_) {
       if (names.contains(name)) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat("a shape is given for '", name, "', but the inputs are: ", absl::StrJoin(names, ", ")));
+      return absl::InvalidArgumentError(absl::StrCat("a shape is given for '", name,
+                                                     "', but the inputs are: ", absl::StrJoin(names, ", ")));
     }
     std::set<std::string> unbound;
     for (const TensorId id : scope_.graph.inputs()) {
@@ -205,7 +216,8 @@ class Importer {
       return absl::InvalidArgumentError(absl::StrCat("input '", input.name(), "': ", what));
     };
     const auto unsupported = [&](const std::string& what) {
-      scope_.unsupported.push_back({input.name(), "input", "", scope_.opset, what, "use tensors of numbers as inputs"});
+      scope_.unsupported.push_back(
+          {input.name(), "input", "", scope_.opset, what, "use tensors of numbers as inputs"});
       scope_.values[input.name()] = {};
       return absl::OkStatus();
     };
@@ -219,7 +231,8 @@ class Importer {
     if (!stated.has_shape() && given == shapes_.end()) {
       return fault("the model does not state its rank; give it as --shape " + input.name() + "=...");
     }
-    if (given != shapes_.end() && stated.has_shape() && static_cast<int>(given->second.size()) != stated_rank) {
+    if (given != shapes_.end() && stated.has_shape() &&
+        static_cast<int>(given->second.size()) != stated_rank) {
       return fault(absl::StrCat("has ", stated_rank, " dimensions, the given shape ", given->second.size()));
     }
     const int rank = given != shapes_.end() ? static_cast<int>(given->second.size()) : stated_rank;
@@ -227,7 +240,8 @@ class Importer {
     TensorType type{*dtype, {}};
     for (int d = 0; d < rank; ++d) {
       const onnx::TensorShapeProto::Dimension* dim = d < stated_rank ? &stated.shape().dim(d) : nullptr;
-      const std::optional<int64_t> value = given != shapes_.end() ? std::optional(given->second[d]) : std::nullopt;
+      const std::optional<int64_t> value =
+          given != shapes_.end() ? std::optional(given->second[d]) : std::nullopt;
       absl::StatusOr<DimExpr> size = InputDim(input.name(), d, dim, value);
       if (!size.ok()) return fault(std::string(size.status().message()));
       type.shape.push_back(*std::move(size));
@@ -237,15 +251,18 @@ class Importer {
   }
 
   // A dimension is stated, or named (equal names are equal sizes), or open; `given` binds it.
-  absl::StatusOr<DimExpr> InputDim(const std::string& input, int d, const onnx::TensorShapeProto::Dimension* dim,
+  absl::StatusOr<DimExpr> InputDim(const std::string& input, int d,
+                                   const onnx::TensorShapeProto::Dimension* dim,
                                    std::optional<int64_t> given) {
     if (given && (*given < 1 || *given > kMaxDim)) {
       return absl::InvalidArgumentError(absl::StrCat("dimension ", d, " given as ", *given));
     }
     if (dim != nullptr && dim->has_dim_value() && dim->dim_value() > 0) {
-      if (dim->dim_value() > kMaxDim) return absl::InvalidArgumentError(absl::StrCat("dimension ", d, " is ", dim->dim_value()));
+      if (dim->dim_value() > kMaxDim)
+        return absl::InvalidArgumentError(absl::StrCat("dimension ", d, " is ", dim->dim_value()));
       if (given && *given != dim->dim_value()) {
-        return absl::InvalidArgumentError(absl::StrCat("dimension ", d, " is ", dim->dim_value(), ", given as ", *given));
+        return absl::InvalidArgumentError(
+            absl::StrCat("dimension ", d, " is ", dim->dim_value(), ", given as ", *given));
       }
       return DimExpr(dim->dim_value());
     }
@@ -266,7 +283,8 @@ class Importer {
       const onnx::TensorShapeProto& stated = other.type().tensor_type().shape();
       for (int k = 0; k < stated.dim_size() && k < static_cast<int>(shape->second.size()); ++k) {
         const int64_t size = shape->second[k];
-        if (stated.dim(k).dim_param() == dim->dim_param() && size >= 1 && size <= kMaxDim) return DimExpr(size);
+        if (stated.dim(k).dim_param() == dim->dim_param() && size >= 1 && size <= kMaxDim)
+          return DimExpr(size);
       }
     }
     return DimExpr(scope_.graph.AddSymbol(MakeSymbol(name, 1, kMaxDim)));
@@ -276,7 +294,9 @@ class Importer {
     absl::StatusOr<std::vector<int>> order = OrderOf(graph, scope_.values);
     if (!order.ok()) return order.status();
     for (const int index : *order) {
-      if (absl::Status status = AddNode(graph.node(index), NameOf(graph.node(index), index), depth); !status.ok()) return status;
+      if (absl::Status status = AddNode(graph.node(index), NameOf(graph.node(index), index), depth);
+          !status.ok())
+        return status;
     }
     return absl::OkStatus();
   }
@@ -318,10 +338,12 @@ class Importer {
   absl::Status InlineBranch(NodeContext& context, int depth) {
     const std::optional<std::vector<double>> condition = context.Reals(context.Value(0).tensor);
     if (!condition || condition->size() != 1) {
-      context.Unsupported("cond", "a condition that is known at run time only", "export with the branch taken (fold constants)");
+      context.Unsupported("cond", "a condition that is known at run time only",
+                          "export with the branch taken (fold constants)");
       return absl::OkStatus();
     }
-    const onnx::AttributeProto* branch = context.Attribute(condition->front() != 0 ? "then_branch" : "else_branch");
+    const onnx::AttributeProto* branch =
+        context.Attribute(condition->front() != 0 ? "then_branch" : "else_branch");
     if (branch == nullptr || !branch->has_g() || depth >= kMaxGraphDepth ||
         branch->g().output_size() != context.node().output_size()) {
       context.Fail("the branch is missing, nested too deeply, or has other outputs");
@@ -369,15 +391,17 @@ class Importer {
       TensorId id = value->second.tensor;
       if (id.index < 0) {
         if (scope_.unsupported.empty()) {
-          scope_.unsupported.push_back({output.name(), "output", "", scope_.opset,
-                                        value->second.integers ? "a shape over open dimensions" : "its node does not compute it",
-                                        value->second.integers ? "bind them: --shape INPUT=1,3,224,224" : "drop this output"});
+          scope_.unsupported.push_back(
+              {output.name(), "output", "", scope_.opset,
+               value->second.integers ? "a shape over open dimensions" : "its node does not compute it",
+               value->second.integers ? "bind them: --shape INPUT=1,3,224,224" : "drop this output"});
         }
         continue;
       }
       // Inputs, constants and tensors under two names get a copy of their own.
       if (scope_.graph.tensor(id).producer.index < 0 || !taken.insert(id).second) {
-        absl::StatusOr<std::vector<TensorId>> copy = scope_.graph.AddNode("identity", {id}, {}, output.name());
+        absl::StatusOr<std::vector<TensorId>> copy =
+            scope_.graph.AddNode("identity", {id}, {}, output.name());
         if (!copy.ok()) return copy.status();
         id = copy->front();
         taken.insert(id);
@@ -393,13 +417,14 @@ class Importer {
   std::shared_ptr<onnx::ModelProto> model_;
   OnnxScope scope_;
   OnnxImport result_;
-  std::map<std::string, int64_t> bound_;                  // symbols given by shapes
-  std::set<const onnx::NodeProto*> known_unsupported_;    // reported already
+  std::map<std::string, int64_t> bound_;                // symbols given by shapes
+  std::set<const onnx::NodeProto*> known_unsupported_;  // reported already
 };
 
 }  // namespace
 
-absl::StatusOr<OnnxImport> ImportOnnx(const ModelFiles& files, const std::map<std::string, std::vector<int64_t>>& shapes) {
+absl::StatusOr<OnnxImport> ImportOnnx(const ModelFiles& files,
+                                      const std::map<std::string, std::vector<int64_t>>& shapes) {
   return Importer(files, shapes).Run();
 }
 

@@ -10,8 +10,8 @@ namespace hone {
 // A row per ONNX operator and range of opsets.
 struct OnnxOpRow {
   std::string_view name;
-  int since, until;             // opsets, both included
-  int min_inputs;               // the first so many inputs are required
+  int since, until;  // opsets, both included
+  int min_inputs;    // the first so many inputs are required
   void (*convert)(NodeContext& c);
 };
 
@@ -29,7 +29,8 @@ std::vector<OnnxOpRow> RowOnnxOps();
 std::vector<OnnxOpRow> DataOnnxOps();
 std::vector<OnnxOpRow> ShapeOnnxOps();
 
-// Shape arithmetic over symbols: whether the node's outputs were set from inputs known as integer expressions.
+// Shape arithmetic over symbols: whether the node's outputs were set from inputs known as integer
+// expressions.
 bool ConvertShapeArithmetic(NodeContext& c);
 
 }  // namespace hone

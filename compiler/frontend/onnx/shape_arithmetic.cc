@@ -1,4 +1,5 @@
-// Integer tensors of rank 0 and 1 that hold shapes, as expressions: what models compute from Shape before they reshape.
+// Integer tensors of rank 0 and 1 that hold shapes, as expressions: what models compute from Shape before
+// they reshape.
 #include <algorithm>
 #include <functional>
 
@@ -22,14 +23,16 @@ std::optional<Integers> IntegersOf(NodeContext& c, int input) {
   if (!c.IsConstant(value.tensor)) return std::nullopt;
   const TensorType& type = c.Type(value.tensor);
   if (type.dtype != DType::kI64 && type.dtype != DType::kI32) return std::nullopt;
-  if (type.rank() > 1 || (type.rank() == 1 && type.shape[0].Constant() > static_cast<int64_t>(kMaxIntegers))) return std::nullopt;
+  if (type.rank() > 1 || (type.rank() == 1 && type.shape[0].Constant() > static_cast<int64_t>(kMaxIntegers)))
+    return std::nullopt;
   return Integers{c.Dims(input, "input"), type.rank()};
 }
 
 using BinaryFunction = std::function<std::optional<DimExpr>(const DimExpr&, const DimExpr&)>;
 
 std::optional<DimExpr> Divide(const DimExpr& a, const DimExpr& b) {
-  if (b.Bounds().lower < 1 || a.Bounds().lower < 0) return std::nullopt;   // ONNX truncates, FloorDiv rounds down
+  if (b.Bounds().lower < 1 || a.Bounds().lower < 0)
+    return std::nullopt;  // ONNX truncates, FloorDiv rounds down
   return FloorDiv(a, b);
 }
 
@@ -37,10 +40,12 @@ bool Broadcast(NodeContext& c, const BinaryFunction& function) {
   const std::optional<Integers> a = IntegersOf(c, 0), b = IntegersOf(c, 1);
   if (!a || !b || a->values.empty() || b->values.empty()) return false;
   const size_t n = std::max(a->values.size(), b->values.size());
-  if ((a->values.size() != n && a->values.size() != 1) || (b->values.size() != n && b->values.size() != 1)) return false;
+  if ((a->values.size() != n && a->values.size() != 1) || (b->values.size() != n && b->values.size() != 1))
+    return false;
   std::vector<DimExpr> result;
   for (size_t i = 0; i < n; ++i) {
-    const std::optional<DimExpr> value = function(a->values[a->values.size() == 1 ? 0 : i], b->values[b->values.size() == 1 ? 0 : i]);
+    const std::optional<DimExpr> value =
+        function(a->values[a->values.size() == 1 ? 0 : i], b->values[b->values.size() == 1 ? 0 : i]);
     if (!value) return false;
     result.push_back(*value);
   }
@@ -48,12 +53,22 @@ bool Broadcast(NodeContext& c, const BinaryFunction& function) {
   return true;
 }
 
-bool Add(NodeContext& c) { return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a + b; }); }
-bool Sub(NodeContext& c) { return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a - b; }); }
-bool Mul(NodeContext& c) { return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a * b; }); }
+bool Add(NodeContext& c) {
+  return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a + b; });
+}
+bool Sub(NodeContext& c) {
+  return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a - b; });
+}
+bool Mul(NodeContext& c) {
+  return Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return a * b; });
+}
 bool Div(NodeContext& c) { return Broadcast(c, Divide); }
-bool MinOf(NodeContext& c) { return c.input_count() == 2 && Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return Min(a, b); }); }
-bool MaxOf(NodeContext& c) { return c.input_count() == 2 && Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return Max(a, b); }); }
+bool MinOf(NodeContext& c) {
+  return c.input_count() == 2 && Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return Min(a, b); });
+}
+bool MaxOf(NodeContext& c) {
+  return c.input_count() == 2 && Broadcast(c, [](const DimExpr& a, const DimExpr& b) { return Max(a, b); });
+}
 
 bool Concat(NodeContext& c) {
   std::vector<DimExpr> values;
@@ -85,7 +100,7 @@ bool Gather(NodeContext& c) {
 bool Slice(NodeContext& c) {
   const std::optional<Integers> data = IntegersOf(c, 0);
   if (!data || data->rank != 1) return false;
-  std::vector<int64_t> range{0, 0, 0, 1};   // start, end, axis, step
+  std::vector<int64_t> range{0, 0, 0, 1};  // start, end, axis, step
   const auto take = [&](size_t k, const std::optional<std::vector<int64_t>>& values) {
     if (values && values->size() == 1) range[k] = values->front();
     return values && values->size() == 1;
@@ -142,9 +157,18 @@ struct Row {
   std::string_view op;
   bool (*convert)(NodeContext& c);
 };
-constexpr Row kRows[] = {{"Add", Add},       {"Sub", Sub},         {"Mul", Mul},         {"Div", Div},
-                         {"Min", MinOf},     {"Max", MaxOf},       {"Concat", Concat},   {"Gather", Gather},
-                         {"Slice", Slice},   {"Squeeze", Squeeze}, {"Unsqueeze", Unsqueeze}, {"Reshape", Reshape},
+constexpr Row kRows[] = {{"Add", Add},
+                         {"Sub", Sub},
+                         {"Mul", Mul},
+                         {"Div", Div},
+                         {"Min", MinOf},
+                         {"Max", MaxOf},
+                         {"Concat", Concat},
+                         {"Gather", Gather},
+                         {"Slice", Slice},
+                         {"Squeeze", Squeeze},
+                         {"Unsqueeze", Unsqueeze},
+                         {"Reshape", Reshape},
                          {"ReduceProd", ReduceProd}};
 
 }  // namespace

@@ -13,11 +13,14 @@ ConstantRef Floats(std::vector<int64_t> dims, const std::vector<float>& values) 
   return MakeConstant(DType::kF32, std::move(dims), std::move(bytes));
 }
 
-TensorId Add(Graph& graph, std::string_view op, std::vector<TensorId> inputs, AttrMap attrs, const std::string& name) {
+TensorId Add(Graph& graph, std::string_view op, std::vector<TensorId> inputs, AttrMap attrs,
+             const std::string& name) {
   return graph.AddNode(op, std::move(inputs), std::move(attrs), name).value().front();
 }
 
-AttrMap Conv(int64_t pad) { return {{"pads", std::vector<DimExpr>(4, DimExpr(pad))}, {"strides", std::vector<DimExpr>(2, DimExpr(1))}}; }
+AttrMap Conv(int64_t pad) {
+  return {{"pads", std::vector<DimExpr>(4, DimExpr(pad))}, {"strides", std::vector<DimExpr>(2, DimExpr(1))}};
+}
 
 Graph Sample() {
   Graph graph;
@@ -66,7 +69,7 @@ TEST(GraphTest, CompactDropsWhatNoOutputNeedsAndOrdersAppendedNodes) {
   Graph graph = Sample();
   Add(graph, "exp", {graph.inputs()[0]}, {}, "unused");
   const TensorId mul = graph.node({1}).outputs[0];
-  const TensorId abs = Add(graph, "abs", {mul}, {}, "abs");   // appended behind its user
+  const TensorId abs = Add(graph, "abs", {mul}, {}, "abs");  // appended behind its user
   graph.node({2}).inputs = {abs};
   EXPECT_FALSE(graph.Verify().ok());
   graph.Compact();
@@ -99,9 +102,10 @@ TEST(GraphTest, BrokenTextIsInvalid) {
     const absl::StatusOr<Graph> parsed = Graph::Parse(std::string_view(text).substr(0, length));
     EXPECT_TRUE(parsed.ok() || absl::IsInvalidArgument(parsed.status())) << parsed.status();
   }
-  for (const char* bad : {"input x f32[1,2 ab\n", "input x f32[1,2] abc\n", "y f32[1] a = relu(x) {}\n", "output x\n",
-                          "input x f99[1] a\n", "constant c f32[9] a = 1\n", "input x f32[1] a\ninput x f32[1] a\n",
-                          "input x f32[1] a\ny f32[1] a = nonsense(x) {}\n", "constant c f32[-1] a = 1\n"}) {
+  for (const char* bad :
+       {"input x f32[1,2 ab\n", "input x f32[1,2] abc\n", "y f32[1] a = relu(x) {}\n", "output x\n",
+        "input x f99[1] a\n", "constant c f32[9] a = 1\n", "input x f32[1] a\ninput x f32[1] a\n",
+        "input x f32[1] a\ny f32[1] a = nonsense(x) {}\n", "constant c f32[-1] a = 1\n"}) {
     EXPECT_EQ(Graph::Parse(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

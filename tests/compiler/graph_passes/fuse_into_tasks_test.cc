@@ -46,7 +46,8 @@ TEST(FuseIntoTasksTest, EveryTaskHasOneAnchorAndOneLayout) {
         for (const TensorId id : node.inputs) {
           const Tensor& operand = task.graph.tensor(id);
           const bool same_shape = operand.type.shape == task.graph.tensor(node.outputs[0]).type.shape;
-          EXPECT_TRUE(!same_shape || operand.layout == task.graph.tensor(node.outputs[0]).layout) << task.Label();
+          EXPECT_TRUE(!same_shape || operand.layout == task.graph.tensor(node.outputs[0]).layout)
+              << task.Label();
         }
       }
     }

@@ -12,7 +12,8 @@ const Target kV4 = FindTarget("x86-64-v4").value();
 
 std::string Operators(const Graph& graph) {
   std::string text;
-  for (int i = 0; i < graph.node_count(); ++i) text += (i == 0 ? "" : " ") + std::string(graph.node({i}).op->name);
+  for (int i = 0; i < graph.node_count(); ++i)
+    text += (i == 0 ? "" : " ") + std::string(graph.node({i}).op->name);
   return text;
 }
 
@@ -40,7 +41,8 @@ TEST(PassTableTest, EveryPassKeepsWhatEveryNetworkComputes) {
         ASSERT_TRUE(parsed.ok()) << parsed.status();
         EXPECT_EQ(parsed->ToString(), after.ToString());
         for (size_t i = 0; i < graph.outputs().size(); ++i) {
-          EXPECT_EQ(after.tensor(after.outputs()[i]).name, network.graph.tensor(network.graph.outputs()[i]).name);
+          EXPECT_EQ(after.tensor(after.outputs()[i]).name,
+                    network.graph.tensor(network.graph.outputs()[i]).name);
         }
       });
       EXPECT_TRUE(status.ok()) << network.name << status;
@@ -67,7 +69,8 @@ TEST(PassTableTest, LayerNormIsRecognised) {
 TEST(PassTableTest, TransposedOperandIsReadInPlace) {
   const Graph graph = After("transformer");
   bool found = false;
-  for (int i = 0; i < graph.node_count(); ++i) found = found || IntAttr(graph.node({i}).attrs, "transpose_b") != 0;
+  for (int i = 0; i < graph.node_count(); ++i)
+    found = found || IntAttr(graph.node({i}).attrs, "transpose_b") != 0;
   EXPECT_TRUE(found);
 }
 
@@ -76,7 +79,8 @@ TEST(PassTableTest, LayoutsOfAResidualNetwork) {
   for (int i = 0; i < graph.node_count(); ++i) {
     const Tensor& tensor = graph.tensor(graph.node({i}).outputs[0]);
     const bool image = tensor.type.rank() == 4 && !(tensor.type.shape[2] == DimExpr(1));
-    EXPECT_EQ(tensor.layout.ToString(), image ? "aBcd8b" : Layout::Plain(tensor.type.rank()).ToString()) << tensor.name;
+    EXPECT_EQ(tensor.layout.ToString(), image ? "aBcd8b" : Layout::Plain(tensor.type.rank()).ToString())
+        << tensor.name;
   }
   EXPECT_TRUE(graph.tensor(graph.inputs()[0]).layout.IsPlain());
 }
@@ -87,7 +91,8 @@ TEST(PassTableTest, BlocksDivideTheChannels) {
   std::map<int64_t, std::string> layouts;
   for (int i = 0; i < graph.tensor_count(); ++i) {
     const Tensor& tensor = graph.tensor({i});
-    if (tensor.producer.index >= 0 && tensor.layout.rank() == 4) layouts[tensor.type.shape[1].Constant()] = tensor.layout.ToString();
+    if (tensor.producer.index >= 0 && tensor.layout.rank() == 4)
+      layouts[tensor.type.shape[1].Constant()] = tensor.layout.ToString();
   }
   EXPECT_EQ(layouts[13], "abcd");
   EXPECT_EQ(layouts[29], "abcd");
@@ -98,7 +103,8 @@ TEST(PassTableTest, InterfaceStaysPlain) {
   for (const SmallNetwork& network : SmallNetworks()) {
     const Graph graph = After(network.name);
     for (const auto* ids : {&graph.inputs(), &graph.outputs()}) {
-      for (const TensorId id : *ids) EXPECT_TRUE(graph.tensor(id).layout.IsPlain()) << network.name << " " << graph.tensor(id).name;
+      for (const TensorId id : *ids)
+        EXPECT_TRUE(graph.tensor(id).layout.IsPlain()) << network.name << " " << graph.tensor(id).name;
     }
   }
 }

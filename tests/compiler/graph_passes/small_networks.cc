@@ -39,7 +39,8 @@ class Builder {
   }
   TensorId Conv(TensorId x, int64_t channels, int64_t kernel, int64_t stride = 1) {
     const int64_t cin = graph_.tensor(x).type.shape[1].Constant();
-    return Op("conv2d", {x, Constant({channels, cin, kernel, kernel}, -0.4, 0.4)}, Window(kernel / 2, stride));
+    return Op("conv2d", {x, Constant({channels, cin, kernel, kernel}, -0.4, 0.4)},
+              Window(kernel / 2, stride));
   }
   TensorId Depthwise(TensorId x, int64_t kernel, int64_t stride = 1) {
     const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
@@ -47,15 +48,22 @@ class Builder {
   }
   TensorId BatchNorm(TensorId x) {
     const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
-    return Op("add", {Op("mul", {x, Constant({1, channels, 1, 1}, 0.5, 1.5)}), Constant({1, channels, 1, 1})});
+    return Op("add",
+              {Op("mul", {x, Constant({1, channels, 1, 1}, 0.5, 1.5)}), Constant({1, channels, 1, 1})});
   }
-  TensorId Reshape(TensorId x, const std::vector<int64_t>& shape) { return Op("reshape", {x}, {{"shape", Dims(shape)}}); }
-  TensorId Transpose(TensorId x, const std::vector<int64_t>& perm) { return Op("transpose", {x}, {{"perm", Dims(perm)}}); }
+  TensorId Reshape(TensorId x, const std::vector<int64_t>& shape) {
+    return Op("reshape", {x}, {{"shape", Dims(shape)}});
+  }
+  TensorId Transpose(TensorId x, const std::vector<int64_t>& perm) {
+    return Op("transpose", {x}, {{"perm", Dims(perm)}});
+  }
   TensorId Mean(TensorId x, const std::vector<int64_t>& axes) {
     return Op("reduce_mean", {x}, {{"axes", Dims(axes)}, {"keepdims", int64_t{1}}});
   }
   static AttrMap Window(int64_t pad, int64_t stride) {
-    return {{"pads", Dims({pad, pad, pad, pad})}, {"strides", Dims({stride, stride})}, {"dilations", Dims({1, 1})}};
+    return {{"pads", Dims({pad, pad, pad, pad})},
+            {"strides", Dims({stride, stride})},
+            {"dilations", Dims({1, 1})}};
   }
   Graph Finish(std::vector<TensorId> outputs) {
     graph_.SetOutputs(std::move(outputs));
@@ -91,7 +99,8 @@ Graph SqueezeExcite() {
   TensorId y = b.Op("mul", {b.Op("mul", {x, gate}), b.Scalar(1.0 / 6)});
   y = b.Op("relu", {b.BatchNorm(b.Depthwise(y, 5))});
   TensorId s = b.Op("relu", {b.Op("add", {b.Conv(b.Mean(y, {2, 3}), 6, 1), b.Constant({1, 6, 1, 1})})});
-  s = b.Op("hard_sigmoid", {b.Op("add", {b.Conv(s, 16, 1), b.Constant({1, 16, 1, 1})})}, {{"alpha", 0.2}, {"beta", 0.5}});
+  s = b.Op("hard_sigmoid", {b.Op("add", {b.Conv(s, 16, 1), b.Constant({1, 16, 1, 1})})},
+           {{"alpha", 0.2}, {"beta", 0.5}});
   return b.Finish({b.Op("add", {b.BatchNorm(b.Conv(b.Op("mul", {y, s}), 16, 1)), x})});
 }
 
@@ -114,10 +123,12 @@ Graph Transformer() {
   TensorId y = b.Op("div", {centred, b.Op("sqrt", {b.Op("add", {variance, b.Scalar(1e-5)})})});
   y = b.Op("add", {b.Op("mul", {y, b.Constant({16})}), b.Constant({16})});
   const auto heads = [&](const std::vector<int64_t>& perm) {
-    const TensorId dense = b.Op("add", {b.Op("matmul", {y, b.Constant({16, 16}, -0.3, 0.3)}), b.Constant({16})});
+    const TensorId dense =
+        b.Op("add", {b.Op("matmul", {y, b.Constant({16, 16}, -0.3, 0.3)}), b.Constant({16})});
     return b.Transpose(b.Reshape(dense, {1, 5, 2, 8}), perm);
   };
-  const TensorId q = heads({0, 2, 1, 3}), k = b.Transpose(heads({0, 2, 1, 3}), {0, 1, 3, 2}), v = heads({0, 2, 1, 3});
+  const TensorId q = heads({0, 2, 1, 3}), k = b.Transpose(heads({0, 2, 1, 3}), {0, 1, 3, 2}),
+                 v = heads({0, 2, 1, 3});
   const TensorId scores = b.Op("mul", {b.Op("matmul", {q, k}), b.Scalar(0.35)});
   const TensorId mixed = b.Op("matmul", {b.Op("softmax", {scores}, {{"axis", int64_t{3}}}), v});
   y = b.Op("add", {b.Reshape(b.Transpose(mixed, {0, 2, 1, 3}), {1, 5, 16}), x});
@@ -145,16 +156,24 @@ Graph Elementwise() {
   return b.Finish({b.Op("mul", {b.Op("mul", {s, b.Scalar(1)}), b.Op("sub", {x, s})})});
 }
 
-// A transposed convolution whose factor and term go into weights and bias; resized; a second output in the middle.
+// A transposed convolution whose factor and term go into weights and bias; resized; a second output in the
+// middle.
 Graph Upsample() {
   Builder b;
   const TensorId x = b.Conv(b.Input({1, 8, 4, 4}), 8, 3);
   TensorId y = b.Op("conv_transpose2d", {x, b.Constant({8, 4, 2, 2})},
-                    {{"strides", Dims({2, 2})}, {"pads", Dims({0, 0, 0, 0})}, {"dilations", Dims({1, 1})},
-                     {"group", int64_t{2}}, {"output_padding", Dims({0, 0})}});
+                    {{"strides", Dims({2, 2})},
+                     {"pads", Dims({0, 0, 0, 0})},
+                     {"dilations", Dims({1, 1})},
+                     {"group", int64_t{2}},
+                     {"output_padding", Dims({0, 0})}});
   y = b.BatchNorm(b.Op("add", {y, b.Constant({1, 8, 1, 1})}));
-  const TensorId up = b.Op("resize2d", {y}, {{"size", Dims({16, 16})}, {"mode", "nearest"}, {"coordinates", "asymmetric"},
-                                             {"scales", std::vector<double>{2, 2}}, {"rounding", "floor"}});
+  const TensorId up = b.Op("resize2d", {y},
+                           {{"size", Dims({16, 16})},
+                            {"mode", "nearest"},
+                            {"coordinates", "asymmetric"},
+                            {"scales", std::vector<double>{2, 2}},
+                            {"rounding", "floor"}});
   return b.Finish({b.Op("sigmoid", {b.Conv(up, 1, 1)}), y});
 }
 
@@ -183,14 +202,16 @@ Graph FindSmallNetwork(const std::string& name) {
 std::vector<HostTensor> MakeInputs(const Graph& graph) {
   std::vector<HostTensor> inputs;
   for (const TensorId id : graph.inputs()) {
-    HostTensor host = HostTensor::Zeros(graph.tensor(id).type.dtype, *ConstantShape(graph.tensor(id).type.shape));
+    HostTensor host =
+        HostTensor::Zeros(graph.tensor(id).type.dtype, *ConstantShape(graph.tensor(id).type.shape));
     for (int64_t i = 0; i < host.Elements(); ++i) host.Set(i, std::sin(static_cast<double>(i) * 1.7 + 0.3));
     inputs.push_back(std::move(host));
   }
   return inputs;
 }
 
-absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut, const std::vector<HostTensor>& inputs) {
+absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut,
+                                                    const std::vector<HostTensor>& inputs) {
   std::map<TensorId, HostTensor> values;
   std::map<TensorId, TensorId> views;
   for (const ViewAlias& view : cut.views) views[view.view] = view.of;

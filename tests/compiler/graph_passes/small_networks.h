@@ -19,7 +19,8 @@ Graph FindSmallNetwork(const std::string& name);
 std::vector<HostTensor> MakeInputs(const Graph& graph);
 
 // Evaluates the calls of a cut through their tasks' programs, in order.
-absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut, const std::vector<HostTensor>& inputs);
+absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut,
+                                                    const std::vector<HostTensor>& inputs);
 
 // The largest difference, relative to the largest value.
 double Difference(const std::vector<HostTensor>& a, const std::vector<HostTensor>& b);

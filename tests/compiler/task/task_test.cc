@@ -72,7 +72,8 @@ TEST(TaskTest, KeyTellsWhatDecidesTheCode) {
 
 TEST(TaskTest, BrokenKeysAreInvalid) {
   const std::string key = HardSwishTask("").Key();
-  for (const std::string& bad : {std::string(), key.substr(0, 20), "x" + key, key.substr(0, key.find("threads")) + "threads 0\n"}) {
+  for (const std::string& bad :
+       {std::string(), key.substr(0, 20), "x" + key, key.substr(0, key.find("threads")) + "threads 0\n"}) {
     EXPECT_FALSE(Task::Parse(bad).ok());
   }
   std::string other = key;
@@ -82,7 +83,7 @@ TEST(TaskTest, BrokenKeysAreInvalid) {
 
 TEST(TaskTest, OperandsAreSpecified) {
   const Task task = HardSwishTask("");
-  ASSERT_EQ(task.Constants().size(), 2u);   // weights and bias; 3 and 1/6 are written by value
+  ASSERT_EQ(task.Constants().size(), 2u);  // weights and bias; 3 and 1/6 are written by value
   EXPECT_EQ(task.ConstantSpecs()[0].dims, (std::vector<int64_t>{8, 8, 1, 1}));
   EXPECT_EQ(task.ConstantSpecs()[1].dims, (std::vector<int64_t>{1, 8, 1, 1}));
   EXPECT_EQ(task.InputSpecs()[0].dims, (std::vector<int64_t>{1, 8, 3, 5}));

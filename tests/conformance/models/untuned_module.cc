@@ -1,6 +1,7 @@
 // untuned_module MODEL.onnx OUT_DIR [target=T] [reference] [INPUT=1,3,224,224 ...]
 //
-// A module of default traces (or of reference traces), without server and tuner: what the models' conformance runs.
+// A module of default traces (or of reference traces), without server and tuner: what the models' conformance
+// runs.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -27,7 +28,9 @@ struct Request {
 };
 
 absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
-  if (argc < 3) return absl::InvalidArgumentError("usage: untuned_module MODEL OUT_DIR [target=T] [reference] [INPUT=dims ...]");
+  if (argc < 3)
+    return absl::InvalidArgumentError(
+        "usage: untuned_module MODEL OUT_DIR [target=T] [reference] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
@@ -37,9 +40,11 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
     } else if (parts[0] == "target") {
       target = parts.back();
     } else {
-      for (const std::string& dim : static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
+      for (const std::string& dim :
+           static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
         int64_t size = 0;
-        if (!absl::SimpleAtoi(dim, &size)) return absl::InvalidArgumentError(absl::StrCat("bad shape ", argv[i]));
+        if (!absl::SimpleAtoi(dim, &size))
+          return absl::InvalidArgumentError(absl::StrCat("bad shape ", argv[i]));
         request.options.shapes[parts[0]].push_back(size);
       }
     }
@@ -55,18 +60,22 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
   std::stringstream text;
   text << file.rdbuf();
   const auto bytes = std::make_shared<const std::string>(text.str());
-  absl::StatusOr<Graph> graph = ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
+  absl::StatusOr<Graph> graph =
+      ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
   if (!graph.ok()) return graph.status();
   const absl::StatusOr<CutGraph> cut = CutIntoTasks(*std::move(graph), request.options, NoCosts());
   if (!cut.ok()) return cut.status();
-  ModuleOptions options{.name = "model", .model_digest = Sha256Hex(*bytes), .compiler_build = CompilerBuild(),
+  ModuleOptions options{.name = "model",
+                        .model_digest = Sha256Hex(*bytes),
+                        .compiler_build = CompilerBuild(),
                         .target = request.options.target};
   std::vector<CompiledTask> tasks;
   for (const Task& task : cut->tasks) {
     const absl::StatusOr<TensorProgram> program = LowerTask(task);
     if (!program.ok()) return program.status();
     const Trace trace = request.reference ? ReferenceTrace() : DefaultTrace(task, *program);
-    absl::StatusOr<CompiledTask> compiled = CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
+    absl::StatusOr<CompiledTask> compiled =
+        CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
     if (!compiled.ok()) return compiled.status();
     tasks.push_back(*std::move(compiled));
     options.traces.push_back(trace.ToString());

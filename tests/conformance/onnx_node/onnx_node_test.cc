@@ -1,6 +1,7 @@
-// The node tests of the ONNX project through import, passes, cut and the tasks' programs (interpreted). Each test runs
-// twice: with all inputs at run time, and with all but the first as initializers. passing.txt lists what must pass
-// (HONE_UPDATE_GOLDENS=1 rewrites it); what is neither listed nor reported as unsupported or invalid is a wrong result.
+// The node tests of the ONNX project through import, passes, cut and the tasks' programs (interpreted). Each
+// test runs twice: with all inputs at run time, and with all but the first as initializers. passing.txt lists
+// what must pass (HONE_UPDATE_GOLDENS=1 rewrites it); what is neither listed nor reported as unsupported or
+// invalid is a wrong result.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -25,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kManifest[] = "tests/conformance/onnx_node/passing.txt";   // tests run in the repository's root
+constexpr char kManifest[] = "tests/conformance/onnx_node/passing.txt";  // tests run in the repository's root
 constexpr double kRelative = 1e-3, kAbsolute = 1e-6;
 
 enum class Outcome { kPass, kUnsupported, kInvalid, kWrong };
@@ -38,8 +39,8 @@ std::string Read(const fs::path& path) {
 }
 
 // Values of a test's files; false if they are not all dense tensors of numbers.
-bool ReadTensors(const fs::path& directory, const char* kind, int count, std::vector<onnx::TensorProto>* protos,
-                 std::vector<HostTensor>* values) {
+bool ReadTensors(const fs::path& directory, const char* kind, int count,
+                 std::vector<onnx::TensorProto>* protos, std::vector<HostTensor>* values) {
   for (int i = 0; i < count; ++i) {
     onnx::TensorProto proto;
     const std::string bytes = Read(directory / (kind + std::string("_") + std::to_string(i) + ".pb"));
@@ -75,7 +76,8 @@ class NodeTest {
     const bool readable = ReadTensors(data, "input", model.graph().input_size(), &protos, &inputs);
     protos.resize(readable ? protos.size() : 0);
     std::vector<onnx::TensorProto> unused;
-    if (!readable || !ReadTensors(data, "output", model.graph().output_size(), &unused, &expected)) return Outcome::kUnsupported;
+    if (!readable || !ReadTensors(data, "output", model.graph().output_size(), &unused, &expected))
+      return Outcome::kUnsupported;
     if (constants) {
       for (int i = 1; i < model.graph().input_size(); ++i) {
         protos[i].set_name(model.graph().input(i).name());
@@ -84,14 +86,16 @@ class NodeTest {
       inputs.resize(std::min<size_t>(inputs.size(), 1));
     }
     std::map<std::string, std::vector<int64_t>> shapes;
-    for (size_t i = 0; i < inputs.size(); ++i) shapes[model.graph().input(static_cast<int>(i)).name()] = inputs[i].dims;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      shapes[model.graph().input(static_cast<int>(i)).name()] = inputs[i].dims;
     const auto bytes = std::make_shared<const std::string>(model.SerializeAsString());
     absl::StatusOr<OnnxImport> import = ImportOnnx({"node", "model", {{"model", {*bytes, bytes}}}}, shapes);
     if (!import.ok()) return absl::IsInvalidArgument(import.status()) ? Outcome::kInvalid : Outcome::kWrong;
     if (!import->unsupported.empty()) return Outcome::kUnsupported;
     const Target target = FindTarget("x86-64-v3").value();
     if (!RunPasses(import->graph, target).ok()) return Outcome::kWrong;
-    const absl::StatusOr<CutGraph> cut = FuseIntoTasks(std::move(import->graph), target, 1, AlgorithmPolicy::kFast);
+    const absl::StatusOr<CutGraph> cut =
+        FuseIntoTasks(std::move(import->graph), target, 1, AlgorithmPolicy::kFast);
     if (!cut.ok()) return Outcome::kWrong;
     const absl::StatusOr<std::vector<HostTensor>> outputs = EvaluateCut(*cut, inputs);
     if (!outputs.ok() || outputs->size() != expected.size()) return Outcome::kWrong;

@@ -25,7 +25,8 @@ OnnxModel WithNode(const std::string& op, const std::vector<std::string>& inputs
 TEST(BrokenModelTest, TruncatedAnywhere) {
   const std::string bytes = SmallClassifier().proto().SerializeAsString();
   for (size_t length = 0; length < bytes.size(); length += 13) {
-    const absl::StatusOr<OnnxImport> import = ImportOnnx(FilesOf(bytes.substr(0, length)), {{"x", {1, 3, 8, 8}}});
+    const absl::StatusOr<OnnxImport> import =
+        ImportOnnx(FilesOf(bytes.substr(0, length)), {{"x", {1, 3, 8, 8}}});
     EXPECT_TRUE(import.ok() || absl::IsInvalidArgument(import.status())) << length << import.status();
   }
   EXPECT_TRUE(absl::IsInvalidArgument(ImportOnnx(FilesOf(bytes.substr(0, bytes.size() / 2)), {}).status()));
@@ -48,7 +49,8 @@ TEST(BrokenModelTest, CorruptedAnywhere) {
 }
 
 TEST(BrokenModelTest, NotAModel) {
-  for (const std::string& bytes : {std::string(), std::string("hello"), std::string(1000, '\0'), std::string(1000, '\xff')}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("hello"), std::string(1000, '\0'), std::string(1000, '\xff')}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ImportOnnx(FilesOf(bytes), {}).status()));
   }
   ModelFiles files = FilesOf("x");
@@ -98,7 +100,7 @@ TEST(BrokenModelTest, InitializersThatClaimMoreThanThereIs) {
     w.clear_dims();
     for (const int64_t dim : dims) w.add_dims(dim);
     ExpectInvalid(m, "'w'");
-    w.clear_raw_data();   // and without any bytes
+    w.clear_raw_data();  // and without any bytes
     if (dims != std::vector<int64_t>{144, 0}) ExpectInvalid(m, "'w'");
     w.set_raw_data(std::string(576, '\0'));
   }
@@ -114,7 +116,8 @@ TEST(BrokenModelTest, ResultsThatExplode) {
   ExpectInvalid(m, "ConstantOfShape_big");
   OnnxModel range;
   range.Input("x", {1});
-  for (const auto& [name, value] : std::map<std::string, int64_t>{{"a", 0}, {"b", int64_t{1} << 60}, {"c", 1}}) {
+  for (const auto& [name, value] :
+       std::map<std::string, int64_t>{{"a", 0}, {"b", int64_t{1} << 60}, {"c", 1}}) {
     range.Integers(name, {}, {value});
   }
   range.Node("Range", {"a", "b", "c"}, {"y"});
@@ -123,7 +126,8 @@ TEST(BrokenModelTest, ResultsThatExplode) {
 }
 
 TEST(BrokenModelTest, AttributesOutOfRange) {
-  for (const std::vector<int64_t>& strides : std::vector<std::vector<int64_t>>{{0, 1}, {-1, 1}, {1}, {int64_t{1} << 40, 1}}) {
+  for (const std::vector<int64_t>& strides :
+       std::vector<std::vector<int64_t>>{{0, 1}, {-1, 1}, {1}, {int64_t{1} << 40, 1}}) {
     OnnxModel m = WithNode("Conv", {"x", "w"});
     OnnxModel::Ints(*m.proto().mutable_graph()->mutable_node(0), "strides", strides);
     ExpectInvalid(m, "Conv_y");

@@ -8,11 +8,14 @@ namespace {
 
 std::string Operators(const Graph& graph) {
   std::string text;
-  for (int i = 0; i < graph.node_count(); ++i) text += (i == 0 ? "" : " ") + std::string(graph.node({i}).op->name);
+  for (int i = 0; i < graph.node_count(); ++i)
+    text += (i == 0 ? "" : " ") + std::string(graph.node({i}).op->name);
   return text;
 }
 
-std::string OutputType(const OnnxImport& import) { return import.graph.tensor(import.graph.outputs()[0]).type.ToString(); }
+std::string OutputType(const OnnxImport& import) {
+  return import.graph.tensor(import.graph.outputs()[0]).type.ToString();
+}
 
 TEST(OnnxImportTest, Classifier) {
   const absl::StatusOr<OnnxImport> import = SmallClassifier().Import({{"x", {2, 3, 8, 8}}});
@@ -89,7 +92,8 @@ TEST(OnnxImportTest, ConstantsFold) {
   const absl::StatusOr<OnnxImport> import = m.Import();
   ASSERT_TRUE(import.ok()) << import.status();
   EXPECT_EQ(Operators(import->graph), "mul");
-  EXPECT_EQ(import->graph.tensor(import->graph.node({0}).inputs[1]).constant->dims, (std::vector<int64_t>{2, 3}));
+  EXPECT_EQ(import->graph.tensor(import->graph.node({0}).inputs[1]).constant->dims,
+            (std::vector<int64_t>{2, 3}));
 }
 
 TEST(OnnxImportTest, KnownBranchesAreInlined) {
@@ -131,7 +135,7 @@ TEST(OnnxImportTest, EverythingUnsupportedIsReportedAtOnce) {
   EXPECT_EQ(import->graph.node_count(), 0);
   std::map<std::string, UnsupportedNode> found;
   for (const UnsupportedNode& node : import->unsupported) found[node.op] = node;
-  ASSERT_EQ(found.size(), 3u);   // not the Relu behind one of them
+  ASSERT_EQ(found.size(), 3u);  // not the Relu behind one of them
   EXPECT_EQ(found.at("Resize").attribute, "mode");
   EXPECT_EQ(found.at("Resize").node, "Resize_r");
   EXPECT_EQ(found.at("Resize").opset, 17);
@@ -144,7 +148,7 @@ TEST(OnnxImportTest, OpenDimensionsAreNotReportedAsUnsupported) {
   OnnxModel m;
   m.Input("x", {-1, 4, -1, 8}, 1, {"n", "h"});
   m.Integers("k", {1}, {2});
-  OnnxModel::Int(m.Node("Split", {"x"}, {"a", "b"}), "axis", 2);   // in two halves of h
+  OnnxModel::Int(m.Node("Split", {"x"}, {"a", "b"}), "axis", 2);  // in two halves of h
   m.Output("a");
   const absl::StatusOr<OnnxImport> import = m.Import();
   ASSERT_TRUE(import.ok()) << import.status();
@@ -160,7 +164,8 @@ TEST(OnnxImportTest, ExternalDataComesFromTheManifest) {
   w.set_data_location(onnx::TensorProto::EXTERNAL);
   const auto set = [&](const std::string& location, const std::string& offset, const std::string& length) {
     w.clear_external_data();
-    const std::pair<std::string, std::string> entries[] = {{"location", location}, {"offset", offset}, {"length", length}};
+    const std::pair<std::string, std::string> entries[] = {
+        {"location", location}, {"offset", offset}, {"length", length}};
     for (const auto& [key, value] : entries) {
       w.add_external_data()->set_key(key);
       w.mutable_external_data(w.external_data_size() - 1)->set_value(value);
@@ -171,19 +176,28 @@ TEST(OnnxImportTest, ExternalDataComesFromTheManifest) {
   const float values[] = {9, 1, 2, 3, 4};
   const auto import = [&] {
     ModelFiles files = m.Files();
-    const auto owner = std::make_shared<const std::string>(reinterpret_cast<const char*>(values), sizeof values);
+    const auto owner =
+        std::make_shared<const std::string>(reinterpret_cast<const char*>(values), sizeof values);
     files.files["weights.bin"] = {*owner, owner};
     return ImportOnnx(files, {});
   };
   set("weights.bin", "4", "16");
   const absl::StatusOr<OnnxImport> good = import();
   ASSERT_TRUE(good.ok()) << good.status();
-  EXPECT_EQ(good->graph.tensor(good->graph.node({0}).inputs[1]).constant->data[3], 0x3f);   // 1.0f
+  EXPECT_EQ(good->graph.tensor(good->graph.node({0}).inputs[1]).constant->data[3], 0x3f);  // 1.0f
   const struct {
     const char *location, *offset, *length;
-  } bad[] = {{"../weights.bin", "0", "16"}, {"/etc/passwd", "0", "16"}, {"dir/weights.bin", "0", "16"}, {"..", "0", "16"},
-             {"", "0", "16"}, {"C:\\weights.bin", "0", "16"}, {"other.bin", "0", "16"}, {"weights.bin", "5", "16"},
-             {"weights.bin", "18446744073709551615", "16"}, {"weights.bin", "-4", "16"}, {"weights.bin", "4", "12"},
+  } bad[] = {{"../weights.bin", "0", "16"},
+             {"/etc/passwd", "0", "16"},
+             {"dir/weights.bin", "0", "16"},
+             {"..", "0", "16"},
+             {"", "0", "16"},
+             {"C:\\weights.bin", "0", "16"},
+             {"other.bin", "0", "16"},
+             {"weights.bin", "5", "16"},
+             {"weights.bin", "18446744073709551615", "16"},
+             {"weights.bin", "-4", "16"},
+             {"weights.bin", "4", "12"},
              {"weights.bin", "x", "16"}};
   for (const auto& each : bad) {
     set(each.location, each.offset, each.length);

@@ -8,7 +8,8 @@ OnnxModel::OnnxModel(int64_t opset) {
   model_.mutable_graph()->set_name("test");
 }
 
-void OnnxModel::Input(const std::string& name, const std::vector<int64_t>& dims, int type, const std::vector<std::string>& names) {
+void OnnxModel::Input(const std::string& name, const std::vector<int64_t>& dims, int type,
+                      const std::vector<std::string>& names) {
   onnx::ValueInfoProto& input = *model_.mutable_graph()->add_input();
   input.set_name(name);
   input.mutable_type()->mutable_tensor_type()->set_elem_type(type);
@@ -28,7 +29,8 @@ void OnnxModel::Output(const std::string& name) {
   output.mutable_type()->mutable_tensor_type()->set_elem_type(1);
 }
 
-onnx::TensorProto& OnnxModel::Floats(const std::string& name, const std::vector<int64_t>& dims, const std::vector<float>& values) {
+onnx::TensorProto& OnnxModel::Floats(const std::string& name, const std::vector<int64_t>& dims,
+                                     const std::vector<float>& values) {
   onnx::TensorProto& tensor = *model_.mutable_graph()->add_initializer();
   tensor.set_name(name);
   tensor.set_data_type(1);
@@ -37,7 +39,8 @@ onnx::TensorProto& OnnxModel::Floats(const std::string& name, const std::vector<
   return tensor;
 }
 
-void OnnxModel::Integers(const std::string& name, const std::vector<int64_t>& dims, const std::vector<int64_t>& values) {
+void OnnxModel::Integers(const std::string& name, const std::vector<int64_t>& dims,
+                         const std::vector<int64_t>& values) {
   onnx::TensorProto& tensor = *model_.mutable_graph()->add_initializer();
   tensor.set_name(name);
   tensor.set_data_type(7);
@@ -83,7 +86,8 @@ ModelFiles FilesOf(std::string bytes) {
 
 ModelFiles OnnxModel::Files() const { return FilesOf(model_.SerializeAsString()); }
 
-absl::StatusOr<OnnxImport> OnnxModel::Import(const std::map<std::string, std::vector<int64_t>>& shapes) const {
+absl::StatusOr<OnnxImport> OnnxModel::Import(
+    const std::map<std::string, std::vector<int64_t>>& shapes) const {
   return ImportOnnx(Files(), shapes);
 }
 
@@ -91,7 +95,8 @@ OnnxModel SmallClassifier() {
   OnnxModel m;
   m.Input("x", {-1, 3, 8, 8}, 1, {"N"});
   m.Floats("w", {16, 3, 3, 3}, std::vector<float>(432, 0.1f));
-  for (const char* name : {"scale", "bias", "mean", "variance"}) m.Floats(name, {16}, std::vector<float>(16, 0.5f));
+  for (const char* name : {"scale", "bias", "mean", "variance"})
+    m.Floats(name, {16}, std::vector<float>(16, 0.5f));
   m.Floats("fc", {10, 16}, std::vector<float>(160, 0.2f));
   m.Floats("fb", {10}, std::vector<float>(10, 1));
   OnnxModel::Ints(m.Node("Conv", {"x", "w"}, {"c"}), "pads", {1, 1, 1, 1});

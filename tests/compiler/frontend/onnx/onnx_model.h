@@ -17,8 +17,10 @@ class OnnxModel {
   void Input(const std::string& name, const std::vector<int64_t>& dims, int type = 1,
              const std::vector<std::string>& names = {});
   void Output(const std::string& name);
-  onnx::TensorProto& Floats(const std::string& name, const std::vector<int64_t>& dims, const std::vector<float>& values);
-  void Integers(const std::string& name, const std::vector<int64_t>& dims, const std::vector<int64_t>& values);
+  onnx::TensorProto& Floats(const std::string& name, const std::vector<int64_t>& dims,
+                            const std::vector<float>& values);
+  void Integers(const std::string& name, const std::vector<int64_t>& dims,
+                const std::vector<int64_t>& values);
   onnx::NodeProto& Node(const std::string& op, const std::vector<std::string>& inputs,
                         const std::vector<std::string>& outputs);
   static void Int(onnx::NodeProto& node, const std::string& name, int64_t value);
