@@ -40,14 +40,14 @@ LoopNest CopyNest(const Target& target, DType dtype, const std::vector<int64_t>&
 }
 
 // void symbol(const void* from, void* to): runs a copy nest, after clearing `to` where the layout has padding.
-void AddCopyFunction(const Target& target, DType dtype, const std::vector<int64_t>& dims, const Layout& from,
+llvm::Function* AddCopyFunction(const Target& target, DType dtype, const std::vector<int64_t>& dims, const Layout& from,
                      const Layout& to, const std::string& symbol, llvm::Module* module) {
   const LoopNest nest = CopyNest(target, dtype, dims, from, to);
   llvm::Function* run = AddNestFunction(nest, target, symbol + "_nest", module);
   run->setLinkage(llvm::Function::InternalLinkage);
   llvm::IRBuilder<> ir(module->getContext());
   llvm::FunctionType* type = llvm::FunctionType::get(ir.getVoidTy(), {ir.getPtrTy(), ir.getPtrTy()}, false);
-  llvm::Function* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, symbol, module);
+  llvm::Function* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, symbol, module);
   SetTargetAttributes(target, function);
   ir.SetInsertPoint(llvm::BasicBlock::Create(module->getContext(), "entry", function));
   const int64_t elements = to.Elements(nest.tensors[1].dims).Constant();
@@ -61,6 +61,7 @@ void AddCopyFunction(const Target& target, DType dtype, const std::vector<int64_
   llvm::Value* null = llvm::ConstantPointerNull::get(ir.getPtrTy());
   ir.CreateCall(run, {buffers, null, null});
   ir.CreateRetVoid();
+  return function;
 }
 
 // One tensor of a candidate's packed area.
@@ -134,14 +135,12 @@ class CandidateBuilder {
 
   // Packing: (logical pointers, packed area); unpacking: (packed area, logical pointers).
   llvm::Function* AddMover(const std::string& name, const Area& area, bool packs) {
-    std::vector<std::string> movers;
+    std::vector<llvm::Function*> movers;
     for (size_t i = 0; i < area.pieces.size(); ++i) {
       const Piece& piece = area.pieces[i];
       const Layout plain = Layout::Plain(static_cast<int>(piece.spec.dims.size()));
-      movers.push_back(absl::StrCat(name, "_", i));
-      AddCopyFunction(task_.target, piece.spec.dtype, piece.spec.dims, packs ? plain : piece.layout,
-                      packs ? piece.layout : plain, movers.back(), module_);
-      module_->getFunction(movers.back())->setLinkage(llvm::Function::InternalLinkage);
+      movers.push_back(AddCopyFunction(task_.target, piece.spec.dtype, piece.spec.dims, packs ? plain : piece.layout,
+                                       packs ? piece.layout : plain, absl::StrCat(name, "_", i), module_));
     }
     llvm::Function* function = AddFunction(name, ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getPtrTy()});
     llvm::Value* logical = function->getArg(packs ? 0 : 1);
@@ -149,7 +148,7 @@ class CandidateBuilder {
     for (size_t i = 0; i < area.pieces.size(); ++i) {
       llvm::Value* dense = Pointer(logical, i);
       llvm::Value* stored = At(packed, area.pieces[i].offset);
-      ir_.CreateCall(module_->getFunction(movers[i]), {packs ? dense : stored, packs ? stored : dense});
+      ir_.CreateCall(movers[i], {packs ? dense : stored, packs ? stored : dense});
     }
     ir_.CreateRetVoid();
     return function;
@@ -201,15 +200,6 @@ absl::StatusOr<CompiledTask> CompileNest(const Task& task, const Scheduled& sche
   compiled.scratch_bytes = scheduled.nest.scratch_bytes;
   compiled.statistics = scheduled.statistics;
   return compiled;
-}
-
-absl::StatusOr<ObjectRef> CompilePack(const Target& target, DType dtype, const std::vector<int64_t>& dims,
-                                      const Layout& layout, const std::string& symbol) {
-  llvm::LLVMContext context;
-  absl::StatusOr<std::unique_ptr<llvm::Module>> module = NewModule(symbol, target, &context);
-  if (!module.ok()) return module.status();
-  AddCopyFunction(target, dtype, dims, Layout::Plain(static_cast<int>(dims.size())), layout, symbol, module->get());
-  return EmitObject(module->get(), target);
 }
 
 absl::StatusOr<std::string> LinkCandidate(const Task& task, const CompiledTask& compiled) {

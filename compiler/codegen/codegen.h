@@ -33,10 +33,6 @@ struct CompiledTask {
 // Everything is thread-safe: one LLVMContext per call, a process-wide leaf cache.
 absl::StatusOr<CompiledTask> CompileNest(const Task& task, const Scheduled& scheduled, const std::string& symbol);
 
-// A function `void symbol(const void* logical, void* packed)` that stores a dense row-major tensor in a layout.
-absl::StatusOr<ObjectRef> CompilePack(const Target& target, DType dtype, const std::vector<int64_t>& dims,
-                                      const Layout& layout, const std::string& symbol);
-
 // The candidate shared object of compiler/runtime/hone_candidate.h. Contains the task, packing and unpacking.
 absl::StatusOr<std::string> LinkCandidate(const Task& task, const CompiledTask& compiled);
 
