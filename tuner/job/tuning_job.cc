@@ -215,28 +215,55 @@ absl::Status TuningJob::SendProgress(const std::string& phase) {
   return link_->Send(message);
 }
 
-absl::StatusOr<const MemoryBlob*> TuningJob::ObjectOf(size_t task, const Trace& trace) {
-  const std::string key = absl::StrCat(task, " ", trace.ToString());
-  const auto known = objects_.find(key);
-  if (known != objects_.end()) return &known->second;
+absl::StatusOr<const CompiledTask*> TuningJob::CompiledOf(size_t task, const Trace& trace) {
+  compiled_.resize(cut_.tasks.size());
+  const std::string key = trace.ToString();
+  const auto known = compiled_[task].find(key);
+  if (known != compiled_[task].end()) return &known->second;
   absl::StatusOr<HostLock> lock = ShareHost();
   if (!lock.ok()) return lock.status();
-  absl::StatusOr<CompiledTask> compiled = CompileTask(cut_.tasks[task], trace, "task");
+  absl::StatusOr<CompiledTask> compiled = CompileTask(cut_.tasks[task], trace, absl::StrCat("hone_task_", task));
   if (!compiled.ok()) return compiled.status();
-  absl::StatusOr<std::string> object = LinkCandidate(cut_.tasks[task], *compiled);
+  return &compiled_[task].emplace(key, *std::move(compiled)).first->second;
+}
+
+void TuningJob::ForgetLosers(size_t task) {
+  if (compiled_.empty()) return;
+  const TaskSearch& search = session_->tasks()[task];
+  const std::set<std::string> kept = {ReferenceTrace().ToString(), search.default_trace().ToString(),
+                                      search.best_trace().ToString()};
+  std::erase_if(compiled_[task], [&](const auto& entry) { return !kept.contains(entry.first); });
+}
+
+absl::StatusOr<MemoryBlob> TuningJob::CandidateOf(size_t task, const Trace& trace) {
+  const absl::StatusOr<const CompiledTask*> compiled = CompiledOf(task, trace);
+  if (!compiled.ok()) return compiled.status();
+  absl::StatusOr<HostLock> lock = ShareHost();
+  if (!lock.ok()) return lock.status();
+  const absl::StatusOr<std::string> object = LinkCandidate(cut_.tasks[task], **compiled);
   if (!object.ok()) return object.status();
-  absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(*object);
-  if (!blob.ok()) return blob.status();
-  return &objects_.emplace(key, *std::move(blob)).first->second;
+  return MemoryBlob::Make(*object);
 }
 
 namespace {
 
-// Descriptors ride in order of first mention, each distinct object once.
-void AddObject(const MemoryBlob& blob, v1::BlobRef* ref, std::set<std::string>* mentioned, std::vector<int>* files) {
-  *ref = blob.ref();
-  if (mentioned->insert(blob.ref().sha256()).second) files->push_back(blob.descriptor());
-}
+// The blobs that ride on one message: descriptors in order of first mention, each distinct object once. They close with
+// it: a job of a thousand trials holds no thousand descriptors.
+class Cargo {
+ public:
+  void Add(MemoryBlob blob, v1::BlobRef* ref) {
+    *ref = blob.ref();
+    if (!mentioned_.insert(blob.ref().sha256()).second) return;
+    descriptors_.push_back(blob.descriptor());
+    blobs_.push_back(std::move(blob));
+  }
+  const std::vector<int>& descriptors() const { return descriptors_; }
+
+ private:
+  std::set<std::string> mentioned_;
+  std::vector<int> descriptors_;
+  std::vector<MemoryBlob> blobs_;
+};
 
 void FillSpecs(const std::vector<TensorSpec>& specs, google::protobuf::RepeatedPtrField<v1::TensorSpec>* messages) {
   for (const TensorSpec& spec : specs) *messages->Add() = ToMessage(spec);
@@ -256,24 +283,24 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   proposal.set_trace_version(Trace::kVersion);
   proposal.set_compiler_build(CompilerBuild());
   proposal.set_target(options_.target.ToString());
-  std::vector<int> files;
-  std::set<std::string> mentioned;
+  Cargo cargo;
+  ForgetLosers(t);
   for (size_t i = 0; i < batch.drafts.size(); ++i) {
     v1::ProposedTrial& trial = *proposal.add_trials();
     trial.set_trial_id(absl::StrCat("b", batch.number, ".", i));
     trial.set_trace(batch.drafts[i].trace.ToString());
     trial.set_predicted_seconds(batch.drafts[i].predicted_seconds);
-    const absl::StatusOr<const MemoryBlob*> object = ObjectOf(t, batch.drafts[i].trace);
+    absl::StatusOr<MemoryBlob> object = CandidateOf(t, batch.drafts[i].trace);
     if (object.ok()) {
-      AddObject(**object, trial.mutable_object(), &mentioned, &files);
+      cargo.Add(*std::move(object), trial.mutable_object());
     } else {
       trial.set_ended(v1::OUTCOME_COMPILE_ERROR);
       trial.set_message(std::string(object.status().message()));
     }
   }
-  const absl::StatusOr<const MemoryBlob*> incumbent = ObjectOf(t, batch.incumbent);
+  absl::StatusOr<MemoryBlob> incumbent = CandidateOf(t, batch.incumbent);
   if (!incumbent.ok()) return Within(task, incumbent.status());
-  const absl::StatusOr<const MemoryBlob*> oracle = ObjectOf(t, ReferenceTrace());
+  absl::StatusOr<MemoryBlob> oracle = CandidateOf(t, ReferenceTrace());
   if (!oracle.ok()) return Within(task, oracle.status());
   v1::Lease& lease = *proposal.mutable_lease();
   lease.set_kind(v1::LEASE_KIND_CANDIDATES);
@@ -284,8 +311,8 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   FillSpecs(task.OutputSpecs(), lease.mutable_outputs());
   lease.set_seed(start_.spec().seed());
   lease.mutable_incumbent()->set_trial_id("incumbent");
-  AddObject(**incumbent, lease.mutable_incumbent()->mutable_object(), &mentioned, &files);
-  AddObject(**oracle, lease.mutable_oracle_object(), &mentioned, &files);
+  cargo.Add(*std::move(incumbent), lease.mutable_incumbent()->mutable_object());
+  cargo.Add(*std::move(oracle), lease.mutable_oracle_object());
   if (!oracle_samples_.contains(t)) {
     absl::StatusOr<HostLock> lock = ShareHost();
     if (!lock.ok()) return lock.status();
@@ -299,7 +326,7 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   lease.set_run_limit_seconds(kRunLimitSeconds);
   lease.set_lease_seconds(kLeaseSeconds);
   next_batch_ = batch.number + 1;
-  return link_->Send(message, files);
+  return link_->Send(message, cargo.descriptors());
 }
 
 std::vector<Trace> TuningJob::BestTraces() const {
@@ -314,25 +341,24 @@ std::vector<Trace> TuningJob::DefaultTraces() const {
   return traces;
 }
 
-absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds,
-                                                 const std::string& report) {
-  absl::StatusOr<HostLock> lock = ShareHost();
-  if (!lock.ok()) return lock.status();
-  std::vector<CompiledTask> compiled;
+absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds) {
+  if (model_digest_.empty()) model_digest_ = Sha256Hex(files_.files.at(files_.main_file).bytes);
   ModuleOptions options{.name = files_.name,
-                        .model_digest = Sha256Hex(files_.files.at(files_.main_file).bytes),
+                        .model_digest = model_digest_,
                         .compiler_build = CompilerBuild(),
                         .target = options_.target,
                         .threads = options_.threads,
-                        .predicted_seconds = predicted_seconds,
-                        .report_json = report};
+                        .predicted_seconds = predicted_seconds};
+  std::vector<CompiledTask> tasks;
   for (size_t i = 0; i < traces.size(); ++i) {
-    absl::StatusOr<CompiledTask> task = CompileTask(cut_.tasks[i], traces[i], absl::StrCat("hone_task_", i));
+    const absl::StatusOr<const CompiledTask*> task = CompiledOf(i, traces[i]);
     if (!task.ok()) return Within(cut_.tasks[i], task.status());
-    compiled.push_back(*std::move(task));
+    tasks.push_back(**task);
     options.traces.push_back(traces[i].ToString());
   }
-  return BuildModule(cut_, compiled, options);
+  absl::StatusOr<HostLock> lock = ShareHost();
+  if (!lock.ok()) return lock.status();
+  return BuildModule(cut_, tasks, options);
 }
 
 namespace {
@@ -378,16 +404,13 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     proposal.set_trace_version(Trace::kVersion);
     proposal.set_compiler_build(CompilerBuild());
     proposal.set_target(options_.target.ToString());
-    std::vector<MemoryBlob> blobs;
-    std::vector<int> files;
-    std::set<std::string> mentioned;
+    Cargo cargo;
     const auto add = [&](const ModuleFiles& module, v1::BlobRef* ref) -> absl::Status {
       const absl::StatusOr<const std::string*> library = Library(module);
       if (!library.ok()) return library.status();
       absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(**library);
       if (!blob.ok()) return blob.status();
-      AddObject(*blob, ref, &mentioned, &files);
-      blobs.push_back(*std::move(blob));
+      cargo.Add(*std::move(blob), ref);
       return absl::OkStatus();
     };
     v1::ProposedTrial& proposed = *proposal.add_trials();
@@ -404,7 +427,7 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     if (absl::Status status = add(by_default, lease.mutable_incumbent()->mutable_object()); !status.ok()) return status;
     if (flops <= kReferenceFlops) {
       const std::vector<Trace> reference(cut_.tasks.size(), ReferenceTrace());
-      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference, 0, "");
+      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference, 0);
       if (!oracle.ok()) return oracle.status();
       if (absl::Status status = add(*oracle, lease.mutable_oracle_object()); !status.ok()) return status;
     }
@@ -413,7 +436,7 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     lease.set_run_limit_seconds(kRunLimitSeconds);
     lease.set_lease_seconds(kLeaseSeconds);
     next_batch_ = number + 1;
-    if (absl::Status status = link_->Send(message, files); !status.ok()) return status;
+    if (absl::Status status = link_->Send(message, cargo.descriptors()); !status.ok()) return status;
   }
   if (absl::Status status = SendProgress("verifying"); !status.ok()) return status;
   while (!records_[number].contains(trial) || !records_[number].contains(incumbent)) {
@@ -443,13 +466,18 @@ ReportInput TuningJob::ReportOf(const std::optional<ModuleComparison>& compariso
 }
 
 absl::Status TuningJob::Finish() {
-  absl::StatusOr<ModuleFiles> by_default = BuildWith(DefaultTraces(), session_->DefaultPredictedSeconds(), "");
+  const std::vector<Trace> defaults = DefaultTraces(), best = BestTraces();
+  absl::StatusOr<ModuleFiles> by_default = BuildWith(defaults, session_->DefaultPredictedSeconds());
   if (!by_default.ok()) return by_default.status();
-  absl::StatusOr<ModuleFiles> tuned = BuildWith(BestTraces(), session_->PredictedSeconds(), "");
-  if (!tuned.ok()) return tuned.status();
+  std::optional<ModuleFiles> tuned;   // none: nothing beat its default, both are one module
+  if (best != defaults) {
+    absl::StatusOr<ModuleFiles> built = BuildWith(best, session_->PredictedSeconds());
+    if (!built.ok()) return built.status();
+    tuned = *std::move(built);
+  }
   std::optional<ModuleComparison> comparison;
   if (!cancelled_) {
-    absl::StatusOr<std::optional<ModuleComparison>> compared = Compare(*by_default, *tuned);
+    absl::StatusOr<std::optional<ModuleComparison>> compared = Compare(*by_default, tuned ? *tuned : *by_default);
     if (!compared.ok()) return compared.status();
     comparison = *std::move(compared);
     if (comparison->by_default.outcome != Outcome::kOk) {
@@ -460,7 +488,7 @@ absl::Status TuningJob::Finish() {
   }
   // Cancelled before they were compared: each kernel is verified, the best of them are handed over.
   const bool tuned_wins = comparison ? comparison->tuned_wins() : true;
-  ModuleFiles files = tuned_wins ? *std::move(tuned) : *std::move(by_default);
+  ModuleFiles files = tuned && tuned_wins ? *std::move(tuned) : *std::move(by_default);
   const std::string report = ReportJson(ReportOf(comparison));
   files["report.json"] = report;
   return SendModule(files, report);

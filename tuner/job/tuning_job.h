@@ -39,9 +39,11 @@ class TuningJob {
   absl::Status SendProgress(const std::string& phase);
   absl::Status SendBatch(const Batch& batch);
 
-  absl::StatusOr<const MemoryBlob*> ObjectOf(size_t task, const Trace& trace);
-  absl::StatusOr<ModuleFiles> BuildWith(const std::vector<Trace>& traces, double predicted_seconds,
-                                        const std::string& report);
+  // The code of a task under a trace, compiled once: the module links what was measured.
+  absl::StatusOr<const CompiledTask*> CompiledOf(size_t task, const Trace& trace);
+  void ForgetLosers(size_t task);   // code that neither a batch nor the module will ask for
+  absl::StatusOr<MemoryBlob> CandidateOf(size_t task, const Trace& trace);
+  absl::StatusOr<ModuleFiles> BuildWith(const std::vector<Trace>& traces, double predicted_seconds);
   absl::StatusOr<std::optional<ModuleComparison>> Compare(const ModuleFiles& by_default, const ModuleFiles& tuned);
   absl::Status SendModule(const ModuleFiles& files, const std::string& report);
   double SecondsSpent() const;
@@ -60,7 +62,8 @@ class TuningJob {
   Booster model_;
   bool cancelled_ = false;
   Clock::time_point begin_;
-  std::map<std::string, MemoryBlob> objects_;                         // by task id and trace
+  std::vector<std::map<std::string, CompiledTask>> compiled_;         // by task, trace
+  std::string model_digest_;                                          // of the main file; empty until asked for
   std::map<size_t, std::vector<v1::OracleSample>> oracle_samples_;    // by task
   std::map<uint32_t, std::map<std::string, TuningRecord>> records_;   // by batch, trial id
   uint32_t next_batch_ = 1;                                           // not yet stored
