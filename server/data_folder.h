@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/auth/certificate.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 #include "server/storage/store.h"
 
 namespace hone {

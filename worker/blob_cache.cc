@@ -11,21 +11,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/values/sha256.h"
+#include "worker/mapping.h"
 
 namespace hone {
 namespace {
 
 namespace fs = std::filesystem;
-
-absl::Status WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus(errno, "writing a blob");
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
-}
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "worker/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 #include "worker/lease.h"
 
 namespace hone {

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include "worker/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 

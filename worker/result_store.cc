@@ -12,7 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "worker/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/time/time.h"
 #include "proto/values/measurement.h"
 #include "worker/cancellation.h"
-#include "worker/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 #include "worker/runner_protocol.h"
 #include "worker/stopwatch.h"
 #include "worker/tensor_file.h"

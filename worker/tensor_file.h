@@ -7,7 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "proto/values/tensor_spec.h"
-#include "worker/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
+#include "worker/mapping.h"
 
 namespace hone {
 

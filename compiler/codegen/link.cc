@@ -1,8 +1,6 @@
 // Linking in process by lld: no compiler driver, no temporary objects (inputs are memory files).
-#include <fcntl.h>
 #include <lld/Common/Driver.h>
 #include <llvm/Support/raw_ostream.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,36 +12,21 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "compiler/codegen/link.h"
+#include "proto/values/file_descriptor.h"
 
 LLD_HAS_DRIVER(elf)
 
 namespace hone {
 namespace {
 
-// A file in memory, readable by path while this lives.
-class MemoryFile {
- public:
-  explicit MemoryFile(std::string_view bytes) : fd_(memfd_create("hone-link", MFD_CLOEXEC)) {
-    size_t done = 0;
-    while (fd_ >= 0 && done < bytes.size()) {
-      const ssize_t n = write(fd_, bytes.data() + done, bytes.size() - done);
-      if (n <= 0) break;
-      done += static_cast<size_t>(n);
-    }
-    complete_ = fd_ >= 0 && done == bytes.size();
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  bool complete() const { return complete_; }
-  std::string path() const { return absl::StrCat("/proc/self/fd/", fd_); }
-
- private:
-  int fd_;
-  bool complete_ = false;
-};
+// A file in memory that the linker opens by path while it lives.
+absl::StatusOr<FileDescriptor> MemoryFile(std::string_view bytes) {
+  absl::StatusOr<FileDescriptor> file = MakeMemfd("hone-link", 0);
+  if (!file.ok()) return file;
+  if (absl::Status status = WriteAll(file->get(), bytes); !status.ok()) return status;
+  return file;
+}
+std::string PathOf(const FileDescriptor& file) { return absl::StrCat("/proc/self/fd/", file.get()); }
 
 class TemporaryDirectory {
  public:
@@ -69,11 +52,12 @@ absl::StatusOr<std::string> Link(const std::vector<ObjectRef>& objects, std::vec
   TemporaryDirectory directory;
   if (directory.path().empty()) return absl::UnavailableError("cannot make a directory for the linker's output");
   const std::string output = directory.path() + "/linked";
-  std::vector<std::unique_ptr<MemoryFile>> files;
+  std::vector<FileDescriptor> files;
   for (const ObjectRef& object : objects) {
-    files.push_back(std::make_unique<MemoryFile>(*object));
-    if (!files.back()->complete()) return absl::ResourceExhaustedError("no memory for the linker's input");
-    arguments.push_back(files.back()->path());
+    absl::StatusOr<FileDescriptor> file = MemoryFile(*object);
+    if (!file.ok()) return file.status();
+    arguments.push_back(PathOf(*file));
+    files.push_back(*std::move(file));
   }
   arguments.insert(arguments.end(), {"-o", output, "--threads=1", "--build-id=none"});
   std::vector<const char*> argv = {"ld.lld"};
@@ -93,10 +77,10 @@ absl::StatusOr<std::string> Link(const std::vector<ObjectRef>& objects, std::vec
 
 absl::StatusOr<std::string> LinkShared(const std::vector<ObjectRef>& objects,
                                        const std::vector<std::string>& exported) {
-  const MemoryFile script(absl::StrCat("{ global: ", absl::StrJoin(exported, "; "), "; local: *; };\n"));
-  if (!script.complete()) return absl::ResourceExhaustedError("no memory for the linker's script");
+  const absl::StatusOr<FileDescriptor> script = MemoryFile(absl::StrCat("{ global: ", absl::StrJoin(exported, "; "), "; local: *; };\n"));
+  if (!script.ok()) return script.status();
   return Link(objects, {"-shared", "--hash-style=gnu", "-z", "noexecstack", "-z", "now", "-Bsymbolic", "--gc-sections",
-                        "--version-script", script.path()});
+                        "--version-script", PathOf(*script)});
 }
 
 absl::StatusOr<std::string> LinkRelocatable(const std::vector<ObjectRef>& objects) { return Link(objects, {"-r"}); }

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "hone/v1/job_link.pb.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/execution/change_hub.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 

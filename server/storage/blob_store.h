@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 

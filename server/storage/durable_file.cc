@@ -12,39 +12,10 @@
 
 namespace hone {
 
-absl::Status ErrnoStatus(std::string_view what) {
-  const std::string message = absl::StrCat(std::string(what), ": ", std::strerror(errno));
-  switch (errno) {
-    case ENOENT:
-      return absl::NotFoundError(message);
-    case EACCES:
-    case EPERM:
-      return absl::PermissionDeniedError(message);
-    case ENOSPC:
-    case EDQUOT:
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-      return absl::ResourceExhaustedError(message);
-    default:
-      return absl::UnavailableError(message);
-  }
-}
-
 absl::StatusOr<FileDescriptor> OpenFile(const std::string& path, int flags, unsigned mode) {
   FileDescriptor file(open(path.c_str(), flags | O_CLOEXEC, mode));
   if (!file.valid()) return ErrnoStatus("opening " + path);
   return file;
-}
-
-absl::Status WriteAll(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus("writing");
-    bytes.remove_prefix(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {

@@ -5,17 +5,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 
 // Files that survive a power cut once a call has returned OK.
 namespace hone {
 
-// The error of the last failed system call: ResourceExhausted for a full disk or table, NotFound,
-// PermissionDenied, else Unavailable (the machine's fault).
-absl::Status ErrnoStatus(std::string_view what);
-
 absl::StatusOr<FileDescriptor> OpenFile(const std::string& path, int flags, unsigned mode = 0600);
-absl::Status WriteAll(int descriptor, std::string_view bytes);
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 absl::Status SyncDirectory(const std::string& path);
 // Makes the directory and its parents with mode 0700, durably.

@@ -23,7 +23,7 @@
 #include "proto/values/sha256.h"
 #include "server/auth/certificate.h"
 #include "server/auth/role_table.h"
-#include "server/storage/file_descriptor.h"
+#include "proto/values/file_descriptor.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/server_process.h"
 

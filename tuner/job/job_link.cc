@@ -1,10 +1,7 @@
 #include "tuner/job/job_link.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -23,31 +20,15 @@ absl::Status Gone() { return absl::UnavailableError("the server has closed the l
 }  // namespace
 
 absl::StatusOr<MemoryBlob> MemoryBlob::Make(const std::string& bytes) {
+  absl::StatusOr<FileDescriptor> file = MakeMemfd("hone-blob", 0);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = WriteAll(file->get(), bytes); !status.ok()) return status;
+  if (absl::Status status = SealContents(file->get()); !status.ok()) return status;
   MemoryBlob blob;
-  blob.descriptor_ = memfd_create("hone-blob", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (blob.descriptor_ < 0) return absl::ResourceExhaustedError("no memory file");
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t n = write(blob.descriptor_, bytes.data() + done, bytes.size() - done);
-    if (n <= 0) return absl::ResourceExhaustedError("no memory for a file");
-    done += static_cast<size_t>(n);
-  }
-  if (fcntl(blob.descriptor_, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
-    return absl::InternalError("cannot seal a memory file");
-  }
+  blob.file_ = *std::move(file);
   blob.ref_.set_sha256(Sha256Hex(bytes));
   blob.ref_.set_size(bytes.size());
   return blob;
-}
-
-MemoryBlob::MemoryBlob(MemoryBlob&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), ref_(std::move(other.ref_)) {}
-MemoryBlob& MemoryBlob::operator=(MemoryBlob&& other) noexcept {
-  std::swap(descriptor_, other.descriptor_);
-  std::swap(ref_, other.ref_);
-  return *this;
-}
-MemoryBlob::~MemoryBlob() {
-  if (descriptor_ >= 0) close(descriptor_);
 }
 
 absl::Status JobLink::Send(const v1::JobMessage& message, const std::vector<int>& files) {

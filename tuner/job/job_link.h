@@ -1,12 +1,12 @@
 #pragma once
 
-#include <deque>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "hone/v1/job_link.pb.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 
@@ -14,15 +14,12 @@ namespace hone {
 class MemoryBlob {
  public:
   static absl::StatusOr<MemoryBlob> Make(const std::string& bytes);
-  MemoryBlob(MemoryBlob&& other) noexcept;
-  MemoryBlob& operator=(MemoryBlob&& other) noexcept;
-  ~MemoryBlob();
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return file_.get(); }
   const v1::BlobRef& ref() const { return ref_; }
 
  private:
   MemoryBlob() = default;
-  int descriptor_ = -1;
+  FileDescriptor file_;
   v1::BlobRef ref_;
 };
 
