@@ -200,11 +200,9 @@ absl::Status LeaseExecutor::Run(Batch& batch) {
     if (entrant.is_incumbent) batch.incumbent_seconds = entrant.first_seconds;
   }
   if (absl::Status status = Measure(batch); !status.ok()) return status;
-  // Once more after the timing, unless it lost anyway: a race or a dependence on earlier calls shows in a
-  // later output.
+  // Once more after the timing: a race or a dependence on earlier calls shows in a later output.
   for (Entrant& entrant : batch.entrants) {
-    const Measurement& m = entrant.measurement;
-    if (m.outcome == Outcome::kOk && m.ratio_low <= 1) CheckEntrant(batch, entrant);
+    if (entrant.measurement.outcome == Outcome::kOk) CheckEntrant(batch, entrant);
   }
   return absl::OkStatus();
 }
