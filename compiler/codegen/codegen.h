@@ -30,7 +30,7 @@ struct CompiledTask {
   NestStatistics statistics;
 };
 
-// Everything is thread-safe: one LLVMContext per call, a process-wide leaf cache.
+// Everything is thread-safe and pure: the same task and schedule give the same bytes, whatever was compiled or linked before.
 absl::StatusOr<CompiledTask> CompileNest(const Task& task, const Scheduled& scheduled, const std::string& symbol);
 
 // The candidate shared object of compiler/runtime/hone_candidate.h. Contains the task, packing and unpacking.

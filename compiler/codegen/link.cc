@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "compiler/codegen/link.h"
+#include "compiler/codegen/llvm_globals.h"
 #include "proto/values/file_descriptor.h"
 
 LLD_HAS_DRIVER(elf)
@@ -47,8 +48,7 @@ class TemporaryDirectory {
 };
 
 absl::StatusOr<std::string> Link(const std::vector<ObjectRef>& objects, std::vector<std::string> arguments) {
-  static std::mutex lld_is_global;   // lld 19 keeps its state in globals
-  const std::lock_guard<std::mutex> lock(lld_is_global);
+  const std::lock_guard<std::shared_mutex> lock(LlvmGlobals());   // lld's own state is global, too
   TemporaryDirectory directory;
   if (directory.path().empty()) return absl::UnavailableError("cannot make a directory for the linker's output");
   const std::string output = directory.path() + "/linked";
@@ -66,6 +66,7 @@ absl::StatusOr<std::string> Link(const std::vector<ObjectRef>& objects, std::vec
   std::string messages;
   llvm::raw_string_ostream stream(messages);
   const lld::Result result = lld::lldMain(argv, stream, stream, {{lld::Gnu, &lld::elf::link}});
+  SetLlvmOptions();
   if (result.retCode != 0) return absl::InternalError(absl::StrCat("linking failed: ", stream.str()));
   std::ifstream file(output, std::ios::binary);
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

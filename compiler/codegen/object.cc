@@ -5,7 +5,6 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
-#include <llvm/Support/CommandLine.h>
 #include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
@@ -20,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/kernel_function.h"
+#include "compiler/codegen/llvm_globals.h"
 
 namespace hone {
 namespace {
@@ -32,9 +32,8 @@ void InitialiseOnce() {
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
     llvm::InitializeAllAsmParsers();
-    // Loop strength reduction costs 13 % of the compile time and brings nothing: kernels move their own pointers.
-    const char* arguments[] = {"hone", "-disable-lsr"};
-    llvm::cl::ParseCommandLineOptions(2, arguments);
+    const std::lock_guard<std::shared_mutex> lock(LlvmGlobals());
+    SetLlvmOptions();
   });
 }
 
@@ -79,6 +78,7 @@ absl::StatusOr<std::string> Emit(llvm::Module* module, const Target& target, llv
   if (llvm::verifyModule(*module, &stream)) return absl::InternalError(absl::StrCat("invalid IR: ", stream.str()));
   absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> machine = MachineFor(target);
   if (!machine.ok()) return machine.status();
+  const std::shared_lock<std::shared_mutex> lock(LlvmGlobals());
   Simplify(module, machine->get());
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream output(bytes);

@@ -13,6 +13,7 @@ namespace hone {
 namespace {
 
 constexpr int64_t kAlignment = 64;
+constexpr int64_t kShortRows = 16;   // longer ones have too many ways of being crossed
 constexpr int64_t kMaxScratchBytes = int64_t{1} << 34;
 
 int64_t BytesOf(const NestTensor& tensor) {
@@ -369,7 +370,17 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
   };
   if (anchor.ok()) {
     if (anchor->kind == AnchorKind::kContract) {
-      candidates.push_back(ContractTrace(DefaultContractChoice(*anchor, task.target, task.threads)));
+      const ContractChoice choice = DefaultContractChoice(*anchor, task.target, task.threads);
+      const int hiding = 3 * task.target.row->fma_latency * task.target.row->fma_per_cycle / 2;
+      if (anchor->row > 1 && anchor->row <= kShortRows && choice.mr * choice.nv < hiding) {
+        // Short image rows leave too few accumulators to hide the latency: tiles that cross them stay full.
+        Anchor flat = *anchor;
+        flat.row = 1;
+        ContractChoice crossing = DefaultContractChoice(flat, task.target, task.threads);
+        crossing.cross_rows = true;
+        if (crossing.mr > choice.mr) candidates.push_back(ContractTrace(crossing));
+      }
+      candidates.push_back(ContractTrace(choice));
     }
     if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
       candidates.push_back(stage_trace("window", "tile", 4));

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Untuned modules of whole networks against ONNX Runtime: compare.py UNTUNED_MODULE WORK_DIR NETWORK...
+"""Modules of whole networks against ONNX Runtime: compare.py untuned|tuned BIN_FOLDER WORK_FOLDER NETWORK...
 
-Bar: rtol 1e-3, atol 1e-4 and a relative L2 error of 1e-4, with one and two threads, for the host and for x86-64-v3.
+Bar: rtol 1e-3, atol 1e-4 and a relative L2 error of 1e-4, with one and two threads. Untuned modules are made for the host
+and for x86-64-v3; tuned ones for the host, by `hone optimize` with a short budget, once for each number of threads.
 NETWORK is a name of make_models.py, or a file with its inputs' shapes: model.onnx:x=1,3,48,192. Weights are random, but
 outputs are held to a standard deviation of 0.1 to 10 (files are not: they are what they are).
 """
@@ -14,6 +15,10 @@ import numpy as np
 import onnxruntime
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "integration"))
+from hone_service import Hone  # noqa: E402
+
+TRIALS = 96   # of a tuned module
 RELATIVE, ABSOLUTE, L2 = 1e-3, 1e-4, 1e-4
 
 
@@ -38,7 +43,31 @@ def load(directory):
     return module.Module
 
 
-def check(program, work, network):
+def untuned(bin_folder):
+    def make(model, out, shapes):
+        for target in ("host", "x86-64-v3"):
+            folder = out / target
+            arguments = [f"{key}={','.join(map(str, dims))}" for key, dims in shapes.items()]
+            subprocess.run([bin_folder / "untuned_module", model, folder, f"target={target}", *arguments], check=True)
+            for threads in (1, 2):
+                yield target, folder / "model.so", threads
+    return make
+
+
+def tuned(hone):
+    def make(model, out, shapes):
+        for threads in (1, 2):
+            folder = out / f"tuned{threads}"
+            arguments = [word for key, dims in shapes.items() for word in ("--shape", f"{key}={','.join(map(str, dims))}")]
+            answer = hone.json("optimize", model, "-o", folder, "--trials", TRIALS, "--threads", threads, *arguments,
+                               timeout=1200)
+            verdict = answer["report"]["verdict"]
+            library = next(path for path in folder.glob("*.so"))
+            yield f"tuned ({verdict}, {answer['report']['trials']} trials)", library, threads
+    return make
+
+
+def check(make, work, network):
     name, _, shape_text = network.partition(":")
     shapes = {}
     for item in filter(None, shape_text.split(":")):
@@ -55,28 +84,27 @@ def check(program, work, network):
     for value in expected:
         assert not made or 0.1 <= value.std() <= 10, f"{name}: standard deviation {value.std()}"
     faults = 0
-    for target in ("host", "x86-64-v3"):
-        out = work / f"{path.stem}-{target}"
-        arguments = [f"{key}={','.join(map(str, dims))}" for key, dims in shapes.items()]
-        subprocess.run([program, path, out, f"target={target}", *arguments], check=True)
-        Module = load(out)
-        for threads in (1, 2):
-            results = Module(str(out / "model.so"), threads=threads).run(feed)
-            results = list(results.values()) if isinstance(results, dict) else list(results)
-            for got, want in zip(results, expected, strict=True):
-                got, want = np.asarray(got, np.float64), want.astype(np.float64)
-                l2 = np.linalg.norm(got - want) / np.linalg.norm(want)
-                good = got.shape == want.shape and np.allclose(got, want, RELATIVE, ABSOLUTE) and l2 <= L2
-                faults += not good
-                print(f"{path.stem} {target} {threads} threads: L2 {l2:.1e}, max {np.abs(got - want).max():.1e} "
-                      f"{'ok' if good else 'WRONG'}")
+    for what, library, threads in make(path, work / path.stem, shapes):
+        results = load(library.parent)(str(library), threads=threads).run(feed)
+        results = list(results.values()) if isinstance(results, dict) else list(results)
+        for got, want in zip(results, expected, strict=True):
+            got, want = np.asarray(got, np.float64), want.astype(np.float64)
+            l2 = np.linalg.norm(got - want) / np.linalg.norm(want)
+            good = got.shape == want.shape and np.allclose(got, want, RELATIVE, ABSOLUTE) and l2 <= L2
+            faults += not good
+            print(f"{path.stem} {what} {threads} threads: L2 {l2:.1e}, max {np.abs(got - want).max():.1e} "
+                  f"{'ok' if good else 'WRONG'}", flush=True)
     return faults
 
 
 def main():
-    work = pathlib.Path(sys.argv[2])
+    kind, bin_folder, work = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     work.mkdir(parents=True, exist_ok=True)
-    sys.exit(1 if sum(check(sys.argv[1], work, network) for network in sys.argv[3:]) else 0)
+    if kind == "untuned":
+        sys.exit(1 if sum(check(untuned(bin_folder), work, network) for network in sys.argv[4:]) else 0)
+    with Hone(bin_folder) as hone:
+        faults = sum(check(tuned(hone), work, network) for network in sys.argv[4:])
+    sys.exit(1 if faults else 0)
 
 
 if __name__ == "__main__":
