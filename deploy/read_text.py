@@ -24,11 +24,11 @@ def render(text):
     return image
 
 
-def to_input(image):
-    """[1, 3, 48, 320] in [-1, 1]: PP-OCR's own preparation (keep the ratio, pad on the right with 0)."""
-    width = min(WIDTH, round(image.width * HEIGHT / image.height))
+def to_input(image, room=WIDTH):
+    """[1, 3, 48, room] in [-1, 1]: PP-OCR's own preparation (keep the ratio, pad on the right with 0)."""
+    width = min(room, round(image.width * HEIGHT / image.height))
     pixels = np.asarray(image.resize((width, HEIGHT)), np.float32)[:, :, ::-1] / 127.5 - 1
-    padded = np.zeros((1, 3, HEIGHT, WIDTH), np.float32)
+    padded = np.zeros((1, 3, HEIGHT, room), np.float32)
     padded[0, :, :, :width] = pixels.transpose(2, 0, 1)
     return padded
 

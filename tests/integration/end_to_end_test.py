@@ -14,6 +14,9 @@ import survival
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+sys.path.insert(0, f"{REPOSITORY}/deploy")
+from read_text import render, to_input  # noqa: E402
+
 
 def ocr_model(name):
     folder = subprocess.run([f"{REPOSITORY}/deploy/fetch-models"], check=True, capture_output=True, text=True).stdout
@@ -52,23 +55,30 @@ def hone_status(record):
     return record["measurement"]["outcome"].removeprefix("OUTCOME_").lower()
 
 
+def check_real_model(hone, model, width, trials):
+    """The module of default schedules and the tuned one, on a picture of text, with one and two threads. The tuned folder."""
+    x = to_input(render("Hone reads 2026"), width)
+    for budget in (0, trials):
+        for threads in (1, 2):
+            out, answer = optimize(hone, model, "--shape", f"x=1,3,48,{width}", "--trials", budget, "--threads", threads,
+                                   name=f"out-{budget}-{threads}")
+            assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
+            assert_module_agrees(out, model, {"x": x}, threads)
+    return out
+
+
 def classifier(hone):
     """Landing 2: PP-OCRv4's angle classifier."""
     model = ocr_model("ch_ppocr_mobile_v2.0_cls_infer.onnx")
     open_shape = hone.run("optimize", model, check=False)
     assert open_shape.returncode == 3 and "--shape" in open_shape.stderr, open_shape.stderr
-    out, answer = optimize(hone, model, "--shape", "x=1,3,48,192", "--trials", 24, "--threads", 1)
-    assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
-    x = np.random.default_rng(0).uniform(-1, 1, (1, 3, 48, 192)).astype(np.float32)
-    for threads in (1, 2):
-        assert_module_agrees(out, model, {"x": x}, threads)
+    check_real_model(hone, model, 192, 24)
 
 
 def recogniser(hone):
     """The quickstart's model, read by its decoder."""
     model = ocr_model("ch_PP-OCRv4_rec_infer.onnx")
-    out, answer = optimize(hone, model, "--shape", "x=1,3,48,320", "--trials", 16)
-    assert answer["onnxruntime"]["agrees"], answer["onnxruntime"]
+    out = check_real_model(hone, model, 320, 16)
     text = subprocess.run([sys.executable, f"{REPOSITORY}/deploy/read_text.py", out, model, "Hone reads 2026"], check=True,
                           capture_output=True, text=True).stdout
     assert "read      Hone reads 2026" in text, text
