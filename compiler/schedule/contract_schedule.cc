@@ -60,12 +60,16 @@ class ContractScheduler {
   }
 
  public:
+  // Accumulators, what is held, and what LLVM's scheduler keeps in flight beside them: several broadcasts ahead where few
+  // instructions use each, and products where they are not fused with the sum. The constants are what spill_test proves.
   static int RegistersOf(const ContractChoice& choice, const Target& target) {
-    const int accumulators = choice.mr * choice.nv;
-    const bool folds = target.row->folds_broadcast;
+    const int nv = choice.nv, accumulators = choice.mr * nv, products = target.row->has_fma ? 0 : 3;
     switch (choice.hold) {
-      case HeldSide::kB: return accumulators + choice.nv + (folds && choice.nv == 1 ? 0 : 1);
-      case HeldSide::kA: return accumulators + choice.mr + (choice.mr == 1 ? 0 : 1);
+      case HeldSide::kB: {
+        const int folded = nv <= 2 ? nv - 1 : 3, loaded = nv == 1 ? 6 : nv == 2 ? 2 : 1;
+        return accumulators + nv + (target.row->folds_broadcast ? folded : loaded) + products;
+      }
+      case HeldSide::kA: return accumulators + choice.mr + (choice.mr == 1 ? 0 : 1) + products;
       case HeldSide::kNone: return accumulators + 1;
     }
     return accumulators;
