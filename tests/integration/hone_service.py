@@ -14,7 +14,8 @@ def _give_up(number, frame):
 class Hone:
     """`with Hone(bin_folder) as hone:` starts them under a temporary HONE_HOME and stops them at the end."""
 
-    def __init__(self, bin_folder):
+    def __init__(self, bin_folder, quiet=False):
+        self.quiet = quiet
         self.program = os.path.join(bin_folder, "hone")
         self._folder = tempfile.TemporaryDirectory(prefix="hone-test-")
         self.folder = self._folder.name
@@ -39,10 +40,10 @@ class Hone:
     def __exit__(self, *unused):
         for name in ("server.log", "worker.log"):
             path = os.path.join(self.home, "logs", name)
-            if os.path.exists(path):
+            if os.path.exists(path) and not self.quiet:
                 with open(path, errors="replace") as log:
                     print(f"--- {name}\n" + "".join(log.readlines()[-40:]))
-        subprocess.run([self.program, "down"], env=self.environment, check=False)
+        subprocess.run([self.program, "down"], env=self.environment, check=False, capture_output=self.quiet)
         self._folder.cleanup()
 
     def up(self):
@@ -52,7 +53,8 @@ class Hone:
     def run(self, *words, check=True, timeout=600):
         result = subprocess.run([self.program, *map(str, words)], env=self.environment, capture_output=True, text=True,
                                 timeout=timeout)
-        print(f"$ hone {' '.join(map(str, words))}\n{result.stdout[:2000]}{result.stderr}", flush=True)
+        if not self.quiet:
+            print(f"$ hone {' '.join(map(str, words))}\n{result.stdout[:2000]}{result.stderr}", flush=True)
         if check and result.returncode != 0:
             raise AssertionError(f"hone {words[0]} ended with {result.returncode}: {result.stderr}")
         return result
