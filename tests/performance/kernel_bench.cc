@@ -1,11 +1,18 @@
-// How near single kernels come to the multiply-add peak: one thread, warm, constants prepacked, nominal operations, best
-// of interleaved rounds, against the probe of the same rounds.
+// How near single kernels come to their limits: one thread, warm, constants prepacked, nominal operations, best of
+// interleaved rounds, against the probes of the same rounds. Matmuls and convolutions in percent of the multiply-add peak;
+// what moves as much as it computes in percent of the roofline (peak, or reads from the cache level that holds all
+// operands), beside memcpy of as many bytes in all.
 //
-//   kernel_bench [TARGET [FILTER [ROUNDS]]]       TARGET: x86-64-v3, x86-64-v4, host (default: all that run here)
+//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER]]]]    TARGET: x86-64-v3, x86-64-v4, host, all (what runs here)
+//
+// FILTER is a part of the subjects' names. FOLDER receives the objects of the default and the best schedule.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +20,7 @@
 #include "compiler/schedule/schedule.h"
 #include "proto/values/host_lock.h"
 #include "tests/compiler/codegen/candidate_runner.h"
+#include "tests/performance/stage_subjects.h"
 #include "tests/tuner/tuning_tasks.h"
 #include "worker/cpu_probes.h"
 #include "worker/device_detection.h"
@@ -33,12 +41,7 @@ Task MatmulTask(int64_t m, int64_t k, int64_t n, const Target& target) {
   return task;
 }
 
-struct Subject {
-  const char* name;
-  Task (*task)(const Target& target);
-};
-
-const Subject kSubjects[] = {
+const Subject kContractSubjects[] = {
     {"matmul 128x768x768", [](const Target& t) { return MatmulTask(128, 768, 768, t); }},
     {"matmul 512^3", [](const Target& t) { return MatmulTask(512, 512, 512, t); }},
     {"1x1 64->64@56", [](const Target& t) { return ConvTask(64, 64, 56, 1, t); }},
@@ -56,9 +59,9 @@ const Subject kSubjects[] = {
     {"3x3 512->512@7", [](const Target& t) { return ConvTask(512, 512, 7, 3, t); }},
 };
 
-// The default and a grid of the search space.
-std::vector<Trace> Traces(const Task& task, const TensorProgram& program) {
-  std::vector<Trace> traces = {DefaultTrace(task, program)};
+// A grid of the search space.
+std::vector<Trace> ContractTraces(const Task& task) {
+  std::vector<Trace> traces;
   const int lanes = task.target.vector_width();
   const bool wide = task.target.row->vector_registers == 32;
   const std::vector<std::pair<int, int>> tiles = wide ? std::vector<std::pair<int, int>>{{14, 2}, {13, 2}, {12, 2}, {8, 3}, {7, 4}}
@@ -68,9 +71,20 @@ std::vector<Trace> Traces(const Task& task, const TensorProgram& program) {
       for (const char* order : {"order m,n; block m 4", "order m,n; block m 16", "order n,m"}) {
         const std::string text = absl::StrCat("trace 1; algorithm direct; leaf contract mr=", mr, " nv=", nv, " vw=", lanes,
                                               " hold=b ku=4 rows=", rows, "; ", order, "; parallel m");
-        const Trace trace = *Trace::Parse(text);
-        if (std::find(traces.begin(), traces.end(), trace) == traces.end()) traces.push_back(trace);
+        traces.push_back(*Trace::Parse(text));
       }
+    }
+  }
+  return traces;
+}
+
+std::vector<Trace> StageTraces(const Task& task) {
+  std::vector<Trace> traces;
+  for (const char* tile : {"window tile=1", "window tile=2", "window tile=3", "window tile=4", "window tile=5", "window tile=6",
+                           "window tile=7", "window tile=8", "window tile=10", "window tile=14", "row unroll=1",
+                           "row unroll=2", "row unroll=4", "row unroll=8"}) {
+    for (const int width : task.target.row->vector_widths) {
+      traces.push_back(*Trace::Parse(absl::StrCat("trace 1; algorithm direct; leaf ", tile, " vw=", width, "; parallel outer")));
     }
   }
   return traces;
@@ -78,21 +92,21 @@ std::vector<Trace> Traces(const Task& task, const TensorProgram& program) {
 
 struct Entrant {
   Trace trace;
+  std::string object;
   std::unique_ptr<CandidateRunner> runner;
+  int calls = 1;   // per measurement
   double best = 1e9;
 };
 
-double SecondsOf(CandidateRunner& runner) {
+template <typename F>
+double SecondsOf(int calls, const F& call) {
   const Clock::time_point begin = Clock::now();
-  runner.Run();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
+  for (int i = 0; i < calls; ++i) call();
+  return std::chrono::duration<double>(Clock::now() - begin).count() / calls;
 }
 
-absl::Status RunSubject(const Subject& subject, const Target& target, const CpuProbe& probe, int rounds) {
-  const Task task = subject.task(target);
-  const absl::StatusOr<TensorProgram> program = LowerTask(task);
-  if (!program.ok()) return program.status();
-  const auto zeros = [](const std::vector<TensorSpec>& specs) {
+absl::StatusOr<Entrant> Enter(const Task& task, const Scheduled& scheduled, const Trace& trace) {
+  const auto values = [](const std::vector<TensorSpec>& specs) {
     std::vector<HostTensor> tensors;
     for (const TensorSpec& spec : specs) {
       tensors.push_back(HostTensor::Zeros(spec.dtype, spec.dims));
@@ -100,54 +114,143 @@ absl::Status RunSubject(const Subject& subject, const Target& target, const CpuP
     }
     return tensors;
   };
+  const auto code = CompileNest(task, scheduled, "kernel");
+  if (!code.ok()) return code.status();
+  const auto object = LinkCandidate(task, *code);
+  if (!object.ok()) return object.status();
+  auto runner = CandidateRunner::Load(*object);
+  if (!runner.ok()) return runner.status();
+  (*runner)->SetInputs(values(task.InputSpecs()), values(task.ConstantSpecs()));
+  return Entrant{trace, *object, *std::move(runner)};
+}
+
+// The default first. Traces that give the same code enter once.
+absl::StatusOr<std::vector<Entrant>> Entrants(const Task& task, std::vector<Trace> grid) {
+  const absl::StatusOr<TensorProgram> program = LowerTask(task);
+  if (!program.ok()) return program.status();
+  grid.insert(grid.begin(), DefaultTrace(task, *program));
   std::vector<Entrant> entrants;
-  for (const Trace& trace : Traces(task, *program)) {
+  std::vector<std::string> nests;
+  for (const Trace& trace : grid) {
     const auto scheduled = Schedule(task, *program, trace);
     if (!std::holds_alternative<Scheduled>(scheduled)) continue;
-    const auto code = CompileNest(task, std::get<Scheduled>(scheduled), "kernel");
-    if (!code.ok()) return code.status();
-    const auto object = LinkCandidate(task, *code);
-    if (!object.ok()) return object.status();
-    auto runner = CandidateRunner::Load(*object);
-    if (!runner.ok()) return runner.status();
-    (*runner)->SetInputs(zeros(task.InputSpecs()), zeros(task.ConstantSpecs()));
-    entrants.push_back({trace, *std::move(runner)});
+    const std::string nest = std::get<Scheduled>(scheduled).nest.ToString();
+    if (std::find(nests.begin(), nests.end(), nest) != nests.end()) continue;
+    nests.push_back(nest);
+    absl::StatusOr<Entrant> entrant = Enter(task, std::get<Scheduled>(scheduled), trace);
+    if (!entrant.ok()) return entrant.status();
+    entrants.push_back(*std::move(entrant));
   }
-  double peak = 0;
+  return entrants;
+}
+
+struct Limits {
+  double gflops = 0, memcpy_seconds = 1e9;
+};
+
+Limits Measure(const CpuProbe& probe, int rounds, int64_t bytes, std::vector<Entrant>* entrants) {
+  constexpr double kMeasurement = 3e-5;   // seconds: the clock does not count
+  const std::vector<char> from(static_cast<size_t>(bytes / 2), 1);
+  std::vector<char> to(from.size());
+  const auto copy = [&] {
+    std::memcpy(to.data(), from.data(), from.size());
+    asm volatile("" : : "r"(to.data()) : "memory");
+  };
+  const auto calls = [](double seconds) { return std::max(1, static_cast<int>(kMeasurement / seconds)); };
+  copy();
+  const int copies = calls(SecondsOf(1, copy));
+  for (Entrant& entrant : *entrants) {
+    entrant.runner->Run();
+    entrant.calls = calls(SecondsOf(1, [&] { entrant.runner->Run(); }));
+  }
+  Limits limits;
   for (int round = 0; round < rounds; ++round) {
-    peak = std::max(peak, MeasureGflops(probe, 0.001));
-    for (Entrant& entrant : entrants) {
-      SecondsOf(*entrant.runner);   // caches and predictors, after the one before
-      for (int i = 0; i < 2; ++i) entrant.best = std::min(entrant.best, SecondsOf(*entrant.runner));
+    limits.gflops = std::max(limits.gflops, MeasureGflops(probe, 0.001));
+    copy();
+    limits.memcpy_seconds = std::min(limits.memcpy_seconds, SecondsOf(copies, copy));
+    for (Entrant& entrant : *entrants) {
+      entrant.runner->Run();   // caches and predictors, after the one before
+      for (int i = 0; i < 2; ++i) {
+        entrant.best = std::min(entrant.best, SecondsOf(entrant.calls, [&] { entrant.runner->Run(); }));
+      }
     }
   }
+  return limits;
+}
+
+void Keep(const std::string& folder, std::string name, const std::string& object) {
+  std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == '/'; }, '_');
+  std::ofstream(folder + "/" + name + ".so", std::ios::binary) << object;
+}
+
+// Bytes of everything that a run reads or writes, each once.
+int64_t CompulsoryBytes(const Task& task) {
+  int64_t bytes = 0;
+  for (const auto& specs : {task.InputSpecs(), task.ConstantSpecs(), task.OutputSpecs()}) {
+    for (const TensorSpec& spec : specs) bytes += spec.Bytes();
+  }
+  return bytes;
+}
+
+struct Options {
+  int rounds = 15;
+  std::string folder;   // of the objects; empty: they are not kept
+};
+
+absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& probe, const Target& target,
+                        const Options& options) {
+  const Task task = subject.task(target);
+  absl::StatusOr<std::vector<Entrant>> entrants = Entrants(task, contract ? ContractTraces(task) : StageTraces(task));
+  if (!entrants.ok()) return entrants.status();
+  const int64_t bytes = CompulsoryBytes(task);
+  const Limits limits = Measure(probe, options.rounds, bytes, &*entrants);
   const double flops = static_cast<double>(task.Flops().Constant());
-  const auto percent = [&](const Entrant& entrant) { return 100 * flops / entrant.best / 1e9 / peak; };
-  const Entrant& best = *std::min_element(entrants.begin(), entrants.end(), [](const Entrant& a, const Entrant& b) { return a.best < b.best; });
-  std::printf("%-20s %-10s peak %6.1f GF  default %5.1f %%  best %5.1f %%  %9.1f us  %s\n", subject.name,
-              target.ToString().c_str(), peak, percent(entrants.front()), percent(best), best.best * 1e6,
-              best.trace.ToString().c_str());
+  const Entrant& first = entrants->front();
+  const Entrant& best = *std::min_element(entrants->begin(), entrants->end(),
+                                          [](const Entrant& a, const Entrant& b) { return a.best < b.best; });
+  if (contract) {
+    const auto percent = [&](const Entrant& entrant) { return 100 * flops / entrant.best / 1e9 / limits.gflops; };
+    std::printf("%-20s %-10s peak %6.1f GF  default %5.1f %%  best %5.1f %%  %9.1f us  %s\n", subject.name,
+                target.ToString().c_str(), limits.gflops, percent(first), percent(best), best.best * 1e6,
+                best.trace.ToString().c_str());
+  } else {
+    const double read = MeasureReadGbps(static_cast<uint64_t>(bytes), 0.005);
+    const double floor = std::max(flops / limits.gflops, static_cast<double>(bytes) / read) * 1e-9;
+    std::printf("%-20s %-10s %6.1f GB/s %6.1f GF/s  default %8.1f us  best %8.1f us  roofline %5.1f %% %5.1f %%  memcpy %5.1f %%  %s\n",
+                subject.name, target.ToString().c_str(), static_cast<double>(bytes) / best.best * 1e-9,
+                flops / best.best * 1e-9, first.best * 1e6, best.best * 1e6, 100 * floor / first.best,
+                100 * floor / best.best, 100 * limits.memcpy_seconds / best.best, best.trace.ToString().substr(33).c_str());
+  }
   std::fflush(stdout);
+  if (options.folder.empty()) return absl::OkStatus();
+  Keep(options.folder, absl::StrCat(subject.name, ".", target.ToString(), ".default"), first.object);
+  Keep(options.folder, absl::StrCat(subject.name, ".", target.ToString(), ".best"), best.object);
   return absl::OkStatus();
 }
 
 int Main(int argc, char** argv) {
   const std::string wanted = argc > 1 ? argv[1] : "all", filter = argc > 2 ? argv[2] : "";
-  const int rounds = argc > 3 ? std::atoi(argv[3]) : 15;
+  Options options;
+  if (argc > 3) options.rounds = std::atoi(argv[3]);
+  if (argc > 4) options.folder = argv[4];
   const auto lock = HostLock::Acquire(HostLock::Mode::kExclusive);
   if (!lock.ok()) return 1;
-  std::printf("%s, one thread, best of %d rounds\n", DetectDevice().cpu_name.c_str(), rounds);
+  std::printf("%s, one thread, best of %d rounds\n", DetectDevice().cpu_name.c_str(), options.rounds);
   int faults = 0;
   for (const CpuProbe& probe : CpuProbes()) {
     const auto target = FindTarget(probe.target);
     if (!target.ok() || !probe.runs_here() || probe.target == "x86-64-v2") continue;
     if (wanted != "all" && wanted != probe.target && !(wanted == "host" && *target == *FindTarget("host"))) continue;
-    for (const Subject& subject : kSubjects) {
-      if (std::string(subject.name).find(filter) == std::string::npos) continue;
-      const absl::Status status = RunSubject(subject, *target, probe, rounds);
-      if (!status.ok()) std::fprintf(stderr, "%s: %s\n", subject.name, status.ToString().c_str());
-      faults += status.ok() ? 0 : 1;
-    }
+    const auto run = [&](std::span<const Subject> subjects, bool contract) {
+      for (const Subject& subject : subjects) {
+        if (std::string(subject.name).find(filter) == std::string::npos) continue;
+        const absl::Status status = RunSubject(subject, contract, probe, *target, options);
+        if (!status.ok()) std::fprintf(stderr, "%s: %s\n", subject.name, status.ToString().c_str());
+        faults += status.ok() ? 0 : 1;
+      }
+    };
+    run(kContractSubjects, true);
+    run(kStageSubjects, false);
   }
   return faults == 0 ? 0 : 1;
 }
