@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/codegen/vector_transpose.h"
+
 namespace hone {
 namespace {
 
@@ -79,6 +81,27 @@ Emitter::Values Emitter::Loop(int64_t count, const Values& initial,
   if (count <= 0) return initial;
   if (count == 1) return body(I64(0), initial);
   return Loop(I64(0), I64(count), 1, initial, body);
+}
+
+Emitter::Values Emitter::LoopIfAny(llvm::Value* begin, llvm::Value* end, const Values& initial,
+                                   const std::function<Values(llvm::Value*, const Values&)>& body) {
+  llvm::BasicBlock* before = ir_.GetInsertBlock();
+  llvm::BasicBlock* enter = llvm::BasicBlock::Create(ir_.getContext(), "enter", function_);
+  llvm::BasicBlock* join = llvm::BasicBlock::Create(ir_.getContext(), "join", function_);
+  ir_.CreateCondBr(ir_.CreateICmpSLT(begin, end), enter, join);
+  ir_.SetInsertPoint(enter);
+  const Values last = Loop(begin, end, 1, initial, body);
+  llvm::BasicBlock* done = ir_.GetInsertBlock();
+  ir_.CreateBr(join);
+  ir_.SetInsertPoint(join);
+  Values joined;
+  for (size_t v = 0; v < initial.size(); ++v) {
+    llvm::PHINode* phi = ir_.CreatePHI(initial[v]->getType(), 2);
+    phi->addIncoming(initial[v], before);
+    phi->addIncoming(last[v], done);
+    joined.push_back(phi);
+  }
+  return joined;
 }
 
 DimExpr Emitter::Rewritten(const DimExpr& expr) const {
@@ -171,9 +194,9 @@ llvm::Value* Emitter::Address(ProgramTensorId tensor, llvm::Value* element) {
   return ir_.CreateInBoundsGEP(MemoryType(nest_.tensors[tensor].dtype), Base(tensor), element);
 }
 
-llvm::Constant* Emitter::Mask() {
+llvm::Constant* Emitter::Mask(int active) {
   std::vector<llvm::Constant*> bits;
-  for (int lane = 0; lane < lanes_.lanes; ++lane) bits.push_back(ir_.getInt1(lane < lanes_.active));
+  for (int lane = 0; lane < lanes_.lanes; ++lane) bits.push_back(ir_.getInt1(lane < active));
   return llvm::ConstantVector::get(bits);
 }
 
@@ -182,7 +205,7 @@ llvm::Value* Emitter::LoadVector(llvm::Value* address, DType dtype) {
   const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
   llvm::Value* value = nullptr;
   if (lanes_.active < lanes_.lanes) {
-    value = ir_.CreateMaskedLoad(type, address, align, Mask(), llvm::Constant::getNullValue(type));
+    value = ir_.CreateMaskedLoad(type, address, align, Mask(lanes_.active), llvm::Constant::getNullValue(type));
   } else {
     value = ir_.CreateAlignedLoad(type, address, align);
   }
@@ -194,7 +217,7 @@ void Emitter::StoreVector(llvm::Value* value, llvm::Value* address, DType dtype)
   const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
   if (dtype == DType::kBool) value = ir_.CreateZExt(value, VectorOf(ir_.getInt8Ty(), lanes_.lanes));
   if (lanes_.active < lanes_.lanes) {
-    ir_.CreateMaskedStore(value, address, align, Mask());
+    ir_.CreateMaskedStore(value, address, align, Mask(lanes_.active));
   } else {
     ir_.CreateAlignedStore(value, address, align);
   }
@@ -236,6 +259,8 @@ bool Emitter::DependsOnLane(const ScalarRef& scalar) const {
 }
 
 llvm::Value* Emitter::Evaluate(const ScalarRef& scalar) {
+  const auto pinned = pins_.values.find(scalar.get());
+  if (pinned != pins_.values.end() && !(only_lane_ && pinned->second->getType()->isVectorTy())) return pinned->second;
   const auto found = known_.find(scalar.get());
   if (found != known_.end()) return found->second;
   llvm::Value* value = EvaluateNode(scalar);
@@ -253,6 +278,10 @@ llvm::Value* Emitter::EvaluateNode(const ScalarRef& scalar) {
     case Scalar::Kind::kUnary: return EvaluateUnary(*scalar);
     case Scalar::Kind::kBinary:
       if (const std::optional<bool> decided = Decide(scalar)) return ir_.getInt1(*decided);
+      if (const auto found = pins_.reciprocals.find(scalar->operands[1].get());
+          found != pins_.reciprocals.end() && scalar->binary == BinaryOp::kDiv && !only_lane_) {
+        return Binary(BinaryOp::kMul, scalar->dtype, Evaluate(scalar->operands[0]), found->second);
+      }
       return Binary(scalar->binary, scalar->operands[0]->dtype, Evaluate(scalar->operands[0]),
                     Evaluate(scalar->operands[1]));
     case Scalar::Kind::kSelect: return EvaluateSelect(scalar);
@@ -319,6 +348,31 @@ llvm::Value* Emitter::EvaluateLoad(const Scalar& load, const ScalarRef& scalar) 
     lanes = ir_.CreateInsertElement(lanes, value, static_cast<uint64_t>(lane));
   }
   return lanes;
+}
+
+Emitter::Values Emitter::LoadBlock(const Scalar& load, const SymbolRef& point, int points) {
+  const bool affine = std::all_of(load.indices.begin(), load.indices.end(),
+                                  [](const LoadIndex& index) { return std::holds_alternative<DimExpr>(index); });
+  if (!affine || lanes_.lanes < 4 || points > lanes_.lanes || load.dtype == DType::kBool) return {};
+  const DimExpr offset = OffsetOf(load.tensor, load.indices);
+  const std::optional<int64_t> stride = LaneStride(offset, lanes_.lane);
+  if (!stride || *stride == 0 || *stride == 1 || LaneStride(offset, point) != 1) return {};
+  DimExpr rest, base;
+  offset.AffineCoefficient(lanes_.lane, &rest);
+  rest.AffineCoefficient(point, &base);
+  llvm::Value* element = Index(base);
+  llvm::Type* type = VectorOf(MemoryType(load.dtype), lanes_.lanes);
+  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(load.dtype)));
+  Values rows(static_cast<size_t>(lanes_.lanes), llvm::PoisonValue::get(type));
+  for (int lane = 0; lane < lanes_.active; ++lane) {
+    llvm::Value* address = Address(load.tensor, ir_.CreateAdd(element, I64(lane * *stride)));
+    rows[lane] = points < lanes_.lanes
+                     ? static_cast<llvm::Value*>(ir_.CreateMaskedLoad(type, address, align, Mask(points), llvm::PoisonValue::get(type)))
+                     : ir_.CreateAlignedLoad(type, address, align);
+  }
+  rows = TransposeBlock(ir_, rows);
+  rows.resize(static_cast<size_t>(points));
+  return rows;
 }
 
 std::optional<bool> Emitter::Decide(const ScalarRef& condition) const {

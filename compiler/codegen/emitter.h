@@ -46,6 +46,10 @@ class Emitter {
   Values Loop(int64_t count, const Values& initial,
               const std::function<Values(llvm::Value* i, const Values& carried)>& body);
 
+  // The same for a count that may be nothing.
+  Values LoopIfAny(llvm::Value* begin, llvm::Value* end, const Values& initial,
+                   const std::function<Values(llvm::Value* i, const Values& carried)>& body);
+
   void Bind(const SymbolRef& symbol, llvm::Value* value) { values_[symbol] = value; }
   void Substitute(const SymbolRef& symbol, DimExpr expr) { substitution_.insert_or_assign(symbol, std::move(expr)); }
   void SetLanes(const VectorLanes& lanes) { lanes_ = lanes; }
@@ -53,11 +57,23 @@ class Emitter {
   void SetParameters(Values parameters) { parameters_ = std::move(parameters); }
   void Forget() { known_.clear(); }   // values of another point or block
 
+  // Values that expressions (by node) have until they are taken back, and reciprocals that divisions multiply with.
+  struct Pins {
+    std::map<const Scalar*, llvm::Value*> values, reciprocals;
+  };
+  const Pins& pins() const { return pins_; }
+  void SetPins(Pins pins) { pins_ = std::move(pins); }
+  void Pin(const ScalarRef& scalar, llvm::Value* value) { pins_.values[scalar.get()] = value; }
+  void PinReciprocal(const ScalarRef& scalar, llvm::Value* value) { pins_.reciprocals[scalar.get()] = value; }
+
   DimExpr Rewritten(const DimExpr& expr) const;      // with all substitutions
   llvm::Value* Index(const DimExpr& expr);           // i64; no lanes in it
   llvm::Value* Evaluate(const ScalarRef& scalar);
   llvm::Value* Widen(llvm::Value* value);            // to all lanes
   void StoreTo(const Store& store, llvm::Value* value);
+  // What `load` is in all lanes at points 0..points-1 of `point`, where it is strided along the lanes and contiguous along
+  // the point: a block transposed in registers. Empty: it is not.
+  Values LoadBlock(const Scalar& load, const SymbolRef& point, int points);
 
   llvm::Value* Base(ProgramTensorId tensor);         // address of element 0
   llvm::Value* Address(ProgramTensorId tensor, llvm::Value* element);
@@ -82,7 +98,7 @@ class Emitter {
   std::optional<bool> Decide(const ScalarRef& condition) const;   // by the bounds of its indices
   DimExpr OffsetOf(ProgramTensorId tensor, const std::vector<LoadIndex>& indices);
   llvm::Type* MemoryType(DType dtype);
-  llvm::Constant* Mask();
+  llvm::Constant* Mask(int active);
 
   const LoopNest& nest_;
   llvm::IRBuilder<> ir_;
@@ -97,6 +113,7 @@ class Emitter {
   std::optional<int> only_lane_;
   Values parameters_;
   std::map<const Scalar*, llvm::Value*> known_;
+  Pins pins_;
 };
 
 }  // namespace hone

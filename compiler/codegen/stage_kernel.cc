@@ -10,6 +10,20 @@ namespace {
 
 using Values = Emitter::Values;
 
+constexpr size_t kMostCuts = 16;      // of one axis
+constexpr int64_t kUnrolledTaps = 8;  // of the innermost reduction axis
+
+bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
+  const std::vector<SymbolRef> symbols = expr.Symbols();
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
+bool HasLoad(const ScalarRef& scalar) {
+  bool loads = false;
+  ForEachLoad(scalar, [&](const Scalar&) { loads = true; });
+  return loads;
+}
+
 // Where conditions on an axis change their value: cuts into pieces in which each is constant (padding's inside and
 // outside, for example).
 class Breakpoints {
@@ -31,16 +45,20 @@ class Breakpoints {
       if (operand.kind != Scalar::Kind::kIndex && operand.kind != Scalar::Kind::kInteger) return;
       sides[s] = operand.kind == Scalar::Kind::kIndex ? operand.index : DimExpr(operand.integer);
     }
-    // Holds where coefficient * x + rest >= wanted.
+    // Holds where coefficient * x + rest >= wanted: surely beyond one point and surely not before another.
     DimExpr rest;
-    const std::optional<int64_t> coefficient = (sides[1] - sides[0]).AffineCoefficient(axis_.variable, &rest);
-    if (!coefficient || !rest.IsConstant()) return;
-    const int64_t wanted = scalar.binary == BinaryOp::kLess ? 1 : 0;
-    const int64_t point = *coefficient == 1    ? wanted - rest.Constant()
-                          : *coefficient == -1 ? rest.Constant() - wanted + 1
-                                               : 0;
-    if (point > 0 && point < Extent(axis_)) points_.insert(point);
+    const DimExpr difference = sides[1] - sides[0];
+    const std::optional<int64_t> coefficient = difference.AffineCoefficient(axis_.variable, &rest);
+    const Interval bounds = rest.Bounds();
+    if (!coefficient || *coefficient == 0 || bounds.lower == Interval().lower || bounds.upper == Interval().upper) return;
+    const int64_t wanted = scalar.binary == BinaryOp::kLess ? 1 : 0, step = std::abs(*coefficient);
+    for (const int64_t other : {bounds.lower, bounds.upper}) {
+      const int64_t point = *coefficient > 0 ? CeilDiv(wanted - other, step) : -CeilDiv(wanted - other, step) + 1;
+      if (point > 0 && point < Extent(axis_) && points_.size() < kMostCuts) points_.insert(point);
+    }
   }
+
+  static int64_t CeilDiv(int64_t a, int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }
 
   const Axis& axis_;
   std::set<int64_t> points_;
@@ -58,55 +76,94 @@ class StageEmitter {
   }
 
  private:
+  struct Taps {
+    int64_t begin = 0, end = 0;
+    bool operator==(const Taps&) const = default;
+  };
+  using TapsOfPoints = std::map<size_t, std::vector<Taps>>;   // by reduction axis and point of the tile
+
   bool ReducesInLanes() const { return stage_.lane_axis >= outputs_; }
 
-  void BindTo(const Axis& axis, llvm::Value* value, const DimExpr& scale, int64_t extent) {
-    const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, extent - 1);
-    e_.Bind(symbol, value);
-    e_.Substitute(axis.variable, scale * DimExpr(symbol));
+  // The axis stands at begin + scale * i, i in [0, count).
+  void BindTo(const Axis& axis, llvm::Value* i, int64_t count, const DimExpr& begin, const DimExpr& scale) {
+    const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, count - 1);
+    e_.Bind(symbol, i);
+    e_.Substitute(axis.variable, begin + scale * DimExpr(symbol));
   }
 
   void EmitAxis(int level) {
     if (level == outputs_) return EmitPoints();
-    const Axis& axis = stage_.axes[level];
-    if (level == stage_.lane_axis) return EmitLanes(level);
-    if (level == stage_.tile_axis && stage_.tile > 1) return EmitTiles(level);
-    e_.Loop(Extent(axis), {}, [&](llvm::Value* i, const Values&) {
-      BindTo(axis, i, DimExpr(1), Extent(axis));
-      EmitAxis(level + 1);
-      return Values();
-    });
-  }
-
-  void EmitTiles(int level) {
-    const Axis& axis = stage_.axes[level];
-    const int64_t extent = Extent(axis), whole = extent / stage_.tile;
-    tile_variable_ = axis.variable;
-    points_ = stage_.tile;
-    e_.Loop(whole, {}, [&](llvm::Value* i, const Values&) {
-      const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, whole - 1);
-      e_.Bind(symbol, i);
-      tile_base_ = DimExpr(stage_.tile) * DimExpr(symbol);
-      EmitAxis(level + 1);
-      return Values();
-    });
-    points_ = static_cast<int>(extent - whole * stage_.tile);
-    tile_base_ = DimExpr(whole * stage_.tile);
-    if (points_ > 0) EmitAxis(level + 1);
-    points_ = 1;
-    tile_variable_ = nullptr;
-  }
-
-  void EmitLanes(int level) {
+    const Emitter::Pins pins = e_.pins();
+    Hoist(level);
     const Axis& axis = stage_.axes[level];
     Breakpoints breakpoints(axis);
     for (const ScalarRef& body : stage_.body) breakpoints.Collect(body);
     for (const Store& store : stage_.stores) breakpoints.Collect(store.value);
     const std::vector<int64_t> cuts = breakpoints.points();
-    for (size_t piece = 0; piece + 1 < cuts.size(); ++piece) {
-      EmitVectors(axis, cuts[piece], cuts[piece + 1], [&] { EmitAxis(level + 1); });
+    for (size_t piece = 0; piece + 1 < cuts.size(); ++piece) EmitPiece(level, cuts[piece], cuts[piece + 1]);
+    e_.SetPins(pins);
+  }
+
+  void EmitPiece(int level, int64_t begin, int64_t end) {
+    const Axis& axis = stage_.axes[level];
+    if (level == stage_.lane_axis) {
+      EmitVectors(axis, begin, end, [&] { EmitAxis(level + 1); });
+      e_.SetLanes({});
+    } else if (level == stage_.tile_axis) {
+      EmitTiles(level, begin, end);
+    } else {
+      e_.Loop(end - begin, {}, [&](llvm::Value* i, const Values&) {
+        BindTo(axis, i, end - begin, DimExpr(begin), DimExpr(1));
+        EmitAxis(level + 1);
+        return Values();
+      });
     }
-    e_.SetLanes({});
+  }
+
+  // Tiles of which every point has the same taps become one loop: those at the borders stand alone.
+  void EmitTiles(int level, int64_t begin, int64_t end) {
+    const int64_t tile = stage_.tile, whole = (end - begin) / tile;
+    for (int64_t first = 0; first < whole;) {
+      const TapsOfPoints taps = TapsAt(level, begin + first * tile, stage_.tile);
+      int64_t last = first + 1;
+      while (last < whole && (taps.empty() || TapsAt(level, begin + last * tile, stage_.tile) == taps)) ++last;
+      EmitTileRun(level, begin + first * tile, last - first, stage_.tile, taps);
+      first = last;
+    }
+    const int rest = static_cast<int>(end - begin - whole * tile);
+    if (rest > 0) EmitTileRun(level, end - rest, 1, rest, TapsAt(level, end - rest, rest));
+  }
+
+  // The taps of each point of a tile, of those reduction axes whose range depends on the tile's axis.
+  TapsOfPoints TapsAt(int level, int64_t first, int points) const {
+    TapsOfPoints taps;
+    const SymbolRef& variable = stage_.axes[level].variable;
+    for (size_t r = 0; r < stage_.ranges.size(); ++r) {
+      const ReduceRange& range = stage_.ranges[r];
+      if (!Mentions(range.begin, variable) && !Mentions(range.end, variable)) continue;
+      for (int point = 0; point < points; ++point) {
+        const std::map<SymbolRef, DimExpr> at = {{variable, DimExpr(first + point)}};
+        taps[r].push_back({range.begin.Substitute(at).Constant(), range.end.Substitute(at).Constant()});
+      }
+    }
+    return taps;
+  }
+
+  void EmitTileRun(int level, int64_t begin, int64_t count, int points, const TapsOfPoints& taps) {
+    const Axis& axis = stage_.axes[level];
+    tile_variable_ = axis.variable;
+    points_ = points;
+    taps_ = taps;
+    e_.Loop(count, {}, [&](llvm::Value* i, const Values&) {
+      const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, count - 1);
+      e_.Bind(symbol, i);
+      tile_base_ = DimExpr(begin) + DimExpr(points) * DimExpr(symbol);
+      EmitAxis(level + 1);
+      return Values();
+    });
+    points_ = 1;
+    taps_.clear();
+    tile_variable_ = nullptr;
   }
 
   // Calls `body` with the lanes set for [begin, end) of an axis: whole vectors, then what remains, masked.
@@ -133,21 +190,103 @@ class StageEmitter {
     if (tile_variable_ != nullptr) e_.Substitute(tile_variable_, tile_base_ + DimExpr(point));
   }
 
-  void EmitPoints() {
-    if (stage_.body.empty()) {
-      for (int point = 0; point < points_; ++point) {
-        AtPoint(point);
-        EmitStores({});
-      }
+  // Pins what the loops from `level` on do not change.
+  void Hoist(int level) {
+    std::set<SymbolRef> inner;
+    for (int i = level; i < outputs_; ++i) inner.insert(stage_.axes[i].variable);
+    for (const Axis& axis : stage_.reduce) inner.insert(axis.variable);
+    if (tile_variable_ != nullptr) inner.insert(tile_variable_);
+    if (stage_.combine != Combine::kTuple) {
+      for (const ScalarRef& body : stage_.body) HoistFrom(body, inner);
+    }
+    for (const Store& store : stage_.stores) HoistFrom(store.value, inner);
+  }
+
+  // Sides of selects stay where they are: they may load outside of tensors elsewhere.
+  void HoistFrom(const ScalarRef& scalar, const std::set<SymbolRef>& inner) {
+    if (scalar->kind == Scalar::Kind::kSelect || e_.pins().values.contains(scalar.get())) return;
+    if (!Varies(*scalar, inner)) {
+      if (HasLoad(scalar)) e_.Pin(scalar, EvaluateFresh(scalar));
       return;
     }
-    if (ReducesInLanes()) return EmitStores(ReduceInLanes());
-    Values accumulators;
+    for (const ScalarRef& operand : scalar->operands) HoistFrom(operand, inner);
+    const bool divides = scalar->kind == Scalar::Kind::kBinary && scalar->binary == BinaryOp::kDiv &&
+                         scalar->dtype == DType::kF32;
+    if (!divides || e_.pins().reciprocals.contains(scalar->operands[1].get())) return;
+    const auto divisor = e_.pins().values.find(scalar->operands[1].get());
+    if (divisor == e_.pins().values.end()) return;
+    llvm::Value* one = llvm::ConstantFP::get(divisor->second->getType(), 1);
+    e_.PinReciprocal(scalar->operands[1], e_.ir().CreateFDiv(one, divisor->second));
+  }
+
+  static bool Varies(const Scalar& scalar, const std::set<SymbolRef>& inner) {
+    if (scalar.kind == Scalar::Kind::kParameter) return true;
+    const auto mentions = [&](const DimExpr& expr) {
+      const std::vector<SymbolRef> symbols = expr.Symbols();
+      return std::any_of(symbols.begin(), symbols.end(), [&](const SymbolRef& s) { return inner.contains(s); });
+    };
+    if (scalar.kind == Scalar::Kind::kIndex && mentions(scalar.index)) return true;
+    for (const LoadIndex& index : scalar.indices) {
+      const DimExpr* expr = std::get_if<DimExpr>(&index);
+      if (expr != nullptr ? mentions(*expr) : Varies(*std::get<ScalarRef>(index), inner)) return true;
+    }
+    return std::any_of(scalar.operands.begin(), scalar.operands.end(),
+                       [&](const ScalarRef& operand) { return Varies(*operand, inner); });
+  }
+
+  void EmitPoints() {
+    if (stage_.body.empty()) return EmitMap();
+    const Emitter::Pins pins = e_.pins();
+    Hoist(outputs_);
+    if (ReducesInLanes()) {
+      EmitStores(ReduceInLanes());
+    } else {
+      EmitReduction();
+    }
+    e_.SetPins(pins);
+  }
+
+  void EmitMap() {
+    const Emitter::Pins pins = e_.pins();
+    const auto blocks = TransposedLoads();
     for (int point = 0; point < points_; ++point) {
+      AtPoint(point);
+      for (const auto& [load, vectors] : blocks) e_.Pin(load, vectors[point]);
+      EmitStores({});
+    }
+    e_.SetPins(pins);
+  }
+
+  // Loads of the tile that are strided along the lanes and contiguous along the tile, with their vectors by point.
+  std::vector<std::pair<ScalarRef, Values>> TransposedLoads() {
+    std::vector<std::pair<ScalarRef, Values>> blocks;
+    if (tile_variable_ == nullptr || points_ < 2 || e_.lanes().lanes == 1) return blocks;
+    const SymbolRef point = MakeSymbol("point", 0, points_ - 1);
+    e_.Substitute(tile_variable_, tile_base_ + DimExpr(point));
+    const std::function<void(const ScalarRef&)> visit = [&](const ScalarRef& scalar) {
+      if (scalar->kind == Scalar::Kind::kSelect || e_.pins().values.contains(scalar.get())) return;
+      if (scalar->kind == Scalar::Kind::kLoad) {
+        Values vectors = e_.LoadBlock(*scalar, point, points_);
+        if (!vectors.empty()) blocks.emplace_back(scalar, std::move(vectors));
+      }
+      for (const ScalarRef& operand : scalar->operands) visit(operand);
+    };
+    for (const Store& store : stage_.stores) visit(store.value);
+    return blocks;
+  }
+
+  void EmitReduction() {
+    // Partial results of one point run along the innermost reduction axis.
+    partial_ = stage_.tile_axis < 0 && stage_.combine != Combine::kTuple ? stage_.tile : 1;
+    Values accumulators;
+    for (int point = 0; point < points_ * partial_; ++point) {
       const Values identity = Identity();
       accumulators.insert(accumulators.end(), identity.begin(), identity.end());
     }
     accumulators = Reduce(0, accumulators);
+    for (; partial_ > 1; --partial_) {
+      accumulators[0] = Combine2(accumulators[0], accumulators[static_cast<size_t>(partial_ - 1)]);
+    }
     const size_t components = stage_.body.size();
     for (int point = 0; point < points_; ++point) {
       AtPoint(point);
@@ -237,22 +376,72 @@ class StageEmitter {
 
   // Reduction loops from `level` on, all points of the tile together.
   Values Reduce(size_t level, const Values& accumulators) {
-    if (level == stage_.reduce.size()) {
+    if (level == stage_.reduce.size()) return CombinePoints(accumulators);
+    const Axis& axis = stage_.reduce[level];
+    const int64_t extent = Extent(axis);
+    const bool innermost = level + 1 == stage_.reduce.size();
+    if (innermost && partial_ > 1) return ReducePartially(axis, accumulators);
+    const bool ranged = level < stage_.ranges.size() && !taps_.contains(level) && !IsWhole(stage_.ranges[level], extent);
+    if (taps_.contains(level) || (!ranged && innermost && extent <= kUnrolledTaps)) {
+      Values sums = accumulators;
+      for (int64_t tap = 0; tap < extent; ++tap) {
+        tap_[level] = tap;
+        e_.Substitute(axis.variable, DimExpr(tap));
+        sums = Reduce(level + 1, sums);
+      }
+      tap_.erase(level);
+      return sums;
+    }
+    const auto body = [&](llvm::Value* i, const Values& carried) {
+      BindTo(axis, i, extent, DimExpr(0), DimExpr(1));
+      return Reduce(level + 1, carried);
+    };
+    if (!ranged) return e_.Loop(extent, accumulators, body);
+    return e_.LoopIfAny(e_.Index(stage_.ranges[level].begin), e_.Index(stage_.ranges[level].end), accumulators, body);
+  }
+
+  static bool IsWhole(const ReduceRange& range, int64_t extent) {
+    return range.begin == DimExpr(0) && range.end == DimExpr(extent);
+  }
+
+  // Whether the tap at hand counts at a point of the tile.
+  bool Counts(int point) const {
+    return std::all_of(tap_.begin(), tap_.end(), [&](const auto& tap) {
+      const auto taps = taps_.find(tap.first);
+      if (taps == taps_.end()) return true;
+      return tap.second >= taps->second[point].begin && tap.second < taps->second[point].end;
+    });
+  }
+
+  Values CombinePoints(const Values& accumulators) {
+    Values next;
+    const size_t components = stage_.body.size();
+    for (int point = 0; point < points_; ++point) {
+      AtPoint(point);
+      const auto first = accumulators.begin() + static_cast<ptrdiff_t>(point * components);
+      const Values before(first, first + static_cast<ptrdiff_t>(components));
+      const Values combined = Counts(point) ? Combined(before, e_.lanes().active) : before;
+      next.insert(next.end(), combined.begin(), combined.end());
+    }
+    return next;
+  }
+
+  Values ReducePartially(const Axis& axis, const Values& accumulators) {
+    const int64_t blocks = Extent(axis) / partial_;
+    Values sums = e_.Loop(blocks, accumulators, [&](llvm::Value* i, const Values& carried) {
       Values next;
-      const size_t components = stage_.body.size();
-      for (int point = 0; point < points_; ++point) {
-        AtPoint(point);
-        const auto first = accumulators.begin() + static_cast<ptrdiff_t>(point * components);
-        const Values combined = Combined(Values(first, first + static_cast<ptrdiff_t>(components)), e_.lanes().active);
-        next.insert(next.end(), combined.begin(), combined.end());
+      for (int t = 0; t < partial_; ++t) {
+        BindTo(axis, i, blocks, DimExpr(t), DimExpr(partial_));
+        next.push_back(Combined({carried[t]}, e_.lanes().active)[0]);
       }
       return next;
-    }
-    const Axis& axis = stage_.reduce[level];
-    return e_.Loop(Extent(axis), accumulators, [&](llvm::Value* i, const Values& carried) {
-      BindTo(axis, i, DimExpr(1), Extent(axis));
-      return Reduce(level + 1, carried);
     });
+    for (int64_t done = blocks * partial_; done < Extent(axis); ++done) {
+      e_.Substitute(axis.variable, DimExpr(done));
+      llvm::Value*& sum = sums[static_cast<size_t>(done % partial_)];
+      sum = Combined({sum}, e_.lanes().active)[0];
+    }
+    return sums;
   }
 
   // The lane axis is a reduction: `tile` vectors of partial results, joined at the end.
@@ -283,7 +472,7 @@ class StageEmitter {
     const Axis& axis = stage_.reduce[level];
     if (static_cast<int>(level) + outputs_ != stage_.lane_axis) {
       return e_.Loop(Extent(axis), accumulators, [&](llvm::Value* i, const Values& carried) {
-        BindTo(axis, i, DimExpr(1), Extent(axis));
+        BindTo(axis, i, Extent(axis), DimExpr(0), DimExpr(1));
         return ReduceVectors(level + 1, carried, lane);
       });
     }
@@ -320,6 +509,9 @@ class StageEmitter {
   SymbolRef tile_variable_;
   DimExpr tile_base_;
   int points_ = 1;
+  int partial_ = 1;
+  TapsOfPoints taps_;               // of the tiles at hand
+  std::map<size_t, int64_t> tap_;   // by reduction axis: the tap at hand, where code is made for each
 };
 
 }  // namespace

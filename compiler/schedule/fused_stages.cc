@@ -4,10 +4,14 @@
 #include <map>
 #include <set>
 
+#include "compiler/schedule/contract_view.h"
+#include "compiler/schedule/guarded_reduction.h"
+
 namespace hone {
 namespace {
 
 constexpr int kCheapOperations = 3;   // below, computing twice beats a round trip through memory
+constexpr int64_t kMostTaps = 16;     // of an axis with a range: code is made for each
 
 // Operations that code generation has instructions or polynomials for.
 bool LoweredUnary(UnaryOp op, DType dtype) {
@@ -65,13 +69,17 @@ bool IsProductOfLoads(const ScalarRef& scalar) {
 // Builds FusedStages out of one program; keeps the program's stages by index until they are placed.
 class Fuser {
  public:
-  explicit Fuser(const TensorProgram& program) : program_(program) { fused_.tensors = program.tensors; }
+  Fuser(const TensorProgram& program, bool skip_padding) : program_(program), skip_padding_(skip_padding) {
+    fused_.tensors = program.tensors;
+  }
 
   FusedStages Run() {
     for (const Stage& stage : program_.stages) stages_.push_back(stage);
     gone_.assign(stages_.size(), false);
     for (size_t i = 0; i < stages_.size(); ++i) {
-      if (!gone_[i] && IsMap(stages_[i]) && Inlinable(i)) Inline(i);
+      if (gone_[i] || !IsMap(stages_[i])) continue;
+      if (skip_padding_ && SkipsPadding(i)) continue;
+      if (Inlinable(i)) Inline(i);
     }
     for (size_t i = 0; i < stages_.size(); ++i) {
       if (!gone_[i]) fused_.stages.push_back(Loops(i));
@@ -136,6 +144,42 @@ class Fuser {
     gone_[i] = true;
   }
 
+  // Puts a stage that selects between a tensor and a constant into the one window that loads it, as ranges of taps.
+  bool SkipsPadding(size_t i) {
+    const Stage& padding = stages_[i];
+    const ProgramTensorId output = padding.outputs[0];
+    const ScalarRef& select = padding.body[0];
+    if (program_.tensors[output].role != ProgramTensor::Role::kTemporary || select->kind != Scalar::Kind::kSelect ||
+        select->operands[1]->kind != Scalar::Kind::kLoad) {
+      return false;
+    }
+    std::set<size_t> readers;
+    for (size_t j = i + 1; j < stages_.size(); ++j) {
+      for (const ScalarRef& body : stages_[j].body) {
+        ForEachLoad(body, [&](const Scalar& load) {
+          if (load.tensor == output) readers.insert(j);
+        });
+      }
+    }
+    if (readers.size() != 1) return false;
+    const size_t j = *readers.begin();
+    Stage& window = stages_[j];
+    const StageLoops loops{.axes = window.axes, .reduce = window.reduce, .combine = window.combine, .body = window.body,
+                           .dtype = window.body[0]->dtype};
+    if (window.body.size() != 1 || ranges_.contains(j) || ViewAsContract(loops)) return false;
+    std::optional<GuardedReduction> guarded =
+        RangesOfGuards(ReplaceLoads(window.body[0], padding), window.combine, window.reduce);
+    if (!guarded) return false;
+    for (size_t r = 0; r < window.reduce.size(); ++r) {
+      const bool whole = guarded->ranges[r].begin == DimExpr(0) && guarded->ranges[r].end == window.reduce[r].extent;
+      if (!whole && Extent(window.reduce[r]) > kMostTaps) return false;
+    }
+    window.body[0] = guarded->body;
+    ranges_[j] = std::move(guarded->ranges);
+    gone_[i] = true;
+    return true;
+  }
+
   static ScalarRef ReplaceLoads(const ScalarRef& scalar, const Stage& producer) {
     return Rewrite(scalar, [&](const ScalarRef& node) -> ScalarRef {
       if (node->kind != Scalar::Kind::kLoad || node->tensor != producer.outputs[0]) return nullptr;
@@ -158,6 +202,7 @@ class Fuser {
       return loops;
     }
     loops.body = stage.body;
+    if (const auto ranges = ranges_.find(i); ranges != ranges_.end()) loops.ranges = ranges->second;
     loops.tuple = stage.tuple;
     FuseConsumers(i, identity, &loops);
     return loops;
@@ -226,8 +271,10 @@ class Fuser {
   }
 
   const TensorProgram& program_;
+  const bool skip_padding_;
   FusedStages fused_;
   std::vector<Stage> stages_;
+  std::map<size_t, std::vector<ReduceRange>> ranges_;   // by stage, where padding is skipped
   std::vector<bool> gone_;
 };
 
@@ -237,9 +284,9 @@ std::vector<int64_t> FusedStages::Shape(ProgramTensorId tensor) const {
   return *ConstantShape(tensors[tensor].shape);
 }
 
-std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program) {
+std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program, bool skip_padding) {
   if (const std::optional<Rejection> rejection = Unsupported(program)) return *rejection;
-  return Fuser(program).Run();
+  return Fuser(program, skip_padding).Run();
 }
 
 void ForEachLoad(const ScalarRef& scalar, const std::function<void(const Scalar&)>& visit) {

@@ -18,8 +18,10 @@ struct FusedStages {
   std::vector<int64_t> Shape(ProgramTensorId tensor) const;
 };
 
-// Rejects what is not lowered yet: symbolic shapes, scans, half-precision types.
-std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program);
+// Rejects what is not lowered yet: symbolic shapes, scans, half-precision types. With `skip_padding`, windows over a
+// padded tensor read the tensor itself and leave out the taps in the padding (StageLoops::ranges), unless they are dense
+// convolutions.
+std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program, bool skip_padding = false);
 
 void ForEachLoad(const ScalarRef& scalar, const std::function<void(const Scalar& load)>& visit);
 // The loads of a stage: of what it reduces and of what it stores.

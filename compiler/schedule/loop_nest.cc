@@ -31,7 +31,14 @@ std::string StageText(const StageLoops& stage) {
   std::string text = absl::StrCat("  ", stage.name, " ", AxesText(stage.axes));
   if (!stage.reduce.empty()) absl::StrAppend(&text, " reduce ", AxesText(stage.reduce));
   if (stage.lane_axis >= 0) absl::StrAppend(&text, " lanes axis ", stage.lane_axis, " x", stage.lanes);
-  if (stage.tile_axis >= 0) absl::StrAppend(&text, " tile axis ", stage.tile_axis, " x", stage.tile);
+  if (stage.tile_axis >= 0) {
+    absl::StrAppend(&text, " tile axis ", stage.tile_axis, " x", stage.tile);
+  } else if (stage.tile > 1) {
+    absl::StrAppend(&text, " partial x", stage.tile);
+  }
+  for (const ReduceRange& range : stage.ranges) {
+    absl::StrAppend(&text, " taps [", range.begin.ToString(), ", ", range.end.ToString(), ")");
+  }
   text += " ->";
   for (const Store& store : stage.stores) absl::StrAppend(&text, " t", store.tensor);
   return text + "\n";

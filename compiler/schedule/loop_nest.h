@@ -42,12 +42,21 @@ struct Store {
   ScalarRef value;
 };
 
+// The part [begin, end) of a reduction axis that counts at a point, over the stage's axes; the rest would add nothing
+// (a window's taps in the padding). It may be empty.
+struct ReduceRange {
+  DimExpr begin, end;
+};
+
 // Loops over `axes`, and inside over `reduce`, around stores. `lane_axis` (an index into axes, or axes.size() + an index
 // into reduce; -1: none) runs in vectors of `lanes`; `tile` consecutive points of `tile_axis` (an index into axes, or of
-// the lane axis where it reduces) are computed together, each with its own accumulators.
+// the lane axis where it reduces) are computed together, each with its own accumulators. Without a tile axis `tile`
+// partial results run along the innermost reduction axis. A map whose loads are strided along the lanes and contiguous
+// along the tile axis has tile == lanes: code generation transposes blocks in registers.
 struct StageLoops {
   std::string name;
   std::vector<Axis> axes, reduce;
+  std::vector<ReduceRange> ranges;        // by reduction axis; none: all of each
   Combine combine = Combine::kNone;
   std::vector<ScalarRef> body;            // what is reduced, one per component; empty for maps
   std::optional<TupleCombiner> tuple;

@@ -21,6 +21,12 @@ int64_t BytesOf(const NestTensor& tensor) {
   return (elements * DTypeBytes(tensor.dtype) + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+// Row-major images run in vectors along their rows, where padding must lie in memory.
+bool ReadsBlocks(const Graph& graph) {
+  return std::any_of(graph.inputs().begin(), graph.inputs().end(),
+                     [&](TensorId id) { return !graph.tensor(id).layout.IsPlain(); });
+}
+
 // The decisions of a trace, read once.
 struct Decisions {
   enum class Leaf { kGeneric, kContract, kStage } leaf = Leaf::kGeneric;
@@ -132,8 +138,9 @@ class NestBuilder {
 
   void AddStage(size_t s, const StageChoice& choice, int threads) {
     StageLoops stage = fused_.stages[s];
-    ScheduleStage(nest_.tensors, task_.target, choice, &stage);
+    PickLanes(nest_.tensors, task_.target, choice, &stage);
     PackForLanes(stage);
+    ArrangeLoops(nest_.tensors, choice, &stage);
     nest_.kernels.push_back(KernelOf(std::move(stage), threads));
   }
 
@@ -192,14 +199,10 @@ class NestBuilder {
 
   // The output axis that a stage on its own would run in vectors; past the last where it has none.
   int LaneAxisOf(size_t s) const {
-    const StageLoops& stage = fused_.stages[s];
-    StageLoops alone = stage;
-    ScheduleStage(nest_.tensors, task_.target, {}, &alone);
-    const int outputs = static_cast<int>(stage.axes.size());
-    if (alone.lane_axis < 0 || alone.lane_axis >= outputs) return outputs;
-    const SymbolRef& lane = alone.axes[alone.lane_axis].variable;
-    const auto found = std::find_if(stage.axes.begin(), stage.axes.end(), [&](const Axis& a) { return a.variable == lane; });
-    return static_cast<int>(found - stage.axes.begin());
+    StageLoops alone = fused_.stages[s];
+    PickLanes(nest_.tensors, task_.target, {}, &alone);
+    const int outputs = static_cast<int>(alone.axes.size());
+    return alone.lane_axis < 0 ? outputs : std::min(alone.lane_axis, outputs);
   }
 
   bool ViewsAsAnchor(size_t s) const {
@@ -353,7 +356,9 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
 std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace) {
   std::variant<Decisions, Rejection> decisions = Read(trace, task.target);
   if (std::holds_alternative<Rejection>(decisions)) return std::get<Rejection>(decisions);
-  std::variant<FusedStages, Rejection> fused = FuseStages(program);
+  const Decisions::Leaf leaf = std::get<Decisions>(decisions).leaf;
+  std::variant<FusedStages, Rejection> fused =
+      FuseStages(program, leaf != Decisions::Leaf::kGeneric && ReadsBlocks(task.graph));
   if (std::holds_alternative<Rejection>(fused)) return std::get<Rejection>(fused);
   return NestBuilder(task, std::get<FusedStages>(std::move(fused)), std::get<Decisions>(decisions)).Run();
 }

@@ -52,13 +52,13 @@ class StrideCounter {
     return strides_;
   }
 
- private:
   std::optional<int64_t> StrideOf(ProgramTensorId tensor, const std::vector<LoadIndex>& indices) const {
     const std::optional<DimExpr> offset = OffsetOf(tensors_[tensor], indices);
     if (!offset) return std::nullopt;
     return LaneStride(offset->Substitute(split_), lane_);
   }
 
+ private:
   const std::vector<NestTensor>& tensors_;
   SymbolRef lane_;
   std::map<SymbolRef, DimExpr> split_;
@@ -66,9 +66,10 @@ class StrideCounter {
 };
 
 // A tuple has no horizontal reduction, and an integer index in a body no vector form along its axis.
-bool MayReduceInLanes(const StageLoops& stage) { return stage.combine != Combine::kTuple; }
+bool MayReduceInLanes(const StageLoops& stage) { return stage.combine != Combine::kTuple && stage.ranges.empty(); }
 
-void ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* stage) {
+// Whether a vector width fits some axis; then the lanes are set.
+bool ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* stage) {
   int best = -1, best_strided = 0;
   const int outputs = static_cast<int>(stage->axes.size());
   for (int i = 0; i < outputs + static_cast<int>(stage->reduce.size()); ++i) {
@@ -86,6 +87,52 @@ void ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* 
   }
   stage->lane_axis = best;
   stage->lanes = best < 0 ? 1 : lanes;
+  return best >= 0;
+}
+
+void SubstituteInto(const std::map<SymbolRef, DimExpr>& values, StageLoops* stage) {
+  for (ScalarRef& body : stage->body) body = SubstituteAxes(body, values);
+  for (Store& store : stage->stores) {
+    store.value = SubstituteAxes(store.value, values);
+    for (LoadIndex& index : store.indices) index = std::get<DimExpr>(index).Substitute(values);
+  }
+  for (ReduceRange& range : stage->ranges) {
+    range = {range.begin.Substitute(values), range.end.Substitute(values)};
+  }
+}
+
+// The block in which the first stored tensor keeps the axis of the lanes; 1 if it does not.
+int64_t StoredBlock(const std::vector<NestTensor>& tensors, const StageLoops& stage) {
+  const Store& store = stage.stores.front();
+  const DimExpr lane(stage.axes[stage.lane_axis].variable);
+  for (size_t d = 0; d < store.indices.size(); ++d) {
+    if (std::get<DimExpr>(store.indices[d]) == lane) return tensors[store.tensor].layout.BlockOf(static_cast<int>(d));
+  }
+  return 1;
+}
+
+// Loops over the blocks go where the blocks lie, the lanes inside: rows of one block are neighbours. Returns the
+// variable of the loop over blocks, null where nothing was cut.
+SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage) {
+  const int outputs = static_cast<int>(stage->axes.size());
+  if (stage->lane_axis < 0 || stage->lane_axis >= outputs) return nullptr;
+  const Axis axis = stage->axes[stage->lane_axis];
+  const int64_t block = StoredBlock(tensors, *stage), extent = Extent(axis);
+  if (block <= 1 || extent <= stage->lanes || extent % block != 0 || block % stage->lanes != 0) return nullptr;
+  std::vector<Axis> parts;
+  DimExpr value(0);
+  for (const auto& [count, step] : {std::pair(extent / block, block), std::pair(block / stage->lanes, int64_t{stage->lanes}),
+                                    std::pair(int64_t{stage->lanes}, int64_t{1})}) {
+    if (count == 1 && step > 1) continue;
+    const SymbolRef part = MakeSymbol(axis.variable->name + std::to_string(step), 0, count - 1);
+    parts.push_back({part, DimExpr(count)});
+    value = value + DimExpr(step) * DimExpr(part);
+  }
+  SubstituteInto({{axis.variable, value}}, stage);
+  stage->axes.erase(stage->axes.begin() + stage->lane_axis);
+  stage->axes.insert(stage->axes.begin() + stage->lane_axis, parts.begin(), parts.end());
+  stage->lane_axis += static_cast<int>(parts.size()) - 1;
+  return parts.front().variable;
 }
 
 // Sorts the output axes by their stride in the first stored tensor, outermost first; the lane axis goes last.
@@ -115,20 +162,66 @@ void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
   stage->lane_axis = lane_axis;
 }
 
-void ChooseTile(int tile, StageLoops* stage) {
+bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
+  const std::vector<SymbolRef> symbols = expr.Symbols();
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
+// A tile needs its taps known for every point: no range may depend on another axis beside the tile's.
+bool TapsKnownAlong(const StageLoops& stage, const SymbolRef& variable) {
+  return std::all_of(stage.ranges.begin(), stage.ranges.end(), [&](const ReduceRange& range) {
+    const DimExpr both = range.begin + range.end;
+    return !Mentions(both, variable) || both.Symbols().size() == 1;
+  });
+}
+
+// The output axis, beside that of the lanes, along which every load that is strided in the lanes is contiguous; -1: none,
+// or no load is strided.
+int TransposedAxis(const std::vector<NestTensor>& tensors, const StageLoops& stage) {
+  const int outputs = static_cast<int>(stage.axes.size());
+  if (!stage.body.empty() || stage.lane_axis < 0 || stage.lane_axis >= outputs) return -1;
+  const auto stride_along = [&](const Scalar& load, int axis) {
+    return StrideCounter(tensors, stage.axes[axis], stage.lanes).StrideOf(load.tensor, load.indices);
+  };
+  for (int i = outputs - 1; i >= 0; --i) {
+    if (i == stage.lane_axis || Extent(stage.axes[i]) < std::max(2, stage.lanes / 4)) continue;
+    int strided = 0, contiguous = 0;
+    ForEachLoad(stage, [&](const Scalar& load) {
+      const std::optional<int64_t> lanes = stride_along(load, stage.lane_axis);
+      if (lanes == 0 || lanes == 1) return;
+      ++strided;
+      contiguous += lanes && stride_along(load, i) == 1 ? 1 : 0;
+    });
+    if (strided > 0 && contiguous == strided) return i;
+  }
+  return -1;
+}
+
+void ChooseTile(const std::vector<NestTensor>& tensors, int tile, const SymbolRef& blocks, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
+  stage->tile = tile;
   if (stage->lane_axis >= outputs) {
     stage->tile_axis = stage->lane_axis;
     const int64_t vectors = Extent(stage->reduce[stage->lane_axis - outputs]) / stage->lanes;
     stage->tile = static_cast<int>(std::clamp<int64_t>(vectors, 1, tile));
     return;
   }
-  for (int i = outputs - 1; i >= 0 && tile > 1; --i) {
-    if (i == stage->lane_axis || Extent(stage->axes[i]) == 1) continue;
-    stage->tile_axis = i;
-    stage->tile = static_cast<int>(std::min<int64_t>(tile, Extent(stage->axes[i])));
+  if (const int transposed = TransposedAxis(tensors, *stage); transposed >= 0) {
+    stage->tile_axis = transposed;
+    stage->tile = stage->lanes;
     return;
   }
+  for (int i = outputs - 1; i >= 0; --i) {
+    const Axis& axis = stage->axes[i];
+    if (i == stage->lane_axis || Extent(axis) == 1) continue;
+    if (!stage->body.empty() && (axis.variable == blocks || !TapsKnownAlong(*stage, axis.variable))) break;
+    if (tile == 1 && stage->ranges.empty()) break;
+    stage->tile_axis = i;
+    stage->tile = static_cast<int>(std::min<int64_t>(tile, Extent(axis)));
+    return;
+  }
+  const bool partial = !stage->body.empty() && stage->combine != Combine::kTuple && stage->ranges.empty();
+  stage->tile = partial ? static_cast<int>(std::min<int64_t>(tile, Extent(stage->reduce.back()))) : 1;
 }
 
 int Chunks(int64_t points, int threads) {
@@ -138,12 +231,25 @@ int Chunks(int64_t points, int threads) {
 
 }  // namespace
 
+void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+               StageLoops* stage) {
+  const int lanes = choice.lanes > 0 ? choice.lanes : target.vector_width();
+  if (lanes == 1 || ChooseLanes(tensors, lanes, stage)) return;
+  for (const int narrower : target.row->vector_widths) {
+    if (narrower < lanes && ChooseLanes(tensors, narrower, stage)) return;
+  }
+}
+
+void ArrangeLoops(const std::vector<NestTensor>& tensors, const StageChoice& choice, StageLoops* stage) {
+  const SymbolRef blocks = SplitBlocks(tensors, stage);
+  OrderAxes(tensors, stage);
+  ChooseTile(tensors, choice.tile, blocks, stage);
+}
+
 void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                    StageLoops* stage) {
-  const int lanes = choice.lanes > 0 ? choice.lanes : target.vector_width();
-  if (lanes > 1) ChooseLanes(tensors, lanes, stage);
-  OrderAxes(tensors, stage);
-  ChooseTile(choice.tile, stage);
+  PickLanes(tensors, target, choice, stage);
+  ArrangeLoops(tensors, choice, stage);
 }
 
 StageKernel KernelOf(StageLoops stage, int threads) {
@@ -198,11 +304,7 @@ StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int 
     StageLoops stage = fused.stages[s];
     std::map<SymbolRef, DimExpr> rename;
     for (int d = 0; d < outer; ++d) rename.emplace(stage.axes[d].variable, DimExpr(kernel.outer[d].variable));
-    for (ScalarRef& body : stage.body) body = SubstituteAxes(body, rename);
-    for (Store& store : stage.stores) {
-      store.value = SubstituteAxes(store.value, rename);
-      for (LoadIndex& index : store.indices) index = std::get<DimExpr>(index).Substitute(rename);
-    }
+    SubstituteInto(rename, &stage);
     stage.axes.erase(stage.axes.begin(), stage.axes.begin() + outer);
     ScheduleStage(tensors, target, choice, &stage);
     kernel.stages.push_back(std::move(stage));

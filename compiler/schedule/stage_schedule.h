@@ -14,8 +14,13 @@ struct StageChoice {
   int tile = 1;      // points (or accumulators) computed together
 };
 
-// Picks the axis that runs in vectors (one along which accesses are contiguous or broadcast), the axis that is tiled and
-// the order of the others (that of the stored tensor). `tensors` have their layouts.
+// Picks the axis that runs in vectors: one along which accesses are contiguous or broadcast; narrower vectors than
+// chosen where only they fit. `tensors` have their layouts.
+void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice, StageLoops* stage);
+// Cuts the axis of the lanes into blocks where it is stored so, orders the axes as they lie in the stored tensor, and
+// picks the axis that is tiled.
+void ArrangeLoops(const std::vector<NestTensor>& tensors, const StageChoice& choice, StageLoops* stage);
+// Both.
 void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                    StageLoops* stage);
 
