@@ -140,27 +140,33 @@ class LeafEmitter {
   // state: accumulators (rows x vectors), then the pointer into the panel.
   Values Reduce(size_t level, llvm::Value* a, const Values& state) {
     if (level + 1 == kernel_.k.size()) return ReduceInnermost(level, a, state);
-    const int64_t count = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]);
+    const bool tail = level == 0 && kernel_.k_tail > 0 && leaf_.last_pass;
+    const int64_t count = level == 0 ? leaf_.k_count - (tail ? 1 : 0) : Extent(kernel_.k[level]);
     Values carried = state;
     carried.push_back(a);
-    Values result = e_.Loop(count, carried, [&](llvm::Value*, const Values& now) {
-      Values inner(now.begin(), now.end() - 1);
-      Values next = Reduce(level + 1, now.back(), inner);
+    const auto once = [&](const Values& now) {
+      Values next = Reduce(level + 1, now.back(), {now.begin(), now.end() - 1});
       next.push_back(Step(now.back(), k_strides_[level]));
       return next;
-    });
-    result.pop_back();
-    return result;
+    };
+    if (count > 0) carried = e_.Loop(count, carried, [&](llvm::Value*, const Values& now) { return once(now); });
+    if (tail) {
+      in_tail_ = true;
+      carried = once(carried);
+    }
+    carried.pop_back();
+    return carried;
   }
 
   Values ReduceInnermost(size_t level, llvm::Value* a, const Values& state) {
-    const int64_t extent = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]);
-    const int64_t unroll = std::min<int64_t>(kernel_.unroll, extent), whole = extent / unroll;
+    const int64_t whole = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]), extent = in_tail_ ? kernel_.k_tail : whole;
+    const int64_t unroll = std::min<int64_t>(kernel_.unroll, extent), rounds = extent / unroll;
     Values carried = state;
     carried.push_back(a);
-    carried = e_.Loop(whole, carried, [&](llvm::Value*, const Values& now) { return Steps(unroll, level, now); });
-    carried = Steps(extent - whole * unroll, level, carried);
+    carried = e_.Loop(rounds, carried, [&](llvm::Value*, const Values& now) { return Steps(unroll, level, now); });
+    carried = Steps(extent - rounds * unroll, level, carried);
     carried.pop_back();
+    carried.back() = Step(carried.back(), (whole - extent) * panel_width());   // the panel has room for whole blocks
     return carried;
   }
 
@@ -253,6 +259,7 @@ class LeafEmitter {
   SymbolRef panel_;
   DimExpr a_base_;
   std::vector<int64_t> row_offsets_, k_strides_;   // elements of operand a
+  bool in_tail_ = false;                           // emitting the block that is not full
 };
 
 }  // namespace

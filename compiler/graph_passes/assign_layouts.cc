@@ -1,5 +1,5 @@
-// Images [n, c, h, w] around convolutions and pooling are stored in blocks of channels wherever a vector
-// width divides their number; all else stays plain. A tensor's layout follows from its shape and company
+// Images [n, c, h, w] around convolutions and pooling are stored in blocks of channels of a vector's width (the last one
+// may be padded); all else stays plain. A tensor's layout follows from its shape and company
 // alone, so operands of elementwise operators agree. Conversions are `identity` nodes between tensors of
 // different layouts, inserted where a blocked tensor meets what reads row-major bytes: views, rows, the
 // model's interface.
@@ -91,13 +91,15 @@ class LayoutAssignment {
     }
   }
 
-  // The widest vector that divides the channels. One pixel has the same bytes in either layout: it stays
-  // plain.
+  // The widest vector whose blocks the channels fill by three quarters, else a narrower one that divides them. One pixel has
+  // the same bytes in either layout: it stays plain.
   int64_t BlockOf(TensorId id) const {
     const std::vector<DimExpr>& shape = tensor(id).type.shape;
     if (!shape[kChannelDim].IsConstant() || (shape[2] == DimExpr(1) && shape[3] == DimExpr(1))) return 0;
+    const int64_t channels = shape[kChannelDim].Constant(), widest = target_.vector_width();
+    if (4 * channels >= 3 * ((channels + widest - 1) / widest * widest)) return widest;
     for (const int width : target_.row->vector_widths) {
-      if (shape[kChannelDim].Constant() % width == 0) return width;
+      if (channels % width == 0) return width;
     }
     return 0;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -110,12 +111,14 @@ class ContractScheduler {
       if (extent == 1) {
         kernel_.k_axes.emplace_back(axis.variable, DimExpr(0));
       } else if (block > 1) {
-        if (extent % block != 0) return false;
-        const SymbolRef o = MakeSymbol(axis.variable->name + "_block", 0, extent / block - 1);
+        const int64_t blocks_of_axis = (extent + block - 1) / block, tail = extent % block;
+        if (tail != 0 && std::exchange(kernel_.k_tail, tail) != 0) return false;
+        const bool loops = blocks_of_axis > 1 || tail != 0;
+        const SymbolRef o = MakeSymbol(axis.variable->name + "_block", 0, blocks_of_axis - 1);
         const SymbolRef i = MakeSymbol(axis.variable->name + "_in", 0, block - 1);
-        if (extent > block) outer.push_back({o, DimExpr(extent / block)});
+        if (loops) outer.push_back({o, DimExpr(blocks_of_axis)});
         inner.push_back({i, DimExpr(block)});
-        const DimExpr blocks = extent > block ? DimExpr(block) * DimExpr(o) : DimExpr(0);
+        const DimExpr blocks = loops ? DimExpr(block) * DimExpr(o) : DimExpr(0);
         kernel_.k_axes.emplace_back(axis.variable, blocks + DimExpr(i));
         blocks_[axis.variable] = block;
       } else {
@@ -125,7 +128,8 @@ class ContractScheduler {
     for (const std::vector<Axis>* part : {&outer, &middle, &inner}) {
       kernel_.k.insert(kernel_.k.end(), part->begin(), part->end());
     }
-    return !kernel_.k.empty();
+    // A tail needs its blocks outermost and their insides innermost.
+    return !kernel_.k.empty() && (kernel_.k_tail == 0 || (outer.size() == 1 && inner.size() == 1));
   }
 
   DimExpr AOffset() const {

@@ -55,7 +55,7 @@ std::string KernelText(const ContractKernel& kernel) {
   size_t rows = 0;
   for (const RowPattern& pattern : kernel.patterns) rows = std::max(rows, pattern.rows.size());
   return absl::StrCat("contract batch ", AxesText(kernel.batch), " m ", AxesText(kernel.m), " n ", AxesText({kernel.n}),
-                      " k ", AxesText(kernel.k), " rows ", rows, " vectors ", kernel.panel_vectors, " x", kernel.lanes,
+                      " k ", AxesText(kernel.k), kernel.k_tail > 0 ? absl::StrCat(" tail ", kernel.k_tail) : "", " rows ", rows, " vectors ", kernel.panel_vectors, " x", kernel.lanes,
                       " hold ", kHeld[static_cast<int>(kernel.hold)], " unroll ", kernel.unroll, " patterns ",
                       kernel.patterns.size(), " tiles ", kernel.tiles.size(), " block ", kernel.tiles_per_block,
                       kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk, " chunks ",

@@ -98,8 +98,10 @@ struct ContractKernel {
   Axis n;
   int segment_axes = 0;             // leading m axes that no tile crosses: each of their points is one segment
   // Reduction loops, outermost first, and the original reduction axes in terms of them. The packed operand b stores its
-  // panels [batch][panel][loops...][panel_vectors * lanes] contiguously.
+  // panels [batch][panel][loops...][panel_vectors * lanes] contiguously. Where a block of channels is not full, the last
+  // iteration of the outermost loop makes only k_tail steps of the innermost one (0: all of them).
   std::vector<Axis> k;
+  int64_t k_tail = 0;
   std::vector<std::pair<SymbolRef, DimExpr>> k_axes;
   ProgramTensorId a = -1, b = -1;
   std::vector<LoadIndex> a_indices, b_indices;
