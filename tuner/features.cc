@@ -12,6 +12,10 @@ double LeafOption(const FeatureInput& x, std::string_view key) {
   const Primitive* leaf = x.trace.Find("leaf");
   return leaf == nullptr ? 0 : static_cast<double>(leaf->IntOption(key, 0));
 }
+double AlgorithmOption(const FeatureInput& x, std::string_view key) {
+  const Primitive* algorithm = x.trace.Find("algorithm");
+  return algorithm == nullptr ? 0 : static_cast<double>(algorithm->IntOption(key, 0));
+}
 double Is(const FeatureInput& x, std::string_view key, std::string_view value) {
   const Primitive* leaf = x.trace.Find("leaf");
   return leaf != nullptr && leaf->Option(key).value_or("") == value ? 1 : 0;
@@ -59,6 +63,10 @@ constexpr FeatureRow kRows[] = {
     {"hold_none", [](const FeatureInput& x) { return Is(x, "hold", "none"); }},
     {"rows_table", [](const FeatureInput& x) { return Is(x, "rows", "table"); }},
     {"panels_outer", [](const FeatureInput& x) { return Operand(x, "order", "n,m"); }},
+    {"winograd_m", [](const FeatureInput& x) { return AlgorithmOption(x, "m"); }},
+    {"winograd_tiles", [](const FeatureInput& x) { return Log(AlgorithmOption(x, "tiles")); }},
+    {"log_transform_flops", [](const FeatureInput& x) { return Log(x.statistics.transform_flops); }},
+    {"log_transform_bytes", [](const FeatureInput& x) { return Log(x.statistics.transform_bytes); }},
     {"parallel_n", [](const FeatureInput& x) { return Operand(x, "parallel", "n") + Operand(x, "parallel", "mn"); }},
 };
 // clang-format on

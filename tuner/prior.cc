@@ -62,7 +62,9 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
     memory = std::max(memory, seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) + seconds(reads, s.a_panel_bytes) +
                                   seconds(s.b_reads * s.constant_bytes, s.constant_bytes));
   }
-  const double copies = 2 * s.copy_bytes / (r.l2_gbps * 1e9);
+  // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
+  const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
+  const double copies = 2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms;
   const double serial = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
   const double chunks = std::max(1.0, s.parallel_chunks);
   const double rounds = std::ceil(chunks / threads) * threads / chunks;   // the last round may be partly idle
@@ -70,8 +72,8 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
   return shared + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
 }
 
-double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
-  const double compute = s.flops / (r.gflops * 1e9);
+double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads, double saving) {
+  const double compute = s.flops / saving / (r.gflops * 1e9);
   const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
   return std::max(compute, bytes / (r.BandwidthFor(bytes) * 1e9)) / threads;
 }

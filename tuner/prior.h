@@ -22,7 +22,7 @@ struct Roofline {
 // Good for order, not for truth; the booster learns the difference.
 double PriorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
 
-// Below this no schedule of the direct algorithm can go: nominal operations and compulsory traffic.
-double FloorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
+// Below this no schedule can go: nominal operations, divided by what an algorithm may save, and compulsory traffic.
+double FloorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads, double saving = 1);
 
 }  // namespace hone

@@ -9,6 +9,7 @@ namespace {
 
 using Decision = SearchSpace::Decision;
 
+constexpr int64_t kMostPoints = 8; // of a Winograd tile in one dimension
 constexpr size_t kFewValues = 4;   // a neighbour may take any of them
 
 std::vector<std::string> Numbers(const std::vector<int64_t>& values) {
@@ -30,6 +31,16 @@ std::vector<std::string> Widths(const Task& task) {
   return Numbers({task.target.row->vector_widths.begin(), task.target.row->vector_widths.end()});
 }
 
+// Direct, and tiles whose transforms stay accurate and that are not mostly overhang.
+std::vector<std::string> WinogradSizes(const Anchor& anchor) {
+  std::vector<std::string> algorithms = {"direct"};
+  const int64_t taps = std::max(anchor.taps[0], anchor.taps[1]), extent = std::max(anchor.tiled[0], anchor.tiled[1]);
+  for (int64_t m = 2; m + taps - 1 <= kMostPoints && m < extent + 2; ++m) {
+    if (m != 3 || taps > 3) algorithms.push_back(absl::StrCat("winograd m=", m));
+  }
+  return algorithms;
+}
+
 // Matmul-like tasks, dense convolutions among them.
 std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
   const int64_t lanes = task.target.vector_width();
@@ -38,7 +49,12 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
   if (task.target.row->folds_broadcast) hold.push_back("none");
   std::vector<int64_t> splits = {0};
   for (int64_t steps = 64; steps * 2 <= anchor.k; steps *= 2) splits.push_back(steps);
-  std::vector<Decision> decisions = {
+  std::vector<Decision> decisions;
+  if (anchor.winograd() && task.policy == AlgorithmPolicy::kFast) {
+    decisions.push_back({"algorithm", WinogradSizes(anchor)});
+    decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
+  }
+  const std::vector<Decision> leaf = {
       {"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
       {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
       {"vw", {absl::StrCat(lanes)}},
@@ -49,6 +65,7 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
       {"block", UpTo(anchor.m, {1, 2, 4, 8, 16, 32, 64})},
       {"split", Numbers(splits)},
       {"parallel", task.threads > 1 ? std::vector<std::string>{"m", "n", "mn"} : std::vector<std::string>{"m"}}};
+  decisions.insert(decisions.end(), leaf.begin(), leaf.end());
   return decisions;
 }
 
@@ -70,6 +87,14 @@ constexpr Rule kRules[] = {{AnchorKind::kContract, "contract", ContractDecisions
                            {AnchorKind::kRow, "row", RowDecisions},
                            {AnchorKind::kMap, "map", RowDecisions}};
 
+// "direct" or "winograd m=4": what stands in the decision's values.
+std::string AlgorithmOf(const Trace& trace) {
+  const Primitive& algorithm = *trace.Find("algorithm");
+  std::string text = algorithm.operands[0];
+  if (const auto m = algorithm.Option("m")) absl::StrAppend(&text, " m=", std::string(*m));
+  return text;
+}
+
 size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(random() % count); }
 
 }  // namespace
@@ -79,6 +104,11 @@ SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
     if (rule.kind != anchor.kind) continue;
     leaf_ = rule.leaf;
     decisions_ = rule.decisions(task, anchor);
+  }
+  if (decisions_.empty() || decisions_.front().name != "algorithm") return;
+  for (const int64_t taps : anchor.taps) {
+    const int64_t m = kMostPoints + 1 - taps;
+    if (taps > 1) saving_ *= static_cast<double>(m * taps) / static_cast<double>(kMostPoints);
   }
 }
 
@@ -127,12 +157,19 @@ std::string SearchSpace::Value(const Point& point, std::string_view name) const 
 
 Trace SearchSpace::TraceOf(const Point& point) const {
   std::string leaf = absl::StrCat("leaf ", leaf_);
-  std::string rest;
+  std::string rest, algorithm = Value(point, "algorithm");
+  if (algorithm.empty()) algorithm = "direct";
+  const bool winograd = algorithm != "direct";
+  if (winograd) absl::StrAppend(&algorithm, " tiles=", Value(point, "tiles"));
   for (size_t d = 0; d < decisions_.size(); ++d) {
     const std::string& name = decisions_[d].name;
     const std::string& value = decisions_[d].values[point[d]];
+    if (name == "algorithm" || name == "tiles") continue;
     if (name == "order" || name == "parallel") {
-      absl::StrAppend(&rest, "; ", name, " ", value);
+      // Blocks of tiles are what threads share, whatever the leaf's loops.
+      absl::StrAppend(&rest, "; ", name, " ", winograd && name == "parallel" ? "m" : value);
+    } else if (name == "rows") {
+      absl::StrAppend(&leaf, " rows=", winograd ? "affine" : value);
     } else if (name == "block") {
       // Panels outside sweep all rows: a block of rows decides nothing there.
       if (Value(point, "order") == "m,n") absl::StrAppend(&rest, "; block m ", value);
@@ -143,17 +180,19 @@ Trace SearchSpace::TraceOf(const Point& point) const {
     }
   }
   if (Value(point, "parallel").empty()) rest += "; parallel outer";
-  return *Trace::Parse(absl::StrCat("trace ", Trace::kVersion, "; algorithm direct; ", leaf, rest));
+  return *Trace::Parse(absl::StrCat("trace ", Trace::kVersion, "; algorithm ", algorithm, "; ", leaf, rest));
 }
 
 SearchSpace::Point SearchSpace::PointOf(const Trace& trace) const {
   const Primitive* leaf = trace.Find("leaf");
-  if (leaf == nullptr || leaf->operands[0] != leaf_) return {};
+  if (leaf == nullptr || leaf->operands[0] != leaf_ || trace.Find("algorithm") == nullptr) return {};
   Point point;
   for (const Decision& decision : decisions_) {
     std::string value;
     if (const auto option = leaf->Option(decision.name)) value = *option;
     if (const Primitive* primitive = trace.Find(decision.name)) value = primitive->operands.back();
+    if (decision.name == "algorithm") value = AlgorithmOf(trace);
+    if (decision.name == "tiles") value = absl::StrCat(trace.Find("algorithm")->IntOption("tiles", 0));
     if (value.empty() && decision.name == "split") value = "0";
     if (value.empty() && decision.name == "block") value = decision.values.front();
     const auto found = std::find(decision.values.begin(), decision.values.end(), value);

@@ -33,7 +33,7 @@ TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofl
   const auto scheduled = Schedule(task_, program_, default_trace_);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     prior_seconds_ = PriorSeconds(legal->statistics, roofline_, task_.threads);
-    floor_seconds_ = FloorSeconds(legal->statistics, roofline_, task_.threads);
+    floor_seconds_ = FloorSeconds(legal->statistics, roofline_, task_.threads, space_.Saving());
   }
 }
 

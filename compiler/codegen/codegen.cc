@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "compiler/codegen/constant_transform.h"
 #include "compiler/codegen/kernel_function.h"
 #include "compiler/codegen/nest_function.h"
 #include "compiler/codegen/object.h"
@@ -68,16 +69,22 @@ llvm::Function* AddCopyFunction(const Target& target, DType dtype, const std::ve
 struct Piece {
   TensorSpec spec;
   Layout layout;
-  int64_t offset = 0;
+  AxisTransforms transforms;
+  int64_t offset = 0, bytes = 0;
 };
+
+int64_t BytesOf(const TensorSpec& spec, const Layout& layout, const AxisTransforms& transforms) {
+  const std::vector<int64_t> shape = TransformedDims(spec.dims, transforms);
+  const std::vector<DimExpr> dims(shape.begin(), shape.end());
+  return RoundUp64(layout.Elements(dims).Constant() * DTypeBytes(spec.dtype));
+}
 
 struct Area {
   std::vector<Piece> pieces;
   int64_t bytes = 0;
-  void Add(TensorSpec spec, const Layout& layout) {
-    std::vector<DimExpr> dims(spec.dims.begin(), spec.dims.end());
-    const int64_t size = RoundUp64(layout.Elements(dims).Constant() * DTypeBytes(spec.dtype));
-    pieces.push_back({std::move(spec), layout, bytes});
+  void Add(TensorSpec spec, const Layout& layout, const AxisTransforms& transforms = {}) {
+    const int64_t size = BytesOf(spec, layout, transforms);
+    pieces.push_back({std::move(spec), layout, transforms, bytes, size});
     bytes += size;
   }
 };
@@ -121,7 +128,7 @@ class CandidateBuilder {
                                   outputs = task_.OutputSpecs();
     for (size_t i = 0; i < inputs.size(); ++i) inputs_.Add(inputs[i], layout_of(task_.graph.inputs()[i]));
     for (const PackedConstant& constant : compiled_.constants) {
-      constants_.Add(constants[static_cast<size_t>(constant.constant)], constant.layout);
+      constants_.Add(constants[static_cast<size_t>(constant.constant)], constant.layout, constant.transforms);
     }
     for (size_t i = 0; i < outputs.size(); ++i) outputs_.Add(outputs[i], layout_of(task_.graph.outputs()[i]));
   }
@@ -139,8 +146,13 @@ class CandidateBuilder {
     for (size_t i = 0; i < area.pieces.size(); ++i) {
       const Piece& piece = area.pieces[i];
       const Layout plain = Layout::Plain(static_cast<int>(piece.spec.dims.size()));
+      const std::string mover = absl::StrCat(name, "_", i);
+      if (!piece.transforms.empty()) {
+        movers.push_back(AddTransformFunction(task_.target, piece.spec.dims, piece.transforms, piece.layout, mover, module_));
+        continue;
+      }
       movers.push_back(AddCopyFunction(task_.target, piece.spec.dtype, piece.spec.dims, packs ? plain : piece.layout,
-                                       packs ? piece.layout : plain, absl::StrCat(name, "_", i), module_));
+                                       packs ? piece.layout : plain, mover, module_));
     }
     llvm::Function* function = AddFunction(name, ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getPtrTy()});
     llvm::Value* logical = function->getArg(packs ? 0 : 1);
@@ -148,6 +160,9 @@ class CandidateBuilder {
     for (size_t i = 0; i < area.pieces.size(); ++i) {
       llvm::Value* dense = Pointer(logical, i);
       llvm::Value* stored = At(packed, area.pieces[i].offset);
+      if (!area.pieces[i].transforms.empty()) {
+        ir_.CreateMemSet(stored, ir_.getInt8(0), static_cast<uint64_t>(area.pieces[i].bytes), llvm::MaybeAlign());
+      }
       ir_.CreateCall(movers[i], {packs ? dense : stored, packs ? stored : dense});
     }
     ir_.CreateRetVoid();
@@ -193,9 +208,8 @@ absl::StatusOr<CompiledTask> CompileNest(const Task& task, const Scheduled& sche
   const std::vector<TensorSpec> constants = task.ConstantSpecs();
   for (const NestConstant& constant : scheduled.nest.constants) {
     const TensorSpec& spec = constants[static_cast<size_t>(constant.constant)];
-    const std::vector<DimExpr> dims(spec.dims.begin(), spec.dims.end());
-    const int64_t bytes = constant.layout.Elements(dims).Constant() * DTypeBytes(spec.dtype);
-    compiled.constants.push_back({constant.constant, constant.layout, RoundUp64(bytes)});
+    compiled.constants.push_back({constant.constant, constant.layout,
+                                  BytesOf(spec, constant.layout, constant.transforms), constant.transforms});
   }
   compiled.scratch_bytes = scheduled.nest.scratch_bytes;
   compiled.statistics = scheduled.statistics;

@@ -5,17 +5,19 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/codegen/link.h"
+#include "compiler/layout/axis_transform.h"
 #include "compiler/layout/layout.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/task/task.h"
 
 namespace hone {
 
-// How a task constant is stored for the compiled task: its logical tensor in this layout (padding zero).
+// How a task constant is stored for the compiled task: its logical tensor, transformed, in this layout (padding zero).
 struct PackedConstant {
   int constant = 0;            // index into Task::Constants()
   Layout layout;
   int64_t bytes = 0;           // rounded up to 64
+  AxisTransforms transforms;
 };
 
 // Compiled code of one task under one trace. The entry point is

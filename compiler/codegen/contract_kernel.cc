@@ -27,8 +27,9 @@ int64_t Panels(const ContractKernel& kernel) {
 
 class ContractEmitter {
  public:
-  ContractEmitter(const ContractKernel& kernel, const Target& target, const std::string& prefix, Emitter* emitter)
-      : kernel_(kernel), target_(target), prefix_(prefix), e_(*emitter), ir_(emitter->ir()) {}
+  ContractEmitter(const ContractKernel& kernel, const Target& target, const std::string& prefix, Emitter* emitter,
+                  llvm::Value* scratch)
+      : kernel_(kernel), target_(target), prefix_(prefix), e_(*emitter), ir_(emitter->ir()), scratch_(scratch) {}
 
   void Run(llvm::Value* begin, llvm::Value* end) {
     e_.Loop(begin, end, 1, {}, [&](llvm::Value* unit, const Values&) {
@@ -97,7 +98,7 @@ class ContractEmitter {
     const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
     llvm::Value* segment = tile;
     llvm::Value* number = Split(&segment, count);
-    std::vector<llvm::Value*> arguments = {Argument(0), Argument(1)};
+    std::vector<llvm::Value*> arguments = {ir_.GetInsertBlock()->getParent()->getArg(0), scratch_};
     arguments.insert(arguments.end(), batch_.begin(), batch_.end());
     std::vector<llvm::Value*> coordinates(kernel_.m.size());
     for (int axis = kernel_.segment_axes - 1; axis >= 0; --axis) {
@@ -121,8 +122,6 @@ class ContractEmitter {
     if (longer == 0) return row;
     return ir_.CreateAdd(row, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, number, e_.I64(longer)));
   }
-
-  llvm::Value* Argument(unsigned i) { return ir_.GetInsertBlock()->getParent()->getArg(i); }
 
   void Switch(llvm::Value* value, int64_t cases, const std::function<void(int64_t)>& body) {
     if (cases == 1) return body(0);
@@ -186,6 +185,7 @@ class ContractEmitter {
   const std::string prefix_;
   Emitter& e_;
   llvm::IRBuilder<>& ir_;
+  llvm::Value* scratch_;
   std::vector<llvm::Value*> batch_;
   ContractLeaf pass_;
   llvm::GlobalVariable* patterns_ = nullptr;
@@ -201,8 +201,8 @@ int64_t UnitsOf(const ContractKernel& kernel) {
 }
 
 void EmitContractKernel(const ContractKernel& kernel, const Target& target, const std::string& prefix,
-                        llvm::Value* begin, llvm::Value* end, Emitter* emitter) {
-  ContractEmitter(kernel, target, prefix, emitter).Run(begin, end);
+                        llvm::Value* begin, llvm::Value* end, Emitter* emitter, llvm::Value* scratch) {
+  ContractEmitter(kernel, target, prefix, emitter, scratch).Run(begin, end);
 }
 
 }  // namespace hone

@@ -271,6 +271,7 @@ llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& n
   function->addFnAttr(llvm::Attribute::NoInline);
   function->addFnAttr(kLeafAttribute);
   Emitter emitter(nest, target, function);
+  emitter.SetChunkBase(function->getArg(1));
   LeafEmitter(kernel, leaf, function, &emitter).Run();
   emitter.Finish();
   return function;

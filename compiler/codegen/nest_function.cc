@@ -6,12 +6,15 @@
 #include "compiler/codegen/contract_kernel.h"
 #include "compiler/codegen/kernel_function.h"
 #include "compiler/codegen/stage_kernel.h"
+#include "compiler/codegen/winograd_kernel.h"
 
 namespace hone {
 namespace {
 
 int64_t Units(const Kernel& kernel) {
-  return std::visit([](const auto& k) { return UnitsOf(k); }, kernel);
+  if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) return winograd->blocks;
+  if (const auto* contract = std::get_if<ContractKernel>(&kernel)) return UnitsOf(*contract);
+  return UnitsOf(std::get<StageKernel>(kernel));
 }
 int Chunks(const Kernel& kernel) {
   return std::visit([](const auto& k) { return k.chunks; }, kernel);
@@ -24,14 +27,22 @@ llvm::Function* AddRange(const LoopNest& nest, const Kernel& kernel, const Targe
   Emitter emitter(nest, target, function);
   llvm::Value* begin = function->getArg(2);
   llvm::Value* end = function->getArg(3);
+  // The scratch of a parallel chunk.
+  const auto chunk_of = [&](const auto& chunked) {
+    llvm::IRBuilder<>& ir = emitter.ir();
+    llvm::Value* offset = ir.CreateMul(function->getArg(4), emitter.I64(chunked.chunk_bytes));
+    offset = ir.CreateAdd(offset, emitter.I64(chunked.scratch_offset));
+    llvm::Value* base = ir.CreateInBoundsGEP(ir.getInt8Ty(), function->getArg(1), offset);
+    emitter.SetChunkBase(base);
+    return base;
+  };
   if (const auto* contract = std::get_if<ContractKernel>(&kernel)) {
-    EmitContractKernel(*contract, target, name, begin, end, &emitter);
+    EmitContractKernel(*contract, target, name, begin, end, &emitter, function->getArg(1));
+  } else if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) {
+    EmitWinogradKernel(*winograd, target, name, begin, end, chunk_of(*winograd), &emitter);
   } else {
     const StageKernel& stages = std::get<StageKernel>(kernel);
-    llvm::IRBuilder<>& ir = emitter.ir();
-    llvm::Value* offset = ir.CreateMul(function->getArg(4), emitter.I64(stages.chunk_bytes));
-    offset = ir.CreateAdd(offset, emitter.I64(stages.scratch_offset));
-    emitter.SetChunkBase(ir.CreateInBoundsGEP(ir.getInt8Ty(), function->getArg(1), offset));
+    chunk_of(stages);
     EmitStageKernel(stages, begin, end, &emitter);
   }
   emitter.Finish();

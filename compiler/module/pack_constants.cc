@@ -37,24 +37,23 @@ std::vector<std::vector<int64_t>> OffsetTables(const std::vector<int64_t>& dims,
   return offsets;
 }
 
-// Coordinates [begin, end) of the outermost dimension.
+// Coordinates [begin, end) of the outermost dimension; `from` is where they begin.
 template <class T>
-void PackSlice(const ConstantData& constant, const std::vector<std::vector<int64_t>>& offsets, int64_t begin,
-               int64_t end, uint8_t* packed) {
-  const size_t rank = constant.dims.size();
+void PackSlice(const std::vector<int64_t>& dims, const uint8_t* from, const std::vector<std::vector<int64_t>>& offsets,
+               int64_t begin, int64_t end, uint8_t* packed) {
+  const size_t rank = dims.size();
   const std::vector<int64_t>& last = offsets.back();
   const auto row = static_cast<int64_t>(last.size());
   int64_t slice_rows = 1;   // rows of the last dimension per coordinate of the first
-  for (size_t d = 1; d + 1 < rank; ++d) slice_rows *= constant.dims[d];
+  for (size_t d = 1; d + 1 < rank; ++d) slice_rows *= dims[d];
   if (rank == 1) {
     for (int64_t i = begin; i < end; ++i) {
-      std::memcpy(packed + last[i] * sizeof(T), constant.data + i * sizeof(T), sizeof(T));
+      std::memcpy(packed + last[i] * sizeof(T), from + (i - begin) * static_cast<int64_t>(sizeof(T)), sizeof(T));
     }
     return;
   }
   std::vector<int64_t> index(rank, 0);
   index[0] = begin;
-  const uint8_t* from = constant.data + begin * slice_rows * row * static_cast<int64_t>(sizeof(T));
   for (int64_t r = begin * slice_rows; r < end * slice_rows; ++r) {
     int64_t base = 0;
     for (size_t d = 0; d + 1 < rank; ++d) base += offsets[d][index[d]];
@@ -62,23 +61,65 @@ void PackSlice(const ConstantData& constant, const std::vector<std::vector<int64
       std::memcpy(packed + (base + last[i]) * sizeof(T), from, sizeof(T));
     }
     for (size_t d = rank - 1; d-- > 0;) {   // next row: an odometer over all but the last dimension
-      if (++index[d] < constant.dims[d] || d == 0) break;
+      if (++index[d] < dims[d] || d == 0) break;
       index[d] = 0;
     }
   }
 }
 
-void PackSliceOf(int64_t element_bytes, const ConstantData& constant, const std::vector<std::vector<int64_t>>& offsets,
-                 int64_t begin, int64_t end, uint8_t* packed) {
+void PackSliceOf(int64_t element_bytes, const std::vector<int64_t>& dims, const uint8_t* from,
+                 const std::vector<std::vector<int64_t>>& offsets, int64_t begin, int64_t end, uint8_t* packed) {
   switch (element_bytes) {
-    case 1: return PackSlice<uint8_t>(constant, offsets, begin, end, packed);
-    case 2: return PackSlice<uint16_t>(constant, offsets, begin, end, packed);
-    case 4: return PackSlice<uint32_t>(constant, offsets, begin, end, packed);
-    default: return PackSlice<uint64_t>(constant, offsets, begin, end, packed);
+    case 1: return PackSlice<uint8_t>(dims, from, offsets, begin, end, packed);
+    case 2: return PackSlice<uint16_t>(dims, from, offsets, begin, end, packed);
+    case 4: return PackSlice<uint32_t>(dims, from, offsets, begin, end, packed);
+    default: return PackSlice<uint64_t>(dims, from, offsets, begin, end, packed);
   }
 }
 
-absl::Status CheckConstant(const ConstantData& constant, const Layout& layout) {
+// matrix x every line along the transform's dimension, of a dense row-major tensor.
+std::vector<double> Transformed(const std::vector<double>& values, const std::vector<int64_t>& dims,
+                                const AxisTransform& transform) {
+  const Matrix& matrix = transform.matrix;
+  int64_t outer = 1, inner = 1;
+  for (int d = 0; d < static_cast<int>(dims.size()); ++d) {
+    if (d != transform.dim) (d < transform.dim ? outer : inner) *= dims[d];
+  }
+  std::vector<double> result(static_cast<size_t>(outer * matrix.rows * inner), 0.0);
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int row = 0; row < matrix.rows; ++row) {
+      double* to = result.data() + (o * matrix.rows + row) * inner;
+      for (int column = 0; column < matrix.columns; ++column) {
+        const double* from = values.data() + (o * matrix.columns + column) * inner;
+        const double factor = matrix(row, column);
+        for (int64_t i = 0; i < inner; ++i) to[i] += factor * from[i];
+      }
+    }
+  }
+  return result;
+}
+
+// The same coordinates of a constant after its transforms, in f32, computed in f64.
+std::vector<float> TransformSlice(const ConstantData& constant, const AxisTransforms& transforms, int64_t begin, int64_t end) {
+  std::vector<int64_t> dims = constant.dims;
+  dims[0] = end - begin;
+  const auto* data = reinterpret_cast<const float*>(constant.data);
+  const size_t slice = constant.size / sizeof(float) / static_cast<size_t>(constant.dims[0]);
+  std::vector<double> values(data + begin * static_cast<int64_t>(slice), data + end * static_cast<int64_t>(slice));
+  for (const AxisTransform& transform : transforms) {
+    values = Transformed(values, dims, transform);
+    dims = TransformedDims(std::move(dims), {transform});
+  }
+  return {values.begin(), values.end()};
+}
+
+absl::Status CheckConstant(const ConstantData& constant, const Layout& layout, const AxisTransforms& transforms) {
+  for (const AxisTransform& transform : transforms) {
+    if (constant.dtype != DType::kF32 || transform.dim < 1 || transform.dim >= static_cast<int>(constant.dims.size()) ||
+        constant.dims[transform.dim] != transform.matrix.columns) {
+      return absl::InvalidArgumentError("a transform fits neither the constant's type nor its extents");
+    }
+  }
   int64_t elements = 1;
   for (const int64_t dim : constant.dims) elements *= dim;
   if (layout.rank() != static_cast<int>(constant.dims.size()) || elements < 0 ||
@@ -92,6 +133,7 @@ absl::Status CheckConstant(const ConstantData& constant, const Layout& layout) {
 // A part of a constant, for one thread at a time.
 struct Slice {
   const ConstantData* constant;
+  const AxisTransforms* transforms;
   const std::vector<std::vector<int64_t>>* offsets;   // null: plain
   int64_t begin, end;
   uint8_t* packed;
@@ -99,34 +141,41 @@ struct Slice {
 
 void RunSlice(const Slice& s) {
   const ConstantData& c = *s.constant;
-  if (s.offsets != nullptr) {
-    PackSliceOf(DTypeBytes(c.dtype), c, *s.offsets, s.begin, s.end, s.packed);
+  const size_t bytes = c.dims.empty() ? c.size : c.size / c.dims[0];
+  if (!s.transforms->empty()) {
+    const std::vector<float> values = TransformSlice(c, *s.transforms, s.begin, s.end);
+    PackSliceOf(DTypeBytes(c.dtype), TransformedDims(c.dims, *s.transforms),
+                reinterpret_cast<const uint8_t*>(values.data()), *s.offsets, s.begin, s.end, s.packed);
     return;
   }
-  const size_t bytes = c.dims.empty() ? c.size : c.size / c.dims[0];
+  if (s.offsets != nullptr) {
+    PackSliceOf(DTypeBytes(c.dtype), c.dims, c.data + s.begin * bytes, *s.offsets, s.begin, s.end, s.packed);
+    return;
+  }
   std::memcpy(s.packed + s.begin * bytes, c.data + s.begin * bytes, (s.end - s.begin) * bytes);
 }
 
 constexpr int64_t kSliceBytes = int64_t{4} << 20;
 
-void AddSlices(const ConstantData& c, const std::vector<std::vector<int64_t>>* offsets, uint8_t* packed,
-               std::vector<Slice>* slices) {
+void AddSlices(const ConstantData& c, const AxisTransforms& transforms,
+               const std::vector<std::vector<int64_t>>* offsets, uint8_t* packed, std::vector<Slice>* slices) {
   if (c.size == 0) return;
   const int64_t outer = c.dims.empty() ? 1 : c.dims[0];
   const int64_t step = std::max<int64_t>(1, kSliceBytes / std::max<int64_t>(1, c.size / outer));
   for (int64_t begin = 0; begin < outer; begin += step) {
-    slices->push_back({&c, offsets, begin, std::min(outer, begin + step), packed});
+    slices->push_back({&c, &transforms, offsets, begin, std::min(outer, begin + step), packed});
   }
 }
 
 }  // namespace
 
 absl::Status PackTensor(const ConstantData& constant, const Layout& layout, uint8_t* packed) {
-  if (absl::Status status = CheckConstant(constant, layout); !status.ok()) return status;
+  if (absl::Status status = CheckConstant(constant, layout, {}); !status.ok()) return status;
+  const AxisTransforms none;
   const bool plain = layout.IsPlain();
   const auto offsets = plain ? std::vector<std::vector<int64_t>>() : OffsetTables(constant.dims, layout);
   std::vector<Slice> slices;
-  AddSlices(constant, plain ? nullptr : &offsets, packed, &slices);
+  AddSlices(constant, none, plain ? nullptr : &offsets, packed, &slices);
   for (const Slice& slice : slices) RunSlice(slice);
   return absl::OkStatus();
 }
@@ -137,11 +186,12 @@ absl::Status PackConstants(const Plan& plan, const Graph& graph, int threads, ui
   for (size_t i = 0; i < plan.constants.size(); ++i) {
     const PackedTensor& packing = plan.constants[i];
     const Tensor& tensor = graph.tensor(packing.tensor);
-    if (absl::Status status = CheckConstant(*tensor.constant, packing.layout); !status.ok()) {
+    if (absl::Status status = CheckConstant(*tensor.constant, packing.layout, packing.transforms); !status.ok()) {
       return absl::Status(status.code(), absl::StrCat("tensor '", tensor.name, "': ", status.message()));
     }
-    if (!packing.layout.IsPlain()) offsets[i] = OffsetTables(tensor.constant->dims, packing.layout);
-    AddSlices(*tensor.constant, packing.layout.IsPlain() ? nullptr : &offsets[i],
+    const bool plain = packing.layout.IsPlain() && packing.transforms.empty();
+    if (!plain) offsets[i] = OffsetTables(TransformedDims(tensor.constant->dims, packing.transforms), packing.layout);
+    AddSlices(*tensor.constant, packing.transforms, plain ? nullptr : &offsets[i],
               packed + plan.buffers[packing.buffer].offset, &slices);
   }
   std::atomic<size_t> next = 0;

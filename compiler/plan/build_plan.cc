@@ -32,8 +32,10 @@ class PlanBuilder {
  private:
   const Tensor& tensor(TensorId id) const { return cut_.graph.tensor(id); }
 
-  absl::StatusOr<int64_t> BytesOf(const Tensor& t, const Layout& layout) const {
-    const int64_t elements = layout.Elements(t.type.shape).Bounds().upper;
+  absl::StatusOr<int64_t> BytesOf(const Tensor& t, const Layout& layout, const AxisTransforms& transforms = {}) const {
+    std::vector<DimExpr> shape = t.type.shape;
+    for (const AxisTransform& transform : transforms) shape[transform.dim] = DimExpr(transform.matrix.rows);
+    const int64_t elements = layout.Elements(shape).Bounds().upper;
     if (elements < 0 || elements > (int64_t{1} << 46)) {
       return absl::InvalidArgumentError(absl::StrCat("tensor '", t.name, "' ", t.type.ToString(),
                                                      " has no usable bound of its size: bind its symbols"));
@@ -104,18 +106,19 @@ class PlanBuilder {
     return absl::OkStatus();
   }
 
-  // Shared between calls: one buffer per (graph constant's bytes, layout).
-  absl::StatusOr<int> ConstantBuffer(TensorId id, const Layout& layout) {
+  // Shared between calls: one buffer per (graph constant's bytes, layout, transform).
+  absl::StatusOr<int> ConstantBuffer(TensorId id, const Layout& layout, const AxisTransforms& transforms = {}) {
     id = Root(id);
     const std::string key =
-        absl::StrCat(reinterpret_cast<uintptr_t>(tensor(id).constant.get()), " ", layout.ToString());
+        absl::StrCat(reinterpret_cast<uintptr_t>(tensor(id).constant.get()), " ", layout.ToString(), " ",
+                     TransformsKey(transforms));
     if (const auto found = constants_.find(key); found != constants_.end()) return found->second;
-    absl::StatusOr<int64_t> bytes = BytesOf(tensor(id), layout);
+    absl::StatusOr<int64_t> bytes = BytesOf(tensor(id), layout, transforms);
     if (!bytes.ok()) return bytes.status();
     const int buffer = static_cast<int>(plan_.buffers.size());
     plan_.buffers.push_back({tensor(id).name, BufferKind::kConstant, *bytes, plan_.constant_bytes});
     plan_.constant_bytes += AlignBuffer(*bytes);
-    plan_.constants.push_back({buffer, id, layout});
+    plan_.constants.push_back({buffer, id, layout, transforms});
     constants_[key] = buffer;
     return buffer;
   }
@@ -143,7 +146,7 @@ class PlanBuilder {
       if (constant.constant < 0 || constant.constant >= static_cast<int>(call.constants.size())) {
         return absl::InternalError(absl::StrCat("call '", call.name, "' lacks constant ", constant.constant));
       }
-      absl::StatusOr<int> buffer = ConstantBuffer(call.constants[constant.constant], constant.layout);
+      absl::StatusOr<int> buffer = ConstantBuffer(call.constants[constant.constant], constant.layout, constant.transforms);
       if (!buffer.ok()) return buffer.status();
       step.buffers.push_back(*buffer);
     }

@@ -65,7 +65,8 @@ std::string PlanText(const Plan& plan, const std::string& indent) {
                     b.first_step, "..", b.last_step, "  # ", b.name, "\n");
   }
   for (const PackedTensor& c : plan.constants) {
-    absl::StrAppend(&text, indent, "  pack %", c.buffer, " as ", c.layout.ToString(), "\n");
+    absl::StrAppend(&text, indent, "  pack %", c.buffer, " as ", c.layout.ToString(),
+                    c.transforms.empty() ? "" : " of ", TransformsText(c.transforms), "\n");
   }
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     absl::StrAppend(&text, indent, "  ", i, ": ", StepText(plan.steps[i], indent), "\n");

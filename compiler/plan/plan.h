@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "compiler/dim_expr/dim_expr.h"
 #include "compiler/graph/graph.h"
+#include "compiler/layout/axis_transform.h"
 #include "compiler/layout/layout.h"
 
 namespace hone {
@@ -23,11 +24,12 @@ struct Buffer {
   int first_step = -1, last_step = -1;   // lifetime, both included; -1: never used
 };
 
-// What a kConstant buffer holds: a graph constant in a layout, padding zero. Shared by all calls that want the same.
+// What a kConstant buffer holds: a graph constant, transformed, in a layout, padding zero. Shared by all calls that want the same.
 struct PackedTensor {
   int buffer = -1;
   TensorId tensor;
   Layout layout;
+  AxisTransforms transforms;
 };
 
 // A step of `run`. Buffers by index. If, loop and select-bucket bodies are nested plans.

@@ -62,6 +62,16 @@ std::string KernelText(const ContractKernel& kernel) {
                       kernel.chunks, "\n");
 }
 
+std::string KernelText(const WinogradKernel& kernel) {
+  std::string text = "winograd";
+  for (const WinogradDim& dim : kernel.dims) {
+    absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles);
+  }
+  absl::StrAppend(&text, " t", kernel.source, " blocks ", kernel.blocks, " chunks ", kernel.chunks, "\n");
+  for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));
+  return text;
+}
+
 }  // namespace
 
 DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {

@@ -6,7 +6,9 @@
 #include <variant>
 #include <vector>
 
+#include "compiler/layout/axis_transform.h"
 #include "compiler/layout/layout.h"
+#include "compiler/schedule/linear_program.h"
 #include "compiler/tensor_program/tensor_program.h"
 
 namespace hone {
@@ -120,12 +122,42 @@ struct ContractKernel {
   std::vector<Store> stores;        // the first one holds partial sums between passes
 };
 
-using Kernel = std::variant<StageKernel, ContractKernel>;
+// One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.
+struct WinogradDim {
+  Axis out;                         // of the output; tile t computes [t * outputs, (t + 1) * outputs) as far as there are
+  int outputs = 1, points = 1;
+  int64_t tiles = 1;
+  int64_t before = 0;               // tile t reads `points` source positions from t * outputs - before; zero outside
+  int64_t source_extent = 1;
+  LinearProgram input, output;
+};
 
-// A constant of the program as the kernels want it.
+// A convolution as products at interpolation points, a block of tiles at a time: input transform to `transformed`
+// [point, point, tile, channel], at each point a contraction with the transformed kernel into `products`
+// [point, point, tile, output channel], output transform into the stores. Both temporaries live in the chunk's scratch.
+struct WinogradKernel {
+  Axis image, channel, out_channel;       // channel: of the source
+  SymbolRef row, column;                  // source positions in source_indices
+  std::vector<DimExpr> source_indices;    // of `source` in terms of image, channel, row, column
+  WinogradDim dims[2];
+  int lanes = 16;                         // of both transforms, along the channels
+  ProgramTensorId source = -1, transformed = -1, products = -1, edge = -1;   // edge: a tile over the border
+  int64_t blocks = 1;                     // near-equal pieces of all images' tiles: the units of the parallel loop
+  std::vector<ContractKernel> contracts;  // of the larger blocks, and of those with a tile less, if there are any
+  std::vector<Store> stores;              // Parameter(0) is the convolution
+  int chunks = 1;
+  int64_t chunk_bytes = 0, scratch_offset = 0;
+
+  int64_t Tiles() const { return image.extent.Constant() * dims[0].tiles * dims[1].tiles; }
+};
+
+using Kernel = std::variant<StageKernel, ContractKernel, WinogradKernel>;
+
+// A constant of the program as the kernels want it: transformed, then laid out.
 struct NestConstant {
   int constant = 0;                 // number among the program's constants
   Layout layout;
+  AxisTransforms transforms;
 };
 
 struct LoopNest {

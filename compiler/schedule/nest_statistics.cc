@@ -83,6 +83,38 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 
+void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
+  const WinogradDim& rows = kernel.dims[0];
+  const WinogradDim& columns = kernel.dims[1];
+  const double images = static_cast<double>(Extent(kernel.image)), tiles = static_cast<double>(kernel.Tiles());
+  const double in = static_cast<double>(Extent(kernel.channel)), out = static_cast<double>(Extent(kernel.out_channel));
+  const double points = static_cast<double>(rows.points) * columns.points;
+  const double taps = static_cast<double>(rows.points - rows.outputs + 1) * (columns.points - columns.outputs + 1);
+  const double nominal = 2 * images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * in * out * taps;
+  // The leaf and its panels are those of the larger blocks; only the counts are of all tiles.
+  const double before = statistics->flops;
+  NestStatistics block = *statistics;
+  Add(kernel.contracts.front(), nest, target, &block);
+  const double share = 1 - 0.5 * (static_cast<double>(kernel.contracts.size()) - 1) / static_cast<double>(kernel.blocks);
+  const double blocks = static_cast<double>(kernel.blocks) * share;
+  block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks;
+  block.leaf_calls = statistics->leaf_calls + (block.leaf_calls - statistics->leaf_calls) * blocks;
+  block.b_reads *= static_cast<double>(kernel.blocks);
+  *statistics = block;
+  statistics->flops = before + nominal;
+  const double input_sums = rows.input.operations() * static_cast<double>(columns.points) +
+                            columns.input.operations() * static_cast<double>(rows.points);
+  const double output_sums = rows.output.operations() * static_cast<double>(columns.points) +
+                             columns.output.operations() * static_cast<double>(rows.outputs);
+  statistics->transform_flops += 2 * tiles * (in * input_sums + out * output_sums);
+  statistics->transform_bytes += 4 * tiles * points * 2 * (in + out);
+  for (const Store& store : kernel.stores) {
+    statistics->transcendental += images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out *
+                                  CostOf(store.value).transcendental;
+  }
+  statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
+}
+
 }  // namespace
 
 NestStatistics StatisticsOf(const LoopNest& nest, const Target& target) {
@@ -97,6 +129,7 @@ NestStatistics StatisticsOf(const LoopNest& nest, const Target& target) {
   };
   for (const Kernel& kernel : nest.kernels) {
     if (const auto* contract = std::get_if<ContractKernel>(&kernel)) mark(contract->stores);
+    if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) mark(winograd->stores);
     if (const auto* stages = std::get_if<StageKernel>(&kernel)) {
       for (const StageLoops& stage : stages->stages) mark(stage.stores);
     }

@@ -8,6 +8,7 @@
 #include "compiler/schedule/fused_stages.h"
 #include "compiler/schedule/nest_statistics.h"
 #include "compiler/schedule/stage_schedule.h"
+#include "compiler/schedule/winograd_schedule.h"
 
 namespace hone {
 namespace {
@@ -31,13 +32,16 @@ bool ReadsBlocks(const Graph& graph) {
 struct Decisions {
   enum class Leaf { kGeneric, kContract, kStage } leaf = Leaf::kGeneric;
   ContractChoice contract;
+  std::optional<WinogradChoice> winograd;   // with contract leaves
   StageChoice anchor;          // of the costliest stage, for stage leaves
   bool fuse_rows = true;
 };
 
 std::variant<Decisions, Rejection> Read(const Trace& trace, const Target& target) {
   const Primitive* algorithm = trace.Find("algorithm");
-  if (algorithm == nullptr || algorithm->operands[0] != "direct") return Rejection::kUnknownAlgorithm;
+  if (algorithm == nullptr) return Rejection::kUnknownAlgorithm;
+  const bool winograd = algorithm->operands[0] == "winograd";
+  if (!winograd && algorithm->operands[0] != "direct") return Rejection::kUnknownAlgorithm;
   for (const char* verb : {"compute_at", "store_at", "roll", "cache", "fuse", "tile", "inner_layout"}) {
     if (trace.Find(verb) != nullptr) return Rejection::kNotLowered;
   }
@@ -45,6 +49,10 @@ std::variant<Decisions, Rejection> Read(const Trace& trace, const Target& target
   if (leaf == nullptr) return Rejection::kWrongLeaf;
   const std::string& kind = leaf->operands[0];
   Decisions decisions;
+  if (winograd) {
+    if (kind != "contract") return Rejection::kWrongLeaf;
+    decisions.winograd = WinogradChoice{static_cast<int>(algorithm->IntOption("m", 0)), algorithm->IntOption("tiles", 16)};
+  }
   if (kind == "generic") return decisions;
   if (kind == "contract") {
     decisions.leaf = Decisions::Leaf::kContract;
@@ -74,11 +82,21 @@ class NestBuilder {
   std::variant<Scheduled, Rejection> Run() {
     PlaceTensors();
     const int anchor = CostliestStage(fused_);
+    std::optional<WinogradView> winograd;
+    if (decisions_.winograd) {
+      winograd = ViewAsWinograd(fused_, anchor);
+      if (!winograd || Loads(winograd->contract.b) != 1) return Rejection::kWrongLeaf;
+    }
     const bool generic = decisions_.leaf == Decisions::Leaf::kGeneric;
     for (size_t s = 0; s < fused_.stages.size();) {
       const bool is_anchor = static_cast<int>(s) == anchor;
       if (generic) {
         AddStage(s++, {.lanes = 1}, 1);
+      } else if (winograd && static_cast<int>(s) == winograd->padding_stage) {
+        nest_.tensors[winograd->contract.a].place = NestTensor::Place::kNone;
+        ++s;
+      } else if (is_anchor && winograd) {
+        if (const auto rejection = AddWinograd(fused_.stages[s++], *winograd)) return *rejection;
       } else if (is_anchor && decisions_.leaf == Decisions::Leaf::kContract) {
         if (const auto rejection = AddContract(fused_.stages[s++])) return *rejection;
       } else if (const size_t end = RowsFrom(s); end > s + 1) {
@@ -252,6 +270,21 @@ class NestBuilder {
     return std::nullopt;
   }
 
+  std::optional<Rejection> AddWinograd(const StageLoops& stage, const WinogradView& view) {
+    std::variant<WinogradPlan, Rejection> planned =
+        ScheduleWinograd(stage, view, *decisions_.winograd, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
+    if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
+    WinogradPlan& plan = std::get<WinogradPlan>(planned);
+    NestTensor& weights = nest_.tensors[view.contract.b];
+    const size_t inputs = task_.graph.inputs().size();
+    NestConstant& constant = nest_.constants[static_cast<size_t>(weights.argument) - inputs];
+    constant.layout = plan.packed;
+    constant.transforms = plan.transforms;
+    weights.place = NestTensor::Place::kNone;   // the transformed one has its place
+    nest_.kernels.push_back(std::move(plan.kernel));
+    return std::nullopt;
+  }
+
   // Constants are packed ahead, everything else at each run.
   ProgramTensorId PackedOperand(ProgramTensorId b, const Layout& layout) {
     const ProgramTensor& tensor = fused_.tensors[b];
@@ -287,10 +320,12 @@ class NestBuilder {
       nest_.scratch_bytes += tensor.bytes;
     }
     for (Kernel& kernel : nest_.kernels) {
-      if (StageKernel* stages = std::get_if<StageKernel>(&kernel)) {
-        stages->scratch_offset = nest_.scratch_bytes;
-        nest_.scratch_bytes += stages->chunk_bytes * stages->chunks;
-      }
+      const auto place = [&](auto& chunked) {
+        chunked.scratch_offset = nest_.scratch_bytes;
+        nest_.scratch_bytes += chunked.chunk_bytes * chunked.chunks;
+      };
+      if (StageKernel* stages = std::get_if<StageKernel>(&kernel)) place(*stages);
+      if (WinogradKernel* winograd = std::get_if<WinogradKernel>(&kernel)) place(*winograd);
     }
     return nest_.scratch_bytes <= kMaxScratchBytes;
   }
@@ -315,6 +350,7 @@ std::string_view RejectionText(Rejection rejection) {
     case Rejection::kUnknownAxis: return "unknown axis";
     case Rejection::kNotLowered: return "not lowered to machine code yet";
     case Rejection::kTooLarge: return "the scratch memory is too large";
+    case Rejection::kNotExact: return "the algorithm changes rounding, which the task's policy forbids";
   }
   return "rejected";
 }
@@ -341,6 +377,12 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
     const bool image = stage.reduce.size() >= 3 && !view->m.empty();
     anchor.row = image ? Extent(stage.axes[view->m.back()]) : 1;
     for (const Axis& axis : stage.reduce) anchor.k_inner = std::max(anchor.k_inner, Extent(axis));
+    if (const std::optional<WinogradView> winograd = ViewAsWinograd(fused, anchor.stage)) {
+      for (int d = 0; d < 2; ++d) {
+        anchor.taps[d] = winograd->dims[d].taps;
+        anchor.tiled[d] = Extent(stage.axes[winograd->dims[d].out]);
+      }
+    }
     return anchor;
   }
   if (stage.reduce.empty()) return anchor;
@@ -356,6 +398,7 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
 std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace) {
   std::variant<Decisions, Rejection> decisions = Read(trace, task.target);
   if (std::holds_alternative<Rejection>(decisions)) return std::get<Rejection>(decisions);
+  if (std::get<Decisions>(decisions).winograd && task.policy == AlgorithmPolicy::kExact) return Rejection::kNotExact;
   const Decisions::Leaf leaf = std::get<Decisions>(decisions).leaf;
   std::variant<FusedStages, Rejection> fused =
       FuseStages(program, leaf != Decisions::Leaf::kGeneric && ReadsBlocks(task.graph));

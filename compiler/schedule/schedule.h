@@ -31,12 +31,15 @@ struct Anchor {
   int64_t outer = 1;               // product of the other output extents
   int64_t window = 1;              // kWindow: taps
   int64_t tile_extent = 1;         // kWindow: extent of the output axis that a register tile runs along
+  int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
+  int64_t tiled[2] = {1, 1};       // ... and the output's extents along it
+  bool winograd() const { return taps[0] > 1 || taps[1] > 1; }
 };
 
 // Why a trace is not a schedule of this task. Cheap: turned to text only when asked.
 enum class Rejection : uint8_t {
   kUnknownAlgorithm, kWrongLeaf, kTooManyRegisters, kTooFewAccumulators, kWidthNotOfTarget, kBadTile, kTooManyPatterns,
-  kUnknownAxis, kNotLowered, kTooLarge,
+  kUnknownAxis, kNotLowered, kTooLarge, kNotExact,
 };
 std::string_view RejectionText(Rejection rejection);
 
@@ -57,6 +60,7 @@ struct NestStatistics {
   double parallel_chunks = 1;       // independent pieces of the parallel loop
   double vector_fraction = 1;       // share of lanes that do useful work
   double transcendental = 0;        // exp, tanh, erf... per run
+  double transform_flops = 0, transform_bytes = 0;   // of algorithms that multiply less: their sums, their temporaries
 };
 
 struct Scheduled {

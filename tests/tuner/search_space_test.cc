@@ -15,7 +15,7 @@ TEST(SearchSpaceTest, PointsAndTracesConvertBothWays) {
   EXPECT_GT(space.size(), 1000);
   std::mt19937_64 random(1);
   int legal = 0;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 600; ++i) {
     const Trace trace = space.TraceOf(space.Random(random));
     EXPECT_EQ(*Trace::Parse(trace.ToString()), trace);
     EXPECT_EQ(space.TraceOf(space.PointOf(trace)), trace);
@@ -49,6 +49,25 @@ TEST(SearchSpaceTest, TheDefaultIsLegalAndInTheSpaceForEveryTarget) {
   }
 }
 
+TEST(SearchSpaceTest, WinogradIsProposedWhereItAppliesAndMayBe) {
+  const Target target = *FindTarget("x86-64-v4");
+  const auto algorithms = [&](Task task) {
+    std::set<std::string> names;
+    const SearchSpace space(task, *FindAnchor(*LowerTask(task)));
+    for (const SearchSpace::Decision& decision : space.decisions()) {
+      if (decision.name == "algorithm") names.insert(decision.values.begin(), decision.values.end());
+    }
+    EXPECT_EQ(space.Saving() > 1, !names.empty());
+    return names;
+  };
+  EXPECT_EQ(algorithms(ConvTask(64, 64, 56, 3, target)),
+            (std::set<std::string>{"direct", "winograd m=2", "winograd m=4", "winograd m=5", "winograd m=6"}));
+  EXPECT_TRUE(algorithms(ConvTask(64, 64, 56, 1, target)).empty());
+  Task exact = ConvTask(64, 64, 56, 3, target);
+  exact.policy = AlgorithmPolicy::kExact;
+  EXPECT_TRUE(algorithms(exact).empty());
+}
+
 TEST(FeaturesTest, EveryRowHasAFiniteValueAndAnOwnName) {
   const TaskSearch search = SearchOf(ConvTask(64, 64, 14, 3, *FindTarget("x86-64-v4")));
   std::set<std::string_view> names;
@@ -74,6 +93,22 @@ TEST(PriorTest, IsAboveTheFloorAndPrefersEnoughAccumulators) {
     return seconds;
   };
   EXPECT_LT(prior("leaf contract mr=14 nv=2 vw=16 hold=b ku=2 rows=affine"), prior("leaf contract mr=2 nv=2 vw=16 hold=b ku=2 rows=affine"));
+}
+
+TEST(PriorTest, SeesWhatWinogradSaves) {
+  const Task task = ConvTask(128, 128, 28, 3, *FindTarget("x86-64-v4"));
+  const TensorProgram program = *LowerTask(task);
+  const Roofline roofline = Roofline::Of(Device(), task.target);
+  const auto prior = [&](const std::string& algorithm) {
+    const auto scheduled = Schedule(task, program, *Trace::Parse("trace 1; algorithm " + algorithm +
+        "; leaf contract mr=14 nv=2 vw=16 hold=b ku=4 rows=affine; order n,m; parallel m"));
+    const NestStatistics& statistics = std::get<Scheduled>(scheduled).statistics;
+    EXPECT_GT(PriorSeconds(statistics, roofline, 1), FloorSeconds(statistics, roofline, 1, SearchSpace(task, *FindAnchor(program)).Saving()));
+    return PriorSeconds(statistics, roofline, 1);
+  };
+  const double four = prior("winograd m=4 tiles=28");
+  EXPECT_LT(four, prior("direct") / 2);
+  EXPECT_LT(four, prior("winograd m=2 tiles=28"));
 }
 
 }  // namespace

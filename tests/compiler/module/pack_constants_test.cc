@@ -54,6 +54,38 @@ TEST(PackConstantsTest, EveryLayoutPutsElementsWhereItsOffsetSays) {
   ExpectPacked({1, 1, 1, 1}, "abcd");
 }
 
+// matrix x matrix^T of every 3x3 kernel, by hand.
+TEST(PackConstantsTest, TransformsComeBeforeTheLayout) {
+  const std::vector<int64_t> dims = {5, 7, 3, 3}, after = {5, 7, 4, 2};
+  std::vector<float> values(5 * 7 * 9);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 11) - 4;
+  Matrix left(4, 3), right(2, 3);
+  for (int i = 0; i < 12; ++i) left.values[i] = 0.5 * i - 2;
+  for (int i = 0; i < 6; ++i) right.values[i] = 1.0 - i;
+  Graph graph;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(values.data());
+  const TensorId w = graph.AddConstant("w", MakeConstant(DType::kF32, dims, {bytes, bytes + values.size() * sizeof(float)}));
+  Plan plan;
+  plan.buffers.push_back({.name = "w", .kind = BufferKind::kConstant, .offset = 0});
+  const Layout layout = Layout::Parse("cdAb4a").value();
+  plan.constants.push_back({0, w, layout, {{2, left}, {3, right}}});
+  std::vector<float> packed(layout.Elements(Exprs(after)).Constant(), 0);
+  ASSERT_TRUE(PackConstants(plan, graph, 2, reinterpret_cast<uint8_t*>(packed.data())).ok());
+  for (int64_t at = 0; at < 5 * 7; ++at) {
+    for (int64_t i = 0; i < 4; ++i) {
+      for (int64_t j = 0; j < 2; ++j) {
+        double sum = 0;
+        for (int p = 0; p < 3; ++p) {
+          for (int q = 0; q < 3; ++q) sum += left(static_cast<int>(i), p) * right(static_cast<int>(j), q) * values[at * 9 + p * 3 + q];
+        }
+        EXPECT_FLOAT_EQ(packed[layout.Offset(Exprs(after), Exprs({at / 7, at % 7, i, j})).Constant()], static_cast<float>(sum));
+      }
+    }
+  }
+  plan.constants[0].transforms[0].matrix = Matrix(4, 2);
+  EXPECT_FALSE(PackConstants(plan, graph, 1, reinterpret_cast<uint8_t*>(packed.data())).ok());
+}
+
 TEST(PackConstantsTest, SizesThatDoNotFitAreErrors) {
   std::vector<uint32_t> values;
   ConstantData constant = Numbered({5, 7}, &values);

@@ -1,0 +1,281 @@
+#include "compiler/codegen/winograd_kernel.h"
+
+#include "absl/strings/str_cat.h"
+#include "compiler/codegen/contract_kernel.h"
+#include "compiler/codegen/linear_leaf.h"
+#include "compiler/schedule/fused_stages.h"
+
+namespace hone {
+namespace {
+
+using Values = Emitter::Values;
+
+constexpr int64_t kFloatBytes = 4;
+
+class WinogradEmitter {
+ public:
+  WinogradEmitter(const WinogradKernel& kernel, const Target& target, const std::string& prefix, llvm::Value* chunk,
+                  Emitter* emitter)
+      : kernel_(kernel), target_(target), prefix_(prefix), chunk_(chunk), e_(*emitter), ir_(emitter->ir()) {}
+
+  void Run(llvm::Value* begin, llvm::Value* end) {
+    ClearZeros();
+    const int64_t tiles = kernel_.Tiles(), smallest = tiles / kernel_.blocks, larger = tiles % kernel_.blocks;
+    Each(begin, end, [&](llvm::Value* block) {
+      llvm::Value* first = ir_.CreateMul(block, e_.I64(smallest));
+      if (larger > 0) first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
+      llvm::Value* is_larger = ir_.CreateICmpSLT(block, e_.I64(larger));
+      llvm::Value* count = larger == 0 ? e_.I64(smallest) : ir_.CreateSelect(is_larger, e_.I64(smallest + 1), e_.I64(smallest));
+      EachChannelBlock(Extent(kernel_.channel), [&](llvm::Value* channels) {
+        Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformInput(channels, first, tile); });
+      });
+      if (kernel_.contracts.size() == 1) {
+        Contract(0);
+      } else {
+        If(is_larger, [&] { Contract(0); }, [&] { Contract(1); });
+      }
+      EachChannelBlock(Extent(kernel_.out_channel), [&](llvm::Value* channels) {
+        Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformOutput(channels, first, tile); });
+      });
+    });
+  }
+
+ private:
+  const WinogradDim& rows() const { return kernel_.dims[0]; }
+  const WinogradDim& columns() const { return kernel_.dims[1]; }
+
+  void Each(llvm::Value* begin, llvm::Value* end, const std::function<void(llvm::Value*)>& body) {
+    e_.Loop(begin, end, 1, {}, [&](llvm::Value* i, const Values&) {
+      body(i);
+      return Values();
+    });
+  }
+
+  void If(llvm::Value* condition, const std::function<void()>& then, const std::function<void()>& otherwise = nullptr) {
+    llvm::Function* function = ir_.GetInsertBlock()->getParent();
+    const auto block = [&](const char* name) { return llvm::BasicBlock::Create(ir_.getContext(), name, function); };
+    llvm::BasicBlock* yes = block("then");
+    llvm::BasicBlock* no = otherwise ? block("else") : nullptr;
+    llvm::BasicBlock* after = block("after");
+    ir_.CreateCondBr(condition, yes, no != nullptr ? no : after);
+    ir_.SetInsertPoint(yes);
+    then();
+    ir_.CreateBr(after);
+    if (no != nullptr) {
+      ir_.SetInsertPoint(no);
+      otherwise();
+      ir_.CreateBr(after);
+    }
+    ir_.SetInsertPoint(after);
+  }
+
+  // The blocks of `lanes` channels; the last one may be narrower.
+  void EachChannelBlock(int64_t channels, const std::function<void(llvm::Value*)>& body) {
+    const int64_t whole = channels / kernel_.lanes, rest = channels % kernel_.lanes;
+    const auto run = [&](int active, llvm::Value* block) {
+      lane_ = MakeSymbol("lane", 0, active - 1);
+      e_.SetLanes({lane_, kernel_.lanes, active});
+      body(block);
+      e_.SetLanes({});
+    };
+    if (whole > 0) Each(e_.I64(0), e_.I64(whole), [&](llvm::Value* block) { run(kernel_.lanes, block); });
+    if (rest > 0) run(static_cast<int>(rest), e_.I64(whole));
+  }
+
+  llvm::Value* Step(llvm::Value* pointer, int64_t elements) {
+    if (elements == 0) return pointer;
+    return ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), pointer, static_cast<uint64_t>(elements * kFloatBytes));
+  }
+  llvm::Value* Element(llvm::Value* pointer, llvm::Value* index) {
+    return ir_.CreateInBoundsGEP(ir_.getFloatTy(), pointer, index);
+  }
+  llvm::Value* EdgeZeros() {
+    return Step(e_.Base(kernel_.edge), int64_t{rows().points} * columns().points * kernel_.lanes);
+  }
+  void ClearZeros() {
+    e_.SetLanes({MakeSymbol("lane", 0, kernel_.lanes - 1), kernel_.lanes, kernel_.lanes});
+    llvm::Type* type = e_.VectorOf(ir_.getFloatTy(), kernel_.lanes);
+    e_.StoreVector(llvm::Constant::getNullValue(type), EdgeZeros(), DType::kF32);
+    e_.SetLanes({});
+  }
+
+  struct Place {
+    llvm::Value* image;
+    llvm::Value* row;      // number of the tile in either dimension
+    llvm::Value* column;
+  };
+  Place PlaceOf(llvm::Value* first, llvm::Value* tile) {
+    llvm::Value* number = ir_.CreateAdd(first, tile);
+    llvm::Value* column = ir_.CreateURem(number, e_.I64(columns().tiles));
+    llvm::Value* rest = ir_.CreateUDiv(number, e_.I64(columns().tiles));
+    return {ir_.CreateUDiv(rest, e_.I64(rows().tiles)), ir_.CreateURem(rest, e_.I64(rows().tiles)), column};
+  }
+
+  // Where a tile's column of points begins in a temporary, and the strides between its points.
+  struct Points {
+    llvm::Value* base;
+    int64_t row_stride, column_stride;
+  };
+  Points PointsOf(ProgramTensorId temporary, llvm::Value* channels, llvm::Value* tile) {
+    const std::vector<DimExpr> shape = e_.nest().tensors[temporary].layout.PhysicalShape(e_.nest().tensors[temporary].dims);
+    const int64_t pitch = shape[3].Constant(), plane = pitch * shape[2].Constant();
+    llvm::Value* offset = ir_.CreateAdd(ir_.CreateMul(tile, e_.I64(pitch)), ir_.CreateMul(channels, e_.I64(kernel_.lanes)));
+    return {Element(e_.Base(temporary), offset), plane * columns().points, plane};
+  }
+
+  // Source positions of a tile's first point; negative, or beyond the end with the others, at a border.
+  llvm::Value* Start(const WinogradDim& dim, llvm::Value* tile) {
+    return ir_.CreateSub(ir_.CreateMul(tile, e_.I64(dim.outputs)), e_.I64(dim.before));
+  }
+  llvm::Value* Inside(const WinogradDim& dim, llvm::Value* start) {
+    if (dim.before == 0 && dim.tiles * dim.outputs + dim.points - dim.outputs <= dim.source_extent) return ir_.getTrue();
+    if (dim.source_extent < dim.points) return ir_.getFalse();
+    return ir_.CreateICmpULE(start, e_.I64(dim.source_extent - dim.points));
+  }
+
+  void TransformInput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
+    const Place place = PlaceOf(first, tile);
+    llvm::Value* row = Start(rows(), place.row);
+    llvm::Value* column = Start(columns(), place.column);
+    const DimExpr offset = SourceOffset(channels, place.image, row, column);
+    const int64_t row_stride = LaneStride(offset, kernel_.row).value_or(0);
+    const int64_t column_stride = LaneStride(offset, kernel_.column).value_or(0);
+    DimExpr start;
+    offset.AffineCoefficient(lane_, &start);
+    llvm::Value* origin = Element(e_.Base(kernel_.source), e_.Index(start));
+    llvm::Value* inside = ir_.CreateAnd(Inside(rows(), row), Inside(columns(), column));
+    const Points to = PointsOf(kernel_.transformed, channels, tile);
+    const auto transform = [&](llvm::Value* from, int64_t between_rows, int64_t between_columns) {
+      EmitGridTransform(
+          {rows().input, columns().input,
+           [&](int r, int c) { return e_.LoadVector(Step(from, r * between_rows + c * between_columns), DType::kF32); },
+           [&](int r, const std::function<Values()>& values) {
+             const Values line = values();
+             for (size_t c = 0; c < line.size(); ++c) {
+               e_.StoreVector(line[c], Step(to.base, r * to.row_stride + static_cast<int64_t>(c) * to.column_stride), DType::kF32);
+             }
+           }},
+          &e_);
+    };
+    // A tile over the border is first copied, with its zeros.
+    llvm::Value* edge = e_.Base(kernel_.edge);
+    If(inside, [&] { transform(origin, row_stride, column_stride); },
+       [&] {
+         CopyEdge(origin, row_stride, column_stride, row, column, edge);
+         transform(edge, int64_t{columns().points} * kernel_.lanes, kernel_.lanes);
+       });
+  }
+
+  DimExpr SourceOffset(llvm::Value* channels, llvm::Value* image, llvm::Value* row, llvm::Value* column) {
+    const int64_t blocks = Extent(kernel_.channel) / kernel_.lanes;
+    const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, blocks));
+    e_.Bind(block, channels);
+    e_.Bind(kernel_.image.variable, image);
+    e_.Bind(kernel_.row, row);
+    e_.Bind(kernel_.column, column);
+    std::vector<DimExpr> indices = kernel_.source_indices;
+    for (DimExpr& index : indices) {
+      index = index.Substitute({{kernel_.channel.variable, DimExpr(kernel_.lanes) * DimExpr(block) + DimExpr(lane_)}});
+    }
+    return e_.nest().tensors[kernel_.source].Offset(std::move(indices));
+  }
+
+  // Without branches: what lies outside is read from a vector of zeros.
+  void CopyEdge(llvm::Value* origin, int64_t row_stride, int64_t column_stride, llvm::Value* row, llvm::Value* column,
+                llvm::Value* edge) {
+    llvm::Value* zeros = EdgeZeros();
+    const auto valid = [&](const WinogradDim& dim, llvm::Value* start) {
+      Values checks;
+      for (int i = 0; i < dim.points; ++i) {
+        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(i)), e_.I64(dim.source_extent)));
+      }
+      return checks;
+    };
+    const Values valid_rows = valid(rows(), row), valid_columns = valid(columns(), column);
+    for (int r = 0; r < rows().points; ++r) {
+      for (int c = 0; c < columns().points; ++c) {
+        llvm::Value* address = ir_.CreateConstGEP1_64(
+            ir_.getInt8Ty(), origin, static_cast<uint64_t>((r * row_stride + c * column_stride) * kFloatBytes));
+        address = ir_.CreateSelect(ir_.CreateAnd(valid_rows[r], valid_columns[c]), address, zeros);
+        e_.StoreVector(e_.LoadVector(address, DType::kF32),
+                       Step(edge, (int64_t{r} * columns().points + c) * kernel_.lanes), DType::kF32);
+      }
+    }
+  }
+
+  void Contract(size_t number) {
+    const ContractKernel& contract = kernel_.contracts[number];
+    EmitContractKernel(contract, target_, absl::StrCat(prefix_, "_products_", number), e_.I64(0),
+                       e_.I64(UnitsOf(contract)), &e_, chunk_);
+  }
+
+  void TransformOutput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
+    const Place place = PlaceOf(first, tile);
+    const Points from = PointsOf(kernel_.products, channels, tile);
+    BindTile(channels, place);
+    EmitGridTransform(
+        {rows().output, columns().output,
+         [&](int r, int c) {
+           return e_.LoadVector(Step(from.base, r * from.row_stride + c * from.column_stride), DType::kF32);
+         },
+         [&](int r, const std::function<Values()>& values) {
+           IfThere(rows(), place.row, r, [&] { StoreRow(place, r, values()); });
+         }},
+        &e_);
+  }
+
+  // Outputs past the end are not stored.
+  void IfThere(const WinogradDim& dim, llvm::Value* tile, int number, const std::function<void()>& body) {
+    const int64_t last = Extent(dim.out) - (dim.tiles - 1) * dim.outputs;   // outputs of the last tile
+    if (number < last) return body();
+    If(ir_.CreateICmpNE(tile, e_.I64(dim.tiles - 1)), body);
+  }
+
+  void BindTile(llvm::Value* channels, const Place& place) {
+    const auto bounded = [&](const char* name, int64_t most, llvm::Value* value) {
+      const SymbolRef symbol = MakeSymbol(name, 0, std::max<int64_t>(1, most));
+      e_.Bind(symbol, value);
+      return symbol;
+    };
+    const SymbolRef block = bounded("block", Extent(kernel_.out_channel) / kernel_.lanes, channels);
+    e_.Substitute(kernel_.out_channel.variable, DimExpr(kernel_.lanes) * DimExpr(block) + DimExpr(lane_));
+    e_.Bind(kernel_.image.variable, place.image);
+    tiles_[0] = bounded("tile_row", rows().tiles - 1, place.row);
+    tiles_[1] = bounded("tile_column", columns().tiles - 1, place.column);
+  }
+
+  void StoreRow(const Place& place, int row, const Values& values) {
+    for (size_t c = 0; c < values.size(); ++c) {
+      const int column = static_cast<int>(c);
+      IfThere(columns(), place.column, column, [&] {
+        const int positions[] = {row, column};
+        for (int d = 0; d < 2; ++d) {
+          e_.Substitute(kernel_.dims[d].out.variable,
+                        DimExpr(kernel_.dims[d].outputs) * DimExpr(tiles_[d]) + DimExpr(positions[d]));
+        }
+        e_.Forget();
+        e_.SetParameters({values[c]});
+        for (const Store& store : kernel_.stores) e_.StoreTo(store, e_.Widen(e_.Evaluate(store.value)));
+        e_.Forget();
+      });
+    }
+  }
+
+  const WinogradKernel& kernel_;
+  const Target& target_;
+  const std::string prefix_;
+  llvm::Value* chunk_;
+  Emitter& e_;
+  llvm::IRBuilder<>& ir_;
+  SymbolRef lane_;
+  SymbolRef tiles_[2];
+};
+
+}  // namespace
+
+void EmitWinogradKernel(const WinogradKernel& kernel, const Target& target, const std::string& prefix,
+                        llvm::Value* begin, llvm::Value* end, llvm::Value* chunk, Emitter* emitter) {
+  WinogradEmitter(kernel, target, prefix, chunk, emitter).Run(begin, end);
+}
+
+}  // namespace hone

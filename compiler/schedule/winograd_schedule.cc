@@ -1,0 +1,303 @@
+#include "compiler/schedule/winograd_schedule.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/schedule/cook_toom.h"
+
+namespace hone {
+namespace {
+
+constexpr int64_t kMaxTaps = 7;
+constexpr int kMaxOutputs = 8;
+constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
+constexpr int64_t kVectorBytes = 64;
+
+int Position(const std::vector<Axis>& axes, const DimExpr& index) {
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (index == DimExpr(axes[i].variable)) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// The offset by which a stage that only pads copies `from`'s dimension d; nullopt: it does something else.
+struct PadCopy {
+  ProgramTensorId from = -1;
+  std::vector<int64_t> before;
+};
+
+std::optional<PadCopy> ViewAsPadding(const StageLoops& stage) {
+  if (!stage.body.empty() || stage.stores.size() != 1) return std::nullopt;
+  const Scalar& value = *stage.stores[0].value;
+  if (value.kind != Scalar::Kind::kSelect) return std::nullopt;
+  const Scalar& inside = *value.operands[1];
+  const Scalar& outside = *value.operands[2];
+  if (inside.kind != Scalar::Kind::kLoad || outside.kind != Scalar::Kind::kReal || outside.real != 0) return std::nullopt;
+  PadCopy copy{.from = inside.tensor};
+  for (size_t d = 0; d < inside.indices.size(); ++d) {
+    const DimExpr* index = std::get_if<DimExpr>(&inside.indices[d]);
+    if (index == nullptr || d >= stage.axes.size()) return std::nullopt;
+    const std::optional<int64_t> shift = (DimExpr(stage.axes[d].variable) - *index).AsConstant();
+    if (!shift || *shift < 0) return std::nullopt;
+    copy.before.push_back(*shift);
+  }
+  return copy;
+}
+
+// What a padding stage's conditions leave out must be exactly what lies outside of the source.
+bool CoversSource(const FusedStages& fused, const StageLoops& padding, const PadCopy& copy) {
+  const std::vector<int64_t> source = fused.Shape(copy.from), padded = fused.Shape(padding.stores[0].tensor);
+  const ScalarRef& condition = padding.stores[0].value->operands[0];
+  const auto holds = [&](const std::vector<int64_t>& at) {
+    std::map<SymbolRef, DimExpr> values;
+    for (size_t d = 0; d < at.size(); ++d) values.emplace(padding.axes[d].variable, DimExpr(at[d]));
+    std::function<bool(const ScalarRef&)> decide = [&](const ScalarRef& scalar) {
+      if (scalar->kind != Scalar::Kind::kBinary) return false;
+      if (scalar->binary == BinaryOp::kAnd) return decide(scalar->operands[0]) && decide(scalar->operands[1]);
+      int64_t sides[2];
+      for (int i = 0; i < 2; ++i) {
+        const Scalar& side = *scalar->operands[i];
+        if (side.kind == Scalar::Kind::kInteger) {
+          sides[i] = side.integer;
+        } else if (side.kind == Scalar::Kind::kIndex && side.index.Substitute(values).IsConstant()) {
+          sides[i] = side.index.Substitute(values).Constant();
+        } else {
+          return false;
+        }
+      }
+      return scalar->binary == BinaryOp::kLess ? sides[0] < sides[1]
+                                               : scalar->binary == BinaryOp::kLessEqual && sides[0] <= sides[1];
+    };
+    return decide(condition);
+  };
+  // Conditions are on one coordinate each: the first and last one inside, and their neighbours, decide.
+  std::vector<int64_t> first = copy.before, last = copy.before;
+  for (size_t d = 0; d < source.size(); ++d) last[d] += source[d] - 1;
+  if (!holds(first) || !holds(last)) return false;
+  for (size_t d = 0; d < source.size(); ++d) {
+    std::vector<int64_t> below = first, above = last;
+    if (--below[d] >= 0 && holds(below)) return false;
+    if (++above[d] < padded[d] && holds(above)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<WinogradView> ViewAsWinograd(const FusedStages& fused, int number) {
+  const StageLoops& stage = fused.stages[number];
+  const std::optional<ContractView> contract = ViewAsContract(stage);
+  if (!contract || contract->a_indices.size() != 4 || contract->b_indices.size() != 4) return std::nullopt;
+  if (stage.axes.size() != 4 || stage.reduce.size() != 3) return std::nullopt;
+  WinogradView view{.contract = *contract, .source = contract->a};
+  const auto a = [&](size_t d) { return std::get<DimExpr>(contract->a_indices[d]); };
+  const auto b = [&](size_t d) { return std::get<DimExpr>(contract->b_indices[d]); };
+  view.image = Position(stage.axes, a(0));
+  view.out_channel = Position(stage.axes, b(0));
+  view.channel = Position(stage.reduce, a(1));
+  if (view.image < 0 || view.out_channel < 0 || view.channel < 0 || view.channel != Position(stage.reduce, b(1))) {
+    return std::nullopt;
+  }
+  bool transforms = false;
+  for (int d = 0; d < 2; ++d) {
+    WinogradView::Dim& dim = view.dims[d];
+    dim.tap = Position(stage.reduce, b(static_cast<size_t>(2 + d)));
+    if (dim.tap < 0) return std::nullopt;
+    dim.out = Position(stage.axes, a(static_cast<size_t>(2 + d)) - DimExpr(stage.reduce[dim.tap].variable));
+    dim.taps = Extent(stage.reduce[dim.tap]);
+    if (dim.out < 0 || dim.taps > kMaxTaps) return std::nullopt;
+    transforms = transforms || dim.taps > 1;
+  }
+  if (!transforms || fused.tensors[contract->b].role != ProgramTensor::Role::kConstant) return std::nullopt;
+  for (int s = 0; s < number; ++s) {
+    const StageLoops& producer = fused.stages[s];
+    if (producer.stores[0].tensor != contract->a) continue;
+    const std::optional<PadCopy> copy = ViewAsPadding(producer);
+    int users = 0;
+    for (const StageLoops& other : fused.stages) {
+      ForEachLoad(other, [&](const Scalar& load) { users += load.tensor == contract->a ? 1 : 0; });
+    }
+    if (!copy || users != 1 || copy->before.size() != 4 || copy->before[0] != 0 || copy->before[1] != 0) continue;
+    if (!CoversSource(fused, producer, *copy)) continue;
+    view.source = copy->from;
+    view.padding_stage = s;
+    for (size_t d = 0; d < 2; ++d) view.before[d] = copy->before[2 + d];
+  }
+  return view;
+}
+
+namespace {
+
+class WinogradScheduler {
+ public:
+  WinogradScheduler(const StageLoops& stage, const WinogradView& view, const WinogradChoice& choice,
+                    const ContractChoice& contract, const Target& target, int threads,
+                    std::vector<NestTensor>* tensors)
+      : stage_(stage), view_(view), choice_(choice), contract_(contract), target_(target), threads_(threads),
+        tensors_(*tensors) {}
+
+  std::variant<WinogradPlan, Rejection> Run() {
+    if (choice_.outputs < 2 || choice_.outputs > kMaxOutputs || choice_.tiles < 1) return Rejection::kBadTile;
+    SetAxes();
+    if (!SetSource()) return Rejection::kNotLowered;
+    CutBlocks();
+    AddTemporaries();
+    if (const auto rejection = AddContracts()) return *rejection;
+    kernel().stores = stage_.stores;
+    return std::move(plan_);
+  }
+
+ private:
+  WinogradKernel& kernel() { return plan_.kernel; }
+  const Axis& OutAxis(int d) const { return stage_.axes[view_.dims[d].out]; }
+  int64_t Channels() const { return Extent(stage_.reduce[view_.channel]); }
+  int64_t OutChannels() const { return Extent(stage_.axes[view_.out_channel]); }
+
+  void SetAxes() {
+    kernel().image = stage_.axes[view_.image];
+    kernel().out_channel = stage_.axes[view_.out_channel];
+    kernel().channel = stage_.reduce[view_.channel];
+    kernel().lanes = contract_.lanes;
+    for (int d = 0; d < 2; ++d) {
+      WinogradDim& dim = kernel().dims[d];
+      const int taps = static_cast<int>(view_.dims[d].taps);
+      dim.out = OutAxis(d);
+      dim.outputs = taps == 1 ? 1 : choice_.outputs;
+      dim.points = dim.outputs + taps - 1;
+      dim.tiles = (Extent(dim.out) + dim.outputs - 1) / dim.outputs;
+      dim.before = view_.before[d];
+      dim.source_extent = tensors_[view_.source].dims[static_cast<size_t>(2 + d)].Constant();
+      const CookToom transform = MakeCookToom(dim.outputs, taps);
+      dim.input = LinearProgram::Of(transform.input);
+      dim.output = LinearProgram::Of(transform.output);
+      plan_.transforms.push_back({2 + d, transform.kernel});
+    }
+  }
+
+  // Both transforms run in vectors along the channels: these must lie side by side.
+  bool SetSource() {
+    kernel().source = view_.source;
+    kernel().row = MakeSymbol("row", 0, std::max<int64_t>(1, kernel().dims[0].source_extent - 1));
+    kernel().column = MakeSymbol("column", 0, std::max<int64_t>(1, kernel().dims[1].source_extent - 1));
+    kernel().source_indices = {DimExpr(kernel().image.variable), DimExpr(kernel().channel.variable),
+                               DimExpr(kernel().row), DimExpr(kernel().column)};
+    const NestTensor& source = tensors_[kernel().source];
+    if (!Contiguous(source.Offset(kernel().source_indices), kernel().channel)) return false;
+    const DimExpr offset = InLanes(source.Offset(kernel().source_indices), kernel().channel).first;
+    if (LaneStride(offset, kernel().row).value_or(0) == 0 || LaneStride(offset, kernel().column).value_or(0) == 0) {
+      return false;
+    }
+    for (const Store& store : stage_.stores) {
+      std::vector<DimExpr> indices;
+      for (const LoadIndex& index : store.indices) indices.push_back(std::get<DimExpr>(index));
+      if (!Contiguous(tensors_[store.tensor].Offset(std::move(indices)), kernel().out_channel)) return false;
+    }
+    return true;
+  }
+
+  std::pair<DimExpr, SymbolRef> InLanes(const DimExpr& offset, const Axis& axis) const {
+    const SymbolRef lane = MakeSymbol("lane", 0, contract_.lanes - 1);
+    const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, Extent(axis) / contract_.lanes));
+    return {offset.Substitute({{axis.variable, DimExpr(contract_.lanes) * DimExpr(block) + DimExpr(lane)}}), lane};
+  }
+  bool Contiguous(const DimExpr& offset, const Axis& axis) const {
+    const auto [in_lanes, lane] = InLanes(offset, axis);
+    return LaneStride(in_lanes, lane) == 1;
+  }
+
+  // As many near-equal blocks as the wanted size asks for, a multiple of the threads.
+  void CutBlocks() {
+    const int64_t tiles = kernel().Tiles();
+    int64_t blocks = (tiles + choice_.tiles - 1) / choice_.tiles;
+    blocks = std::min(tiles, (blocks + threads_ - 1) / threads_ * threads_);
+    kernel().blocks = blocks;
+    largest_ = (tiles + blocks - 1) / blocks;
+    // A chunk for each thread: another one would begin with temporaries that are in no cache of its own.
+    kernel().chunks = static_cast<int>(std::min<int64_t>(blocks, threads_));
+  }
+
+  ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding) {
+    NestTensor tensor{.place = NestTensor::Place::kChunk, .offset = kernel().chunk_bytes, .dims = std::move(dims)};
+    const int last = static_cast<int>(tensor.dims.size()) - 1;
+    tensor.layout = Layout::Plain(last + 1).WithHalo(last, {0, padding});
+    const int64_t elements = tensor.layout.Elements(tensor.dims).Constant();
+    tensor.bytes = (elements * DTypeBytes(DType::kF32) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+    kernel().chunk_bytes += tensor.bytes;
+    tensors_.push_back(std::move(tensor));
+    return static_cast<ProgramTensorId>(tensors_.size()) - 1;
+  }
+
+  void AddTemporaries() {
+    const DimExpr rows(kernel().dims[0].points), columns(kernel().dims[1].points), tiles(largest_);
+    const auto padding = [](int64_t extent) { return (extent + kRowPadding - 1) / kRowPadding * kRowPadding - extent + kRowPadding; };
+    kernel().transformed = AddTemporary({rows, columns, tiles, DimExpr(Channels())}, padding(Channels()));
+    kernel().products = AddTemporary({rows, columns, tiles, DimExpr(OutChannels())}, padding(OutChannels()));
+    // One tile, and a vector of zeros after it.
+    kernel().edge = AddTemporary({DimExpr(int64_t{kernel().dims[0].points} * kernel().dims[1].points + 1),
+                                  DimExpr(kernel().lanes)}, 0);
+    NestTensor packed = tensors_[view_.contract.b];
+    packed.dims[2] = rows;
+    packed.dims[3] = columns;
+    tensors_.push_back(std::move(packed));
+    packed_ = static_cast<ProgramTensorId>(tensors_.size()) - 1;
+  }
+
+  // The products of a block with so many tiles, as a stage.
+  StageLoops ProductStage(int64_t tiles) const {
+    const auto axis = [](const char* name, int64_t extent) {
+      return Axis{MakeSymbol(name, 0, std::max<int64_t>(1, extent - 1)), DimExpr(extent)};
+    };
+    StageLoops stage{.name = "products", .combine = Combine::kSum, .dtype = DType::kF32};
+    stage.axes = {axis("point_row", plan_.kernel.dims[0].points), axis("point_column", plan_.kernel.dims[1].points),
+                  axis("tile", tiles), axis("oc", OutChannels())};
+    stage.reduce = {axis("ic", Channels())};
+    const auto at = [&](size_t i) { return DimExpr(stage.axes[i].variable); };
+    const DimExpr channel(stage.reduce[0].variable);
+    stage.body = {Binary(BinaryOp::kMul, Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
+                         Load(packed_, DType::kF32, {at(3), channel, at(0), at(1)}))};
+    stage.stores = {{plan_.kernel.products, {at(0), at(1), at(2), at(3)}, Parameter(0, DType::kF32)}};
+    return stage;
+  }
+
+  std::optional<Rejection> AddContracts() {
+    const int64_t tiles = kernel().Tiles();
+    const int64_t smallest = tiles / kernel().blocks;
+    for (int64_t size = largest_; size >= smallest; --size) {
+      const StageLoops stage = ProductStage(size);
+      const std::optional<ContractView> view = ViewAsContract(stage);
+      if (!view) return Rejection::kWrongLeaf;
+      ContractChoice choice = contract_;
+      choice.mr = static_cast<int>(std::min<int64_t>(choice.mr, size));
+      choice.cross_rows = choice.parallel_n = choice.parallel_m = false;
+      std::variant<ContractPlan, Rejection> planned = ScheduleContract(stage, *view, choice, target_, 1, tensors_);
+      if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
+      ContractPlan& plan = std::get<ContractPlan>(planned);
+      plan_.packed = plan.b_layout;
+      kernel().contracts.push_back(std::move(plan.kernel));
+    }
+    tensors_[packed_].layout = plan_.packed;
+    return std::nullopt;
+  }
+
+  const StageLoops& stage_;
+  const WinogradView& view_;
+  const WinogradChoice& choice_;
+  const ContractChoice& contract_;
+  const Target& target_;
+  const int threads_;
+  std::vector<NestTensor>& tensors_;
+  int64_t largest_ = 1;              // tiles of a block
+  ProgramTensorId packed_ = -1;
+  WinogradPlan plan_;
+};
+
+}  // namespace
+
+std::variant<WinogradPlan, Rejection> ScheduleWinograd(const StageLoops& stage, const WinogradView& view,
+                                                       const WinogradChoice& choice, const ContractChoice& contract,
+                                                       const Target& target, int threads,
+                                                       std::vector<NestTensor>* tensors) {
+  return WinogradScheduler(stage, view, choice, contract, target, threads, tensors).Run();
+}
+
+}  // namespace hone

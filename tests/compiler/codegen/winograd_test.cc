@@ -1,0 +1,211 @@
+// Winograd convolutions of every shape and size against the interpreter, and the exactness of what they are made of.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/ops/op.h"
+#include "compiler/runtime/input_generator.h"
+#include "compiler/schedule/cook_toom.h"
+#include "compiler/schedule/linear_program.h"
+#include "compiler/schedule/schedule.h"
+#include "tests/compiler/codegen/candidate_runner.h"
+
+namespace hone {
+namespace {
+
+std::vector<double> Times(const Matrix& matrix, const std::vector<double>& x) {
+  std::vector<double> y(static_cast<size_t>(matrix.rows), 0.0);
+  for (int r = 0; r < matrix.rows; ++r) {
+    for (int c = 0; c < matrix.columns; ++c) y[r] += matrix(r, c) * x[c];
+  }
+  return y;
+}
+
+TEST(CookToomTest, EverySizeIsACorrelation) {
+  for (int m = 1; m <= 8; ++m) {
+    for (int r = 1; r <= 7; ++r) {
+      const CookToom transform = MakeCookToom(m, r);
+      std::vector<double> data, kernel;
+      for (int i = 0; i < m + r - 1; ++i) data.push_back(3 * i * i % 17 - 8);
+      for (int k = 0; k < r; ++k) kernel.push_back(5 * k % 7 - 3);
+      std::vector<double> products = Times(transform.kernel, kernel);
+      const std::vector<double> points = Times(transform.input, data);
+      double largest = 1;
+      for (size_t i = 0; i < products.size(); ++i) {
+        products[i] *= points[i];
+        largest = std::max(largest, std::fabs(products[i]));
+      }
+      const std::vector<double> result = Times(transform.output, products);
+      double scale = 1;
+      for (const double value : transform.output.values) scale = std::max(scale, std::fabs(value));
+      for (int i = 0; i < m; ++i) {
+        double sum = 0;
+        for (int k = 0; k < r; ++k) sum += kernel[k] * data[i + k];
+        EXPECT_NEAR(result[i], sum, 1e-13 * largest * scale) << "F(" << m << "," << r << ")";
+      }
+    }
+  }
+}
+
+TEST(LinearProgramTest, ComputesTheMatrixInFewerOperations) {
+  for (const auto& [m, r] : {std::pair(2, 3), std::pair(4, 3), std::pair(5, 3), std::pair(6, 3), std::pair(2, 5), std::pair(3, 7)}) {
+    const CookToom transform = MakeCookToom(m, r);
+    for (const Matrix* matrix : {&transform.input, &transform.kernel, &transform.output}) {
+      const LinearProgram program = LinearProgram::Of(*matrix);
+      std::vector<double> x;
+      for (int c = 0; c < matrix->columns; ++c) x.push_back(1 + 0.37 * c * c);
+      std::vector<double> values = x;
+      for (const LinearProgram::Sum& sum : program.sums) {
+        double total = 0;
+        for (const LinearProgram::Term& term : sum) total += term.coefficient * values[term.value];
+        values.push_back(total);
+      }
+      const std::vector<double> expected = Times(*matrix, x);
+      int dense = 0;
+      for (const double value : matrix->values) dense += value != 0 ? 1 : 0;
+      for (int row = 0; row < matrix->rows; ++row) EXPECT_NEAR(values[program.outputs[row]], expected[row], 1e-9);
+      EXPECT_LE(program.operations(), dense);
+    }
+  }
+  EXPECT_LE(LinearProgram::Of(MakeCookToom(4, 3).input).operations(), 13);
+}
+
+struct Case {
+  const char* name;
+  std::vector<int64_t> x, w;
+  std::vector<int64_t> pads;
+  int m, tiles, threads;
+  bool epilogue;
+  const char* leaf;
+};
+
+const Case kCases[] = {
+    {"3x3", {1, 16, 12, 12}, {32, 16, 3, 3}, {1, 1, 1, 1}, 4, 16, 1, false, "mr=4 nv=2 hold=b ku=4"},
+    {"odd", {2, 20, 11, 13}, {19, 20, 3, 3}, {1, 1, 1, 1}, 4, 5, 1, true, "mr=5 nv=1 hold=b ku=4"},
+    {"unpadded", {1, 17, 9, 10}, {33, 17, 3, 3}, {0, 0, 0, 0}, 2, 7, 2, true, "mr=3 nv=2 hold=a ku=2"},
+    {"uneven_pads", {1, 16, 7, 9}, {16, 16, 3, 3}, {2, 0, 1, 2}, 3, 4, 2, true, "mr=4 nv=1 hold=b ku=1"},
+    {"small", {1, 24, 3, 2}, {8, 24, 3, 3}, {1, 1, 1, 1}, 4, 8, 1, true, "mr=2 nv=1 hold=b ku=4"},
+    {"F5", {1, 32, 14, 14}, {32, 32, 3, 3}, {1, 1, 1, 1}, 5, 9, 2, true, "mr=3 nv=2 hold=b ku=4"},
+    {"F6", {1, 32, 13, 15}, {40, 32, 3, 3}, {1, 1, 1, 1}, 6, 9, 1, true, "mr=3 nv=2 hold=b ku=4"},
+    {"5x5", {1, 16, 9, 11}, {16, 16, 5, 5}, {2, 2, 2, 2}, 2, 9, 1, true, "mr=4 nv=1 hold=b ku=4"},
+    {"1x7", {1, 16, 6, 17}, {16, 16, 1, 7}, {0, 3, 0, 3}, 2, 20, 2, true, "mr=4 nv=1 hold=b ku=4"},
+    {"3x1", {1, 16, 9, 7}, {24, 16, 3, 1}, {1, 0, 1, 0}, 4, 12, 1, true, "mr=4 nv=2 hold=b ku=4"},
+    {"passes", {1, 64, 8, 8}, {16, 64, 3, 3}, {1, 1, 1, 1}, 4, 4, 1, true, "mr=4 nv=1 hold=b ku=4; split k 24"},
+};
+
+HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
+  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
+  for (int64_t e = 0; e < tensor.Elements(); ++e) {
+    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
+  }
+  return tensor;
+}
+
+struct WinogradTask {
+  Task task;
+  std::vector<HostTensor> inputs, constants;
+};
+
+// relu(conv + bias + residual), or the convolution alone.
+WinogradTask MakeTask(const Case& c, const Target& target) {
+  WinogradTask made;
+  Graph& graph = made.task.graph;
+  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.inputs.push_back(Generate(dims, made.inputs.size()));
+    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
+  };
+  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
+    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
+  };
+  const TensorId x = input("x", c.x);
+  const TensorId w = constant("w", c.w);
+  const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())}};
+  TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
+  if (c.epilogue) {
+    const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
+    y = graph.AddNode("add", {y, constant("bias", {1, c.w[0], 1, 1})}, {}, "bias").value()[0];
+    y = graph.AddNode("add", {y, input("residual", dims)}, {}, "residual").value()[0];
+    y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
+  }
+  graph.SetOutputs({y});
+  for (int t = 0; t < graph.tensor_count(); ++t) {
+    Tensor& tensor = graph.tensor({t});
+    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+  }
+  made.task.target = target;
+  made.task.threads = c.threads;
+  return made;
+}
+
+Trace TraceOf(const Case& c, const Target& target) {
+  std::string leaf = c.leaf, rest;
+  if (const size_t end = leaf.find(';'); end != std::string::npos) {
+    rest = leaf.substr(end);
+    leaf.resize(end);
+  }
+  return Trace::Parse(absl::StrCat("trace 1; algorithm winograd m=", c.m, " tiles=", c.tiles, "; leaf contract ", leaf, " vw=",
+                                   target.vector_width(), " rows=affine; order n,m; parallel m", rest)).value();
+}
+
+class WinogradTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(WinogradTest, AgreesWithTheInterpreter) {
+  const Target target = FindTarget(GetParam()).value();
+  if (!target.row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const WinogradTask made = MakeTask(c, target);
+    const TensorProgram program = LowerTask(made.task).value();
+    const auto scheduled = Schedule(made.task, program, TraceOf(c, target));
+    ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
+    const auto code = CompileNest(made.task, std::get<Scheduled>(scheduled), "kernel");
+    ASSERT_TRUE(code.ok()) << code.status();
+    const auto object = LinkCandidate(made.task, *code);
+    ASSERT_TRUE(object.ok()) << object.status();
+    auto runner = CandidateRunner::Load(*object);
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    (*runner)->SetInputs(made.inputs, made.constants);
+    ASSERT_EQ((*runner)->Run(c.threads), 0);
+    std::vector<HostTensor> operands = made.inputs;
+    operands.insert(operands.end(), made.constants.begin(), made.constants.end());
+    const std::vector<HostTensor> expected = Interpret(program, operands).value();
+    std::vector<HostTensor> actual = {HostTensor::Zeros(DType::kF32, expected[0].dims)};
+    (*runner)->GetOutputs(&actual);
+    double most = 0, worst = 0;
+    for (int64_t e = 0; e < expected[0].Elements(); ++e) {
+      most = std::max(most, std::fabs(expected[0].Get(e)));
+      const double difference = std::fabs(actual[0].Get(e) - expected[0].Get(e));
+      worst = difference <= worst ? worst : difference;   // NaN counts
+    }
+    EXPECT_LE(worst, 2e-5 * most) << std::get<Scheduled>(scheduled).nest.ToString();
+  }
+}
+
+TEST_P(WinogradTest, IsRefusedWhereItDoesNotApply) {
+  const Target target = FindTarget(GetParam()).value();
+  const std::string vw = std::to_string(target.vector_width());
+  const Trace trace = Trace::Parse("trace 1; algorithm winograd m=4 tiles=9; leaf contract mr=4 nv=2 vw=" + vw +
+                                   " hold=b ku=1 rows=affine; order m,n; parallel m").value();
+  const auto refused = [&](const Task& task) {
+    return std::holds_alternative<Rejection>(Schedule(task, LowerTask(task).value(), trace));
+  };
+  Case c = kCases[0];
+  Task exact = MakeTask(c, target).task;
+  EXPECT_FALSE(refused(exact));
+  exact.policy = AlgorithmPolicy::kExact;
+  EXPECT_TRUE(refused(exact));
+  c.w = {32, 16, 1, 1};
+  EXPECT_TRUE(refused(MakeTask(c, target).task));
+  Task plain = MakeTask(kCases[0], target).task;
+  for (const TensorId id : {plain.graph.inputs()[0], plain.graph.outputs()[0]}) plain.graph.tensor(id).layout = Layout::Plain(4);
+  EXPECT_TRUE(refused(plain));
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, WinogradTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
+                         [](const auto& instance) { return std::string("v") + std::string(instance.param).back(); });
+
+}  // namespace
+}  // namespace hone
