@@ -41,6 +41,17 @@ std::vector<std::string> WinogradSizes(const Anchor& anchor) {
   return algorithms;
 }
 
+// Wider vectors than the blocks of channels would be cut to them.
+std::vector<std::string> WidthsWithinBlocks(const Task& task) {
+  const Tensor& output = task.graph.tensor(task.graph.outputs()[0]);
+  const int64_t block = output.layout.IsPlain() || output.type.rank() < 2 ? 0 : output.layout.BlockOf(1);
+  std::vector<int64_t> widths;
+  for (const int width : task.target.row->vector_widths) {
+    if (block <= 1 || width <= block) widths.push_back(width);
+  }
+  return Numbers(widths);
+}
+
 // Matmul-like tasks, dense convolutions among them.
 std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
   const int64_t lanes = task.target.vector_width();
@@ -71,7 +82,7 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
 
 std::vector<Decision> WindowDecisions(const Task& task, const Anchor& anchor) {
   return {{"tile", UpTo(std::max<int64_t>(1, anchor.tile_extent), {1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 28})},
-          {"vw", Widths(task)}};
+          {"vw", WidthsWithinBlocks(task)}};
 }
 std::vector<Decision> RowDecisions(const Task& task, const Anchor&) {
   return {{"unroll", {"1", "2", "4", "8"}}, {"vw", Widths(task)}};

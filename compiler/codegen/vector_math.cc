@@ -61,21 +61,24 @@ llvm::Value* VectorMath::IntegerPower(llvm::Value* exponent) {
   return ir_.CreateBitCast(bits, floats);
 }
 
-// exp(x) = 2^n exp(r), |r| <= log(2)/2; the polynomial is that of Cephes expf (S. Moshier). 2^n is applied in two
-// factors, so that results may be denormal or overflow to infinity.
+// exp(x) = 2^n exp(r), |r| <= log(2)/2; the polynomial is that of Cephes expf (S. Moshier). Adding 1.5 * 2^23 rounds to
+// an integer and leaves it in the low bits. 2^n is applied in two factors, so that results may be denormal or overflow to
+// infinity; of NaN the integer is any, and the product NaN.
 llvm::Value* VectorMath::Exp(llvm::Value* x) {
+  constexpr int32_t kShifterBits = 0x4b400000;
+  constexpr double kShifter = 12582912;
   llvm::Value* clamped = Clamp(x, -104.5, 89.0);
-  llvm::Value* n = ir_.CreateUnaryIntrinsic(llvm::Intrinsic::rint, ir_.CreateFMul(clamped, Constant(x, 1.44269504088896341)));
+  llvm::Value* shifted = MultiplyAdd(clamped, Constant(x, 1.44269504088896341), Constant(x, kShifter));
+  llvm::Value* n = ir_.CreateFSub(shifted, Constant(x, kShifter));
   llvm::Value* r = MultiplyAdd(n, Constant(x, -0.693359375), clamped);
   r = MultiplyAdd(n, Constant(x, 2.12194440e-4), r);
   llvm::Value* p = Polynomial(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
                                   1.6666665459e-1, 5.0000001201e-1});
   llvm::Value* y = ir_.CreateFAdd(MultiplyAdd(p, ir_.CreateFMul(r, r), r), Constant(x, 1.0));
-  // NaN must not reach the conversion: its result would be poison.
-  llvm::Value* is_nan = ir_.CreateFCmpUNO(x, x);
-  llvm::Value* safe = ir_.CreateSelect(is_nan, Constant(x, 0), n);
-  llvm::Value* integer = ir_.CreateFPToSI(safe, IntegersLike(x->getType()));
-  llvm::Value* half = ir_.CreateAShr(integer, llvm::ConstantInt::get(integer->getType(), 1));
+  llvm::Type* integers = IntegersLike(x->getType());
+  llvm::Value* integer =
+      ir_.CreateSub(ir_.CreateBitCast(shifted, integers), llvm::ConstantInt::get(integers, kShifterBits));
+  llvm::Value* half = ir_.CreateAShr(integer, llvm::ConstantInt::get(integers, 1));
   y = ir_.CreateFMul(y, IntegerPower(half));
   return ir_.CreateFMul(y, IntegerPower(ir_.CreateSub(integer, half)));
 }
@@ -129,21 +132,15 @@ llvm::Value* VectorMath::Sigmoid(llvm::Value* x) {
   return ir_.CreateSelect(ir_.CreateFCmpOLT(x, Constant(x, 0)), ir_.CreateFMul(e, positive), positive);
 }
 
-// Least-squares Chebyshev fits of erf(x)/x in x^2 on [0, 1], and of -log(erfc(x)) on [0.9, 4].
+// x P(x^2) / Q(x^2) up to where the nearest f32 of erf is one (coefficients of XLA's ErfImpl32).
 llvm::Value* VectorMath::Erf(llvm::Value* x) {
-  llvm::Value* z = ir_.CreateFMul(x, x);
-  llvm::Value* small = Polynomial(z, {7.882497448008507e-05, -0.0008018855005502701, 0.005189312156289816,
-                                      -0.02685432881116867, 0.11283597350120544, -0.3761262595653534,
-                                      1.1283791065216064});
-  llvm::Value* near = ir_.CreateFMul(small, x);
-  llvm::Value* magnitude = Abs(x);
-  llvm::Value* bounded = Min(Constant(x, 4.0), magnitude);
-  llvm::Value* exponent = Polynomial(bounded, {-1.6102403606055304e-06, 4.551277379505336e-05, -0.0005920927505940199,
-                                               0.004736950621008873, -0.026355121284723282, 0.10996080189943314,
-                                               0.6319562196731567, 1.130155086517334, -0.0003002688172273338});
-  llvm::Value* complement = Exp(ir_.CreateFNeg(exponent));
-  llvm::Value* far = CopySign(ir_.CreateFSub(Constant(x, 1), complement), x);
-  return ir_.CreateSelect(ir_.CreateFCmpOLT(magnitude, Constant(x, 1)), near, far);
+  llvm::Value* bounded = Clamp(x, -3.832506856900711, 3.832506856900711);
+  llvm::Value* z = ir_.CreateFMul(bounded, bounded);
+  llvm::Value* p = Polynomial(z, {0.00022905065861350646, 0.0034082910107109506, 0.050955695062380861,
+                                  0.18520832239976145, 1.128379143519084});
+  llvm::Value* q = Polynomial(z, {-1.1791602954361697e-7, 0.000023547966471313185, 0.0010179625278914885,
+                                  0.014070470171167667, 0.11098505178285362, 0.49746925110067538, 1.0});
+  return ir_.CreateFDiv(ir_.CreateFMul(bounded, p), q);
 }
 
 // |x|^y = exp(y log|x|); the sign follows an odd integer y; pow(x, 0) = pow(1, y) = 1.

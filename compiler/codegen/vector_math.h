@@ -15,7 +15,7 @@ class VectorMath {
   llvm::Value* Log(llvm::Value* x);       // 2 ulp
   llvm::Value* Tanh(llvm::Value* x);      // 4 ulp
   llvm::Value* Sigmoid(llvm::Value* x);   // 4 ulp
-  llvm::Value* Erf(llvm::Value* x);       // 4 ulp
+  llvm::Value* Erf(llvm::Value* x);       // 5 ulp
   llvm::Value* Pow(llvm::Value* x, llvm::Value* y);   // relative 2e-7 x (1 + |y log x|)
 
   llvm::Value* MultiplyAdd(llvm::Value* a, llvm::Value* b, llvm::Value* c);   // a * b + c

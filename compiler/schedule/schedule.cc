@@ -64,13 +64,19 @@ std::variant<Decisions, Rejection> Read(const Trace& trace, const Target& target
   if (kind != "window" && kind != "row" && kind != "map") return Rejection::kWrongLeaf;
   decisions.leaf = Decisions::Leaf::kStage;
   decisions.anchor.lanes = static_cast<int>(leaf->IntOption("vw", target.vector_width()));
-  decisions.anchor.tile = static_cast<int>(leaf->IntOption(kind == "window" ? "tile" : "unroll", 1));
+  const int count = static_cast<int>(leaf->IntOption(kind == "window" ? "tile" : "unroll", 1));
+  if (kind == "map") {
+    decisions.anchor.points = count;
+  } else {
+    decisions.anchor.tile = count;
+    if (kind == "row") decisions.anchor.partial = count;
+  }
   const std::vector<int>& widths = target.row->vector_widths;
   if (std::find(widths.begin(), widths.end(), decisions.anchor.lanes) == widths.end()) {
     return Rejection::kWidthNotOfTarget;
   }
-  if (decisions.anchor.tile < 1) return Rejection::kBadTile;
-  if (decisions.anchor.tile + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
+  if (count < 1) return Rejection::kBadTile;
+  if (count + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
   return decisions;
 }
 
@@ -158,7 +164,7 @@ class NestBuilder {
     StageLoops stage = fused_.stages[s];
     PickLanes(nest_.tensors, task_.target, choice, &stage);
     PackForLanes(stage);
-    ArrangeLoops(nest_.tensors, choice, &stage);
+    ArrangeLoops(nest_.tensors, task_.target, choice, &stage);
     nest_.kernels.push_back(KernelOf(std::move(stage), threads));
   }
 
@@ -385,7 +391,12 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
     }
     return anchor;
   }
-  if (stage.reduce.empty()) return anchor;
+  const bool reduces = std::any_of(fused.stages.begin(), fused.stages.end(),
+                                   [](const StageLoops& other) { return !other.reduce.empty(); });
+  if (stage.reduce.empty()) {
+    if (reduces) anchor.kind = AnchorKind::kRow;   // softmax: its costliest stage is the exponentials
+    return anchor;
+  }
   const bool window = stage.reduce.size() >= 2 && Points(stage.reduce) <= 256 && stage.axes.size() >= 4 &&
                       Extent(stage.axes.back()) > 1;
   anchor.kind = window ? AnchorKind::kWindow : AnchorKind::kRow;
@@ -431,7 +442,7 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
       candidates.push_back(ContractTrace(choice));
     }
     if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
-      candidates.push_back(stage_trace("window", "tile", 4));
+      candidates.push_back(stage_trace("window", "tile", WindowTile(anchor->tile_extent, task.target)));
     }
     if (anchor->kind == AnchorKind::kRow) candidates.push_back(stage_trace("row", "unroll", 4));
     candidates.push_back(stage_trace("map", "unroll", 1));

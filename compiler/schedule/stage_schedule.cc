@@ -7,6 +7,7 @@
 namespace hone {
 namespace {
 
+constexpr int kPartialResults = 4;        // hide the latency of a sum
 constexpr int64_t kChunksPerThread = 4;   // evens out neighbours that take a core for a while
 
 // Strides of every access of a stage along one axis cut into vectors.
@@ -197,13 +198,16 @@ int TransposedAxis(const std::vector<NestTensor>& tensors, const StageLoops& sta
   return -1;
 }
 
-void ChooseTile(const std::vector<NestTensor>& tensors, int tile, const SymbolRef& blocks, StageLoops* stage) {
+void ChooseTile(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+                const SymbolRef& blocks, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
-  stage->tile = tile;
+  const bool reduces = !stage->body.empty();
+  const int partial = choice.partial > 0 ? choice.partial : kPartialResults;
+  stage->tile = 1;
   if (stage->lane_axis >= outputs) {
     stage->tile_axis = stage->lane_axis;
     const int64_t vectors = Extent(stage->reduce[stage->lane_axis - outputs]) / stage->lanes;
-    stage->tile = static_cast<int>(std::clamp<int64_t>(vectors, 1, tile));
+    stage->tile = static_cast<int>(std::clamp<int64_t>(vectors, 1, partial));
     return;
   }
   if (const int transposed = TransposedAxis(tensors, *stage); transposed >= 0) {
@@ -214,14 +218,17 @@ void ChooseTile(const std::vector<NestTensor>& tensors, int tile, const SymbolRe
   for (int i = outputs - 1; i >= 0; --i) {
     const Axis& axis = stage->axes[i];
     if (i == stage->lane_axis || Extent(axis) == 1) continue;
-    if (!stage->body.empty() && (axis.variable == blocks || !TapsKnownAlong(*stage, axis.variable))) break;
+    if (reduces && (axis.variable == blocks || !TapsKnownAlong(*stage, axis.variable))) break;
+    const int wanted = reduces ? choice.tile : std::max(1, choice.points);
+    const int tile = wanted > 0 ? wanted : WindowTile(Extent(axis), target);
     if (tile == 1 && stage->ranges.empty()) break;
     stage->tile_axis = i;
     stage->tile = static_cast<int>(std::min<int64_t>(tile, Extent(axis)));
     return;
   }
-  const bool partial = !stage->body.empty() && stage->combine != Combine::kTuple && stage->ranges.empty();
-  stage->tile = partial ? static_cast<int>(std::min<int64_t>(tile, Extent(stage->reduce.back()))) : 1;
+  if (reduces && stage->combine != Combine::kTuple && stage->ranges.empty()) {
+    stage->tile = static_cast<int>(std::min<int64_t>(partial, Extent(stage->reduce.back())));
+  }
 }
 
 int Chunks(int64_t points, int threads) {
@@ -240,16 +247,23 @@ void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, con
   }
 }
 
-void ArrangeLoops(const std::vector<NestTensor>& tensors, const StageChoice& choice, StageLoops* stage) {
+void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+                  StageLoops* stage) {
   const SymbolRef blocks = SplitBlocks(tensors, stage);
   OrderAxes(tensors, stage);
-  ChooseTile(tensors, choice.tile, blocks, stage);
+  ChooseTile(tensors, target, choice, blocks, stage);
+}
+
+int WindowTile(int64_t extent, const Target& target) {
+  const int64_t most = target.row->vector_registers < 32 ? 8 : 14;
+  const int64_t tiles = (extent + most - 1) / most;
+  return static_cast<int>(std::max<int64_t>(1, (extent + tiles - 1) / tiles));
 }
 
 void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                    StageLoops* stage) {
   PickLanes(tensors, target, choice, stage);
-  ArrangeLoops(tensors, choice, stage);
+  ArrangeLoops(tensors, target, choice, stage);
 }
 
 StageKernel KernelOf(StageLoops stage, int threads) {

@@ -11,15 +11,22 @@ namespace hone {
 // How the loops of one stage are cut: what a trace may say of them. Zero means: choose.
 struct StageChoice {
   int lanes = 0;     // vector width; 1 is scalar code
-  int tile = 1;      // points (or accumulators) computed together
+  int tile = 0;      // points of a reduction computed together
+  int partial = 0;   // partial results of a reduction whose points stand alone
+  int points = 0;    // points of a map computed together
 };
+
+// Points of one row to compute together, of `extent`: near-equal tiles that leave registers for operands and are long
+// enough to hide the latency of their sums.
+int WindowTile(int64_t extent, const Target& target);
 
 // Picks the axis that runs in vectors: one along which accesses are contiguous or broadcast; narrower vectors than
 // chosen where only they fit. `tensors` have their layouts.
 void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice, StageLoops* stage);
 // Cuts the axis of the lanes into blocks where it is stored so, orders the axes as they lie in the stored tensor, and
 // picks the axis that is tiled.
-void ArrangeLoops(const std::vector<NestTensor>& tensors, const StageChoice& choice, StageLoops* stage);
+void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
+                  StageLoops* stage);
 // Both.
 void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                    StageLoops* stage);
