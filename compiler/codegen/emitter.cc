@@ -104,6 +104,16 @@ Emitter::Values Emitter::LoopIfAny(llvm::Value* begin, llvm::Value* end, const V
   return joined;
 }
 
+void Emitter::If(llvm::Value* condition, const std::function<void()>& body) {
+  llvm::BasicBlock* inside = llvm::BasicBlock::Create(ir_.getContext(), "inside", function_);
+  llvm::BasicBlock* after = llvm::BasicBlock::Create(ir_.getContext(), "after", function_);
+  ir_.CreateCondBr(condition, inside, after);
+  ir_.SetInsertPoint(inside);
+  body();
+  ir_.CreateBr(after);
+  ir_.SetInsertPoint(after);
+}
+
 DimExpr Emitter::Rewritten(const DimExpr& expr) const {
   DimExpr result = substitution_.empty() ? expr : expr.Substitute(substitution_);
   if (only_lane_) result = result.Substitute({{lanes_.lane, DimExpr(*only_lane_)}});

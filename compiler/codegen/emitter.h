@@ -50,6 +50,8 @@ class Emitter {
   Values LoopIfAny(llvm::Value* begin, llvm::Value* end, const Values& initial,
                    const std::function<Values(llvm::Value* i, const Values& carried)>& body);
 
+  void If(llvm::Value* condition, const std::function<void()>& body);
+
   void Bind(const SymbolRef& symbol, llvm::Value* value) { values_[symbol] = value; }
   void Substitute(const SymbolRef& symbol, DimExpr expr) { substitution_.insert_or_assign(symbol, std::move(expr)); }
   void SetLanes(const VectorLanes& lanes) { lanes_ = lanes; }

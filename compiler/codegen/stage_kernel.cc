@@ -30,6 +30,11 @@ class Breakpoints {
  public:
   explicit Breakpoints(const Axis& axis) : axis_(axis), points_{0, Extent(axis)} {}
 
+  void Collect(const StageLoops& stage) {
+    for (const ScalarRef& body : stage.body) Collect(body);
+    for (const Store& store : stage.stores) Collect(store.value);
+    if (stage.tail_lanes > 0 && stage.tail_block == axis_.variable) points_.insert(Extent(axis_) - 1);
+  }
   void Collect(const ScalarRef& scalar) {
     if (scalar->kind == Scalar::Kind::kBinary) Compare(*scalar);
     for (const ScalarRef& operand : scalar->operands) Collect(operand);
@@ -97,17 +102,22 @@ class StageEmitter {
     Hoist(level);
     const Axis& axis = stage_.axes[level];
     Breakpoints breakpoints(axis);
-    for (const ScalarRef& body : stage_.body) breakpoints.Collect(body);
-    for (const Store& store : stage_.stores) breakpoints.Collect(store.value);
+    breakpoints.Collect(stage_);
     const std::vector<int64_t> cuts = breakpoints.points();
     for (size_t piece = 0; piece + 1 < cuts.size(); ++piece) EmitPiece(level, cuts[piece], cuts[piece + 1]);
     e_.SetPins(pins);
   }
 
+  // Loops over blocks are cut where the last one is not full.
+  bool InTail() const {
+    if (stage_.tail_lanes == 0) return false;
+    return e_.Rewritten(DimExpr(stage_.tail_block)).Bounds().lower >= stage_.tail_block->upper;
+  }
+
   void EmitPiece(int level, int64_t begin, int64_t end) {
     const Axis& axis = stage_.axes[level];
     if (level == stage_.lane_axis) {
-      EmitVectors(axis, begin, end, [&] { EmitAxis(level + 1); });
+      EmitVectors(axis, begin, InTail() ? stage_.tail_lanes : end, [&] { EmitAxis(level + 1); });
       e_.SetLanes({});
     } else if (level == stage_.tile_axis) {
       EmitTiles(level, begin, end);
@@ -518,22 +528,44 @@ class StageEmitter {
 
 int64_t UnitsOf(const StageKernel& kernel) { return Points(kernel.outer); }
 
-void EmitStageKernel(const StageKernel& kernel, llvm::Value* begin, llvm::Value* end, Emitter* emitter) {
-  const auto stages = [&] {
+namespace {
+
+// Code for every piece of the outer axes from `level` on in which all conditions on them are known; `point` are their
+// values.
+void EmitPieces(const StageKernel& kernel, size_t level, const std::vector<llvm::Value*>& point, Emitter* emitter) {
+  if (level == kernel.outer.size()) {
     for (const StageLoops& stage : kernel.stages) StageEmitter(stage, emitter).Run();
-  };
-  if (kernel.outer.empty()) return stages();
+    return;
+  }
+  const Axis& axis = kernel.outer[level];
+  Breakpoints breakpoints(axis);
+  for (const StageLoops& stage : kernel.stages) breakpoints.Collect(stage);
+  const std::vector<int64_t> cuts = breakpoints.points();
+  llvm::IRBuilder<>& ir = emitter->ir();
+  for (size_t piece = 0; piece + 1 < cuts.size(); ++piece) {
+    const SymbolRef symbol = MakeSymbol(axis.variable->name, cuts[piece], cuts[piece + 1] - 1);
+    emitter->Bind(symbol, point[level]);
+    emitter->Substitute(axis.variable, DimExpr(symbol));
+    if (cuts.size() == 2) return EmitPieces(kernel, level + 1, point, emitter);
+    llvm::Value* inside = ir.CreateAnd(ir.CreateICmpSGE(point[level], emitter->I64(cuts[piece])),
+                                       ir.CreateICmpSLT(point[level], emitter->I64(cuts[piece + 1])));
+    emitter->If(inside, [&] { EmitPieces(kernel, level + 1, point, emitter); });
+  }
+}
+
+}  // namespace
+
+void EmitStageKernel(const StageKernel& kernel, llvm::Value* begin, llvm::Value* end, Emitter* emitter) {
+  if (kernel.outer.empty()) return EmitPieces(kernel, 0, {}, emitter);
   emitter->Loop(begin, end, 1, {}, [&](llvm::Value* unit, const Values&) {
+    std::vector<llvm::Value*> point(kernel.outer.size());
     llvm::Value* rest = unit;
     for (size_t level = kernel.outer.size(); level-- > 0;) {
-      const Axis& axis = kernel.outer[level];
-      const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, Extent(axis) - 1);
-      llvm::Value* extent = emitter->I64(Extent(axis));
-      emitter->Bind(symbol, level == 0 ? rest : emitter->ir().CreateURem(rest, extent));
+      llvm::Value* extent = emitter->I64(Extent(kernel.outer[level]));
+      point[level] = level == 0 ? rest : emitter->ir().CreateURem(rest, extent);
       rest = emitter->ir().CreateUDiv(rest, extent);
-      emitter->Substitute(axis.variable, DimExpr(symbol));
     }
-    stages();
+    EmitPieces(kernel, 0, point, emitter);
     return Values();
   });
 }

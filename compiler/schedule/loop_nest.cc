@@ -31,6 +31,7 @@ std::string StageText(const StageLoops& stage) {
   std::string text = absl::StrCat("  ", stage.name, " ", AxesText(stage.axes));
   if (!stage.reduce.empty()) absl::StrAppend(&text, " reduce ", AxesText(stage.reduce));
   if (stage.lane_axis >= 0) absl::StrAppend(&text, " lanes axis ", stage.lane_axis, " x", stage.lanes);
+  if (stage.tail_lanes > 0) absl::StrAppend(&text, " tail ", stage.tail_lanes);
   if (stage.tile_axis >= 0) {
     absl::StrAppend(&text, " tile axis ", stage.tile_axis, " x", stage.tile);
   } else if (stage.tile > 1) {

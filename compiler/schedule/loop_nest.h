@@ -66,6 +66,9 @@ struct StageLoops {
   std::vector<Store> stores;
   int lane_axis = -1, lanes = 1;
   int tile_axis = -1, tile = 1;
+  // Where the last block of lanes is not full: the loop over the blocks, and the lanes of its last iteration.
+  SymbolRef tail_block;
+  int tail_lanes = 0;
 };
 
 // A parallel loop over `outer`, flattened; every point runs all `stages` in turn.

@@ -119,10 +119,12 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
   if (stage->lane_axis < 0 || stage->lane_axis >= outputs) return nullptr;
   const Axis axis = stage->axes[stage->lane_axis];
   const int64_t block = StoredBlock(tensors, *stage), extent = Extent(axis);
-  if (block <= 1 || extent <= stage->lanes || extent % block != 0 || block % stage->lanes != 0) return nullptr;
+  if (block <= 1 || extent <= stage->lanes || block % stage->lanes != 0) return nullptr;
+  const int tail = static_cast<int>(extent % block);
+  if (tail != 0 && block != stage->lanes) return nullptr;
   std::vector<Axis> parts;
   DimExpr value(0);
-  for (const auto& [count, step] : {std::pair(extent / block, block), std::pair(block / stage->lanes, int64_t{stage->lanes}),
+  for (const auto& [count, step] : {std::pair((extent + block - 1) / block, block), std::pair(block / stage->lanes, int64_t{stage->lanes}),
                                     std::pair(int64_t{stage->lanes}, int64_t{1})}) {
     if (count == 1 && step > 1) continue;
     const SymbolRef part = MakeSymbol(axis.variable->name + std::to_string(step), 0, count - 1);
@@ -133,6 +135,10 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
   stage->axes.erase(stage->axes.begin() + stage->lane_axis);
   stage->axes.insert(stage->axes.begin() + stage->lane_axis, parts.begin(), parts.end());
   stage->lane_axis += static_cast<int>(parts.size()) - 1;
+  if (tail != 0) {
+    stage->tail_block = parts.front().variable;
+    stage->tail_lanes = tail;
+  }
   return parts.front().variable;
 }
 

@@ -19,8 +19,8 @@ struct Operand {
   bool constant = false;
 };
 
-// One operator on its own. Images and their results are in blocks of the widest vectors that divide the channels, as the
-// layout pass leaves them; `plain_input` and `plain_output` keep one side row-major.
+// One operator on its own. Images and their results are in blocks of channels; `plain_input` and `plain_output` keep one
+// side row-major.
 inline Task OneOperator(const Target& target, const char* op, const std::vector<Operand>& operands, AttrMap attrs,
                         bool image, bool plain_input = false, bool plain_output = false) {
   Task task;
@@ -38,12 +38,8 @@ inline Task OneOperator(const Target& target, const char* op, const std::vector<
   task.graph.SetOutputs(task.graph.AddNode(op, inputs, std::move(attrs), op).value());
   const auto block = [&](TensorId id) {
     Tensor& tensor = task.graph.tensor(id);
-    if (tensor.constant != nullptr || tensor.type.rank() != 4) return;
-    for (const int width : target.row->vector_widths) {
-      if (tensor.type.shape[1].Constant() % width != 0) continue;
-      tensor.layout = Layout::Blocked(4, 1, width);
-      return;
-    }
+    if (tensor.type.rank() != 4) return;
+    tensor.layout = Layout::Blocked(4, 1, target.vector_width());
   };
   if (image && !plain_output) block(task.graph.outputs()[0]);
   if (image && !plain_input) block(inputs[0]);
@@ -56,6 +52,12 @@ inline AttrMap WindowAttrs(int64_t stride, int64_t pad, int64_t kernel = 0) {
                    {"pads", std::vector<DimExpr>(4, DimExpr(pad))}};
   if (kernel > 0) attrs["kernel"] = std::vector<DimExpr>(2, DimExpr(kernel));
   return attrs;
+}
+
+inline AttrMap ResizeAttrs(const char* mode, const char* coordinates) {
+  return {{"sizes", std::vector<DimExpr>{1, 96, 80, 80}},
+          {"mode", std::string(mode)},
+          {"coordinates", std::string(coordinates)}};
 }
 
 inline Task Depthwise(const Target& t, int64_t c, int64_t size, int64_t kernel, int64_t stride) {
@@ -101,6 +103,12 @@ inline const Subject kStageSubjects[] = {
     {"gelu 128x3072", [](const Target& t) { return OneOperator(t, "gelu", {{{128, 3072}}}, {}, false); }},
     {"sigmoid 1M", [](const Target& t) { return OneOperator(t, "sigmoid", {{{1024, 1024}}}, {}, false); }},
     {"add 1M", [](const Target& t) { return OneOperator(t, "add", {{{1024, 1024}}, {{1024, 1024}}}, {}, false); }},
+    {"nearest 96@40",
+     [](const Target& t) {
+       return OneOperator(t, "resize", {{{1, 96, 40, 40}}}, ResizeAttrs("nearest", "asymmetric"), true);
+     }},
+    {"linear 96@40",
+     [](const Target& t) { return OneOperator(t, "resize", {{{1, 96, 40, 40}}}, ResizeAttrs("linear", "half_pixel"), true); }},
     {"pad 64@56",
      [](const Target& t) {
        return OneOperator(t, "pad", {{{1, 64, 56, 56}}}, {{"pads", std::vector<DimExpr>{0, 0, 1, 1, 0, 0, 1, 1}}}, true);
