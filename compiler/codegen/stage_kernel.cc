@@ -18,12 +18,6 @@ bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
   return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
 }
 
-bool HasLoad(const ScalarRef& scalar) {
-  bool loads = false;
-  ForEachLoad(scalar, [&](const Scalar&) { loads = true; });
-  return loads;
-}
-
 // Where conditions on an axis change their value: cuts into pieces in which each is constant (padding's inside and
 // outside, for example).
 class Breakpoints {
@@ -216,8 +210,11 @@ class StageEmitter {
   void HoistFrom(const ScalarRef& scalar, const std::set<SymbolRef>& inner) {
     if (scalar->kind == Scalar::Kind::kSelect || e_.pins().values.contains(scalar.get())) return;
     if (!Varies(*scalar, inner)) {
-      if (HasLoad(scalar)) e_.Pin(scalar, EvaluateFresh(scalar));
+      if (IsCostly(*scalar)) e_.Pin(scalar, EvaluateFresh(scalar));
       return;
+    }
+    for (const LoadIndex& index : scalar->indices) {
+      if (const ScalarRef* computed = std::get_if<ScalarRef>(&index)) HoistFrom(*computed, inner);
     }
     for (const ScalarRef& operand : scalar->operands) HoistFrom(operand, inner);
     const bool divides = scalar->kind == Scalar::Kind::kBinary && scalar->binary == BinaryOp::kDiv &&
@@ -228,6 +225,9 @@ class StageEmitter {
     llvm::Value* one = llvm::ConstantFP::get(divisor->second->getType(), 1);
     e_.PinReciprocal(scalar->operands[1], e_.ir().CreateFDiv(one, divisor->second));
   }
+
+  // Constants and indices LLVM moves itself.
+  static bool IsCostly(const Scalar& scalar) { return scalar.kind == Scalar::Kind::kLoad || !scalar.operands.empty(); }
 
   static bool Varies(const Scalar& scalar, const std::set<SymbolRef>& inner) {
     if (scalar.kind == Scalar::Kind::kParameter) return true;
@@ -356,7 +356,7 @@ class StageEmitter {
     }
     const bool product = stage_.combine == Combine::kSum && body->dtype == DType::kF32 &&
                          body->kind == Scalar::Kind::kBinary && body->binary == BinaryOp::kMul &&
-                         active == e_.lanes().lanes;
+                         (active == e_.lanes().lanes || !ReducesInLanes());
     e_.Forget();
     if (product) {
       llvm::Value* a = e_.Widen(e_.Evaluate(body->operands[0]));

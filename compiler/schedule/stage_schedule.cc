@@ -16,11 +16,27 @@ struct AccessStrides {
   bool stores_contiguous = true;
 };
 
-std::optional<DimExpr> OffsetOf(const NestTensor& tensor, const std::vector<LoadIndex>& indices) {
+bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
+  const std::vector<SymbolRef> symbols = expr.Symbols();
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
+bool Mentions(const ScalarRef& scalar, const SymbolRef& symbol) {
+  if (scalar->kind == Scalar::Kind::kIndex && Mentions(scalar->index, symbol)) return true;
+  for (const LoadIndex& index : scalar->indices) {
+    if (std::visit([&](const auto& at) { return Mentions(at, symbol); }, index)) return true;
+  }
+  return std::any_of(scalar->operands.begin(), scalar->operands.end(),
+                     [&](const ScalarRef& operand) { return Mentions(operand, symbol); });
+}
+
+// As far as it depends on `axis`: a computed index that does not counts as zero.
+std::optional<DimExpr> OffsetOf(const NestTensor& tensor, const std::vector<LoadIndex>& indices, const SymbolRef& axis) {
   std::vector<DimExpr> exprs;
   for (const LoadIndex& index : indices) {
-    if (!std::holds_alternative<DimExpr>(index)) return std::nullopt;
-    exprs.push_back(std::get<DimExpr>(index));
+    const ScalarRef* computed = std::get_if<ScalarRef>(&index);
+    if (computed != nullptr && Mentions(*computed, axis)) return std::nullopt;
+    exprs.push_back(computed != nullptr ? DimExpr(0) : std::get<DimExpr>(index));
   }
   return tensor.Offset(std::move(exprs));
 }
@@ -28,7 +44,7 @@ std::optional<DimExpr> OffsetOf(const NestTensor& tensor, const std::vector<Load
 class StrideCounter {
  public:
   StrideCounter(const std::vector<NestTensor>& tensors, const Axis& axis, int lanes)
-      : tensors_(tensors), lane_(MakeSymbol("lane", 0, lanes - 1)) {
+      : tensors_(tensors), axis_(axis.variable), lane_(MakeSymbol("lane", 0, lanes - 1)) {
     const SymbolRef vector = MakeSymbol("vector", 0, std::max<int64_t>(0, Extent(axis) / lanes));
     split_.emplace(axis.variable, DimExpr(lanes) * DimExpr(vector) + DimExpr(lane_));
   }
@@ -54,14 +70,14 @@ class StrideCounter {
   }
 
   std::optional<int64_t> StrideOf(ProgramTensorId tensor, const std::vector<LoadIndex>& indices) const {
-    const std::optional<DimExpr> offset = OffsetOf(tensors_[tensor], indices);
+    const std::optional<DimExpr> offset = OffsetOf(tensors_[tensor], indices, axis_);
     if (!offset) return std::nullopt;
     return LaneStride(offset->Substitute(split_), lane_);
   }
 
  private:
   const std::vector<NestTensor>& tensors_;
-  SymbolRef lane_;
+  SymbolRef axis_, lane_;
   std::map<SymbolRef, DimExpr> split_;
   AccessStrides strides_;
 };
@@ -146,7 +162,7 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
 void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
   const Store& store = stage->stores.front();
-  const std::optional<DimExpr> offset = OffsetOf(tensors[store.tensor], store.indices);
+  const std::optional<DimExpr> offset = OffsetOf(tensors[store.tensor], store.indices, nullptr);
   std::vector<std::pair<int64_t, int>> order;
   for (int i = 0; i < outputs; ++i) {
     // The step of the last coordinate: blocked dimensions count with their outer stride.
@@ -167,11 +183,6 @@ void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
   }
   stage->axes = std::move(axes);
   stage->lane_axis = lane_axis;
-}
-
-bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
-  const std::vector<SymbolRef> symbols = expr.Symbols();
-  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
 }
 
 // A tile needs its taps known for every point: no range may depend on another axis beside the tile's.

@@ -55,7 +55,8 @@ inline AttrMap WindowAttrs(int64_t stride, int64_t pad, int64_t kernel = 0) {
 }
 
 inline AttrMap ResizeAttrs(const char* mode, const char* coordinates) {
-  return {{"sizes", std::vector<DimExpr>{1, 96, 80, 80}},
+  return {{"size", std::vector<DimExpr>{80, 80}},
+          {"scales", std::vector<double>{2, 2}},
           {"mode", std::string(mode)},
           {"coordinates", std::string(coordinates)}};
 }
@@ -105,10 +106,10 @@ inline const Subject kStageSubjects[] = {
     {"add 1M", [](const Target& t) { return OneOperator(t, "add", {{{1024, 1024}}, {{1024, 1024}}}, {}, false); }},
     {"nearest 96@40",
      [](const Target& t) {
-       return OneOperator(t, "resize", {{{1, 96, 40, 40}}}, ResizeAttrs("nearest", "asymmetric"), true);
+       return OneOperator(t, "resize2d", {{{1, 96, 40, 40}}}, ResizeAttrs("nearest", "asymmetric"), true);
      }},
     {"linear 96@40",
-     [](const Target& t) { return OneOperator(t, "resize", {{{1, 96, 40, 40}}}, ResizeAttrs("linear", "half_pixel"), true); }},
+     [](const Target& t) { return OneOperator(t, "resize2d", {{{1, 96, 40, 40}}}, ResizeAttrs("linear", "half_pixel"), true); }},
     {"pad 64@56",
      [](const Target& t) {
        return OneOperator(t, "pad", {{{1, 64, 56, 56}}}, {{"pads", std::vector<DimExpr>{0, 0, 1, 1, 0, 0, 1, 1}}}, true);
