@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace hone {
+
+// A file system of a few MiB of its own, in memory, that can be filled to the last byte.
+class FullDisk {
+ public:
+  static std::unique_ptr<FullDisk> Mount(const std::string& path);  // null where mounting is not permitted
+  ~FullDisk();                                                      // unmounts
+  void Fill();                                                      // goes on until nothing fits for a while
+  void Free();
+
+ private:
+  explicit FullDisk(std::string path) : path_(std::move(path)) {}
+  const std::string path_;
+};
+
+}  // namespace hone

@@ -1,0 +1,204 @@
+// Kills hone-server and fails its system calls at every site of one upload, job and download, and compares
+// what it then has with a ledger of what it had acknowledged. See README, "Reliability".
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+#include "tests/reliability/fault_case.h"
+
+namespace hone {
+namespace {
+
+struct Options {
+  bool all = false;
+  double seconds = 0;  // 0 = no limit
+  unsigned seed = 1;
+  int threads = 2;
+  std::string only;  // sites that contain this
+};
+
+constexpr char kUsage[] =
+    "kill_everywhere [--all] [--seconds S] [--seed N] [--threads N] [--only TEXT]\n"
+    "  --all      every call of every site, at least 1,000 kills and 500 errors; else a sample, each site first\n"
+    "  --seconds  no new case after so long\n"
+    "  --only     sites whose name contains TEXT (pwrite64, wal, ...)\n";
+
+constexpr int kKills = 1000, kErrors = 500, kFullDisks = 10;
+
+// What a site's calls are made to do.
+struct SiteRow {
+  const char* call;
+  bool writes;                 // killed at; "torn" too if it takes bytes
+  bool bytes;
+  std::vector<int> errors;     // each call fails once with each
+};
+const SiteRow kSites[] = {
+    {"write", true, true, {ENOSPC, EIO}},
+    {"pwrite64", true, true, {ENOSPC, EIO}},
+    {"writev", true, false, {}},
+    {"sendmsg", true, false, {}},
+    {"fsync", true, false, {EIO, ENOSPC}},
+    {"fdatasync", true, false, {EIO, ENOSPC}},
+    {"ftruncate", true, false, {ENOSPC, EIO}},
+    {"rename", true, false, {ENOSPC, EIO}},
+    {"unlink", true, false, {EIO}},
+    {"mkdir", true, false, {ENOSPC, EIO, ENOMEM}},
+    {"chmod", true, false, {EIO}},
+    {"utimensat", true, false, {EIO}},
+    {"open-create", true, false, {ENOSPC, EIO, EMFILE, ENOMEM}},
+    {"open", false, false, {EMFILE, EIO, ENOMEM}},
+    {"accept4", false, false, {EMFILE, ENOMEM}},
+    {"socketpair", false, false, {EMFILE, ENOMEM}},
+    {"eventfd", false, false, {EMFILE, ENOMEM}},
+    {"memfd_create", false, false, {EMFILE, ENOMEM}},
+    {"posix_spawn", true, false, {ENOMEM, EAGAIN}},
+    {"mmap", false, false, {ENOMEM}},
+};
+
+// Calls that a run without faults makes, by site: the fewest of a few runs, so that each is reached again.
+std::map<std::string, int> RecordSites() {
+  std::map<std::string, int> fewest;
+  for (int run = 0; run < 3; ++run) {
+    const CaseResult result = RunCase({});
+    for (const std::string& text : result.differences) std::printf("without a fault: %s\n", text.c_str());
+    std::map<std::string, int> counts;
+    for (const std::string& call : result.calls) ++counts[call];
+    if (run == 0) fewest = counts;
+    for (auto& [site, count] : fewest) count = std::min(count, counts[site]);
+  }
+  std::erase_if(fewest, [](const auto& entry) { return entry.second == 0; });
+  return fewest;
+}
+
+std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string, int>& sites) {
+  std::mt19937 random(options.seed);
+  std::vector<Fault> faults, first;
+  for (const auto& [site, count] : sites) {
+    if (!absl::StrContains(site, options.only)) continue;
+    for (const SiteRow& row : kSites) {
+      if (!absl::StartsWith(site, absl::StrCat(row.call, " "))) continue;
+      std::vector<std::string> deeds;
+      if (row.writes) deeds = {"before", "after"};
+      if (row.bytes) deeds.push_back("torn");
+      const bool local = !absl::StrContains(site, " socket") && !absl::StrContains(site, " event");
+      for (int error : row.errors) {
+        if (local) deeds.push_back(absl::StrCat(error));
+      }
+      for (const std::string& deed : deeds) {
+        for (int at = 1; at <= count; ++at) faults.push_back({.site = site, .at = at, .what = deed});
+        std::swap(faults.back(), faults[faults.size() - 1 - random() % count]);
+        first.push_back(faults.back());  // any of its calls
+        faults.pop_back();
+        // A fault that lasts: every call that can fail so does, for longer than a job's patience.
+        if (!first.back().kills())
+          faults.push_back({.site = site, .at = first.back().at, .what = deed, .milliseconds = 1500});
+      }
+    }
+  }
+  for (int i = 0; i < kFullDisks && options.only.empty(); ++i) {
+    faults.push_back({.site = "full disk",
+                      .at = static_cast<int>(random() % 400),
+                      .what = absl::StrCat(ENOSPC),
+                      .milliseconds = 2000});
+  }
+  std::shuffle(first.begin(), first.end(), random);
+  std::shuffle(faults.begin(), faults.end(), random);
+  if (options.only.empty() && !first.empty()) first.insert(first.begin(), {.site = "full disk", .at = 150, .what = absl::StrCat(ENOSPC), .milliseconds = 2000});
+  first.insert(first.end(), faults.begin(), faults.end());
+  return first;
+}
+
+struct Tally {
+  int cases = 0, kills = 0, errors = 0, not_reached = 0, failed = 0, acknowledged = 0;
+  double slowest = 0;
+  std::set<std::string> killed_sites;
+};
+
+void Count(const Fault& fault, const CaseResult& result, Tally& tally) {
+  ++tally.cases;
+  tally.acknowledged += result.acknowledged;
+  tally.slowest = std::max(tally.slowest, result.slowest_seconds);
+  if (!result.fired) ++tally.not_reached;
+  if (result.fired && fault.kills()) ++tally.kills, tally.killed_sites.insert(fault.site);
+  if (result.fired && !fault.kills()) ++tally.errors;
+  if (result.differences.empty()) return;
+  ++tally.failed;
+  std::printf("FAILED %s\n", fault.Text().c_str());
+  for (const std::string& text : result.differences) std::printf("  %s\n", text.c_str());
+  std::fflush(stdout);
+}
+
+int Run(const Options& options) {
+  const absl::Time begin = absl::Now();
+  const std::map<std::string, int> sites = RecordSites();
+  const std::vector<Fault> faults = MakeFaults(options, sites);
+  int calls = 0;
+  for (const auto& [site, count] : sites) calls += count;
+  std::printf("seed %u: %zu sites, %d calls, %zu cases\n", options.seed, sites.size(), calls, faults.size());
+  if (faults.empty()) return 1;
+  Tally tally;
+  std::mutex mutex;
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    while (options.seconds == 0 || absl::Now() < begin + absl::Seconds(options.seconds)) {
+      const size_t mine = next++;
+      if (mine >= faults.size()) return;
+      CaseResult result = RunCase(faults[mine]);
+      // The order of threads decides how often a site is reached: a call that a run did not make is tried again.
+      for (int again = 0; again < 3 && !result.fired && result.differences.empty(); ++again)
+        result = RunCase(faults[mine]);
+      std::lock_guard lock(mutex);
+      Count(faults[mine], result, tally);
+      if (tally.cases % 100 == 0) std::printf("%d cases, %d failed\n", tally.cases, tally.failed), std::fflush(stdout);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < options.threads; ++i) threads.emplace_back(work);
+  for (std::thread& thread : threads) thread.join();
+  std::printf(
+      "seed %u: %d cases in %.0f s: %d kills at %zu sites, %d failures injected, %d not reached; %d acknowledged "
+      "things, %d cases with a ledger difference; slowest answer %.2f s after the fault's end\n",
+      options.seed, tally.cases, absl::ToDoubleSeconds(absl::Now() - begin), tally.kills, tally.killed_sites.size(),
+      tally.errors, tally.not_reached, tally.acknowledged, tally.failed, tally.slowest);
+  if (options.all && options.only.empty() && (tally.kills < kKills || tally.errors < kErrors)) {
+    std::printf("too few: %d kills and %d failures are wanted\n", kKills, kErrors);
+    return 1;
+  }
+  return tally.failed == 0 && (!options.all || tally.not_reached == 0) && tally.kills + tally.errors > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace hone
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);  // the server's test helpers use its expectations
+  hone::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string flag = argv[i];
+    const char* value = i + 1 < argc ? argv[i + 1] : "";
+    if (flag == "--all") {
+      options.all = true;
+      continue;
+    }
+    ++i;
+    if (flag == "--seconds") options.seconds = atof(value);
+    else if (flag == "--seed") options.seed = static_cast<unsigned>(atoi(value));
+    else if (flag == "--threads") options.threads = std::max(1, atoi(value));
+    else if (flag == "--only") options.only = value;
+    else return std::fputs(hone::kUsage, stderr), 2;
+  }
+  return hone::Run(options);
+}
