@@ -70,6 +70,7 @@ absl::Status Connection::Execute(const std::string& script) {
   return ErrorStatus(script.substr(0, 60));
 }
 
+bool Connection::InTransaction() const { return sqlite3_get_autocommit(database_) == 0; }
 int64_t Connection::Changes() const { return sqlite3_changes64(database_); }
 int64_t Connection::LastRowId() const { return sqlite3_last_insert_rowid(database_); }
 

@@ -30,6 +30,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   absl::Status Execute(const std::string& script);  // without parameters or rows
+  bool InTransaction() const;  // false after an error for which SQLite rolled back by itself
   int64_t Changes() const;                          // rows that the last statement changed
   int64_t LastRowId() const;
 

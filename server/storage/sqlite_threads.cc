@@ -53,19 +53,24 @@ void SqliteWriter::Loop() {
 
 void SqliteWriter::Commit(const std::vector<Waiting*>& group) {
   absl::Status status = connection_->Execute("BEGIN IMMEDIATE");
-  if (status.ok()) {
-    for (Waiting* waiting : group) waiting->status = RunInSavepoint(*waiting->transaction);
-    status = connection_->Execute("COMMIT");
-    if (status.ok()) return;
-    // A failed COMMIT may or may not have rolled back by itself; nobody's transaction took place.
-    connection_->Execute("ROLLBACK").IgnoreError();
+  for (Waiting* waiting : group) {
+    if (!status.ok()) break;
+    waiting->status = RunInSavepoint(*waiting->transaction);
+    // A full or failing disk made SQLite roll back what the whole group did. Without this look the next
+    // savepoint would be a transaction of its own: done, although its caller is told of a failure.
+    if (!connection_->InTransaction()) status = waiting->status;
   }
-  for (Waiting* waiting : group) waiting->status = status;
+  if (status.ok()) status = connection_->Execute("COMMIT");
+  if (status.ok()) return;
+  if (connection_->InTransaction()) connection_->Execute("ROLLBACK").IgnoreError();
+  for (Waiting* waiting : group) waiting->status = status;  // nobody's transaction took place
 }
 
 absl::Status SqliteWriter::RunInSavepoint(const Transaction& transaction) {
   HONE_RETURN_IF_ERROR(connection_->Execute("SAVEPOINT one"));
   absl::Status status = transaction(*connection_);
+  if (!connection_->InTransaction())
+    return status.ok() ? absl::AbortedError("the transaction was rolled back") : status;
   if (!status.ok()) {
     const absl::Status undone = connection_->Execute("ROLLBACK TO one");
     if (!undone.ok()) status = undone;

@@ -1,8 +1,14 @@
 // What was acknowledged before kill -9 is there afterwards, and the database is whole.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <filesystem>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -13,7 +19,29 @@
 #include "server/storage/blob_store.h"
 #include "server/storage/migrations.h"
 #include "server/storage/sqlite_store.h"
+#include "server/storage/sqlite_threads.h"
 #include "tests/server/temporary_folder.h"
+
+namespace {
+
+std::atomic<int> failing_directory_syncs = 0;  // the next ones fail
+std::atomic<int> directory_syncs = 0;          // that succeeded
+
+}  // namespace
+
+// In place of the C library's in this program.
+extern "C" int fsync(int file) {
+  struct stat info;
+  if (fstat(file, &info) == 0 && S_ISDIR(info.st_mode)) {
+    if (failing_directory_syncs > 0) {
+      --failing_directory_syncs;
+      errno = EIO;
+      return -1;
+    }
+    ++directory_syncs;
+  }
+  return static_cast<int>(syscall(SYS_fsync, file));
+}
 
 namespace hone {
 namespace {
@@ -110,6 +138,67 @@ TEST(DurabilityTest, AnUploadGoesOnWhereTheKilledServerWas) {
     return;
   }
   FAIL() << "the upload never completed";
+}
+
+TEST(DurabilityTest, ABlobIsCompleteOnlyWhenItsNameIsSynced) {
+  TemporaryFolder folder;
+  const std::string content = "bytes";
+  const BlobId blob{Sha256Hex(content), content.size()};
+  {
+    auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});
+    std::filesystem::create_directory(folder.path() + "/blobs/sha256/" + blob.sha256.substr(0, 2));
+    auto upload = (*blobs)->BeginUpload(blob, 0);
+    ASSERT_TRUE((*upload)->Append(content).ok());
+    failing_directory_syncs = 1 << 20;  // it is renamed, then the disk fails
+    EXPECT_FALSE((*upload)->Finish().ok());
+    EXPECT_FALSE((*blobs)->Query(blob.sha256).ok());
+    failing_directory_syncs = 0;
+    int before = directory_syncs;
+    EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
+    EXPECT_GT(directory_syncs, before);
+    before = directory_syncs;
+    EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
+    EXPECT_EQ(directory_syncs, before);  // once is enough
+  }
+  auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});  // the last server may not have synced it
+  const int before = directory_syncs;
+  EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
+  EXPECT_GT(directory_syncs, before);
+}
+
+// A full database makes SQLite roll back the whole group of transactions, not only the one that met it.
+TEST(DurabilityTest, WhoIsToldOfAFailureLeftNoTrace) {
+  TemporaryFolder folder;
+  const std::string path = folder.path() + "/small.db";
+  auto connection = Connection::Open(path, Connection::Mode::kWriter);
+  ASSERT_TRUE((*connection)->Execute("CREATE TABLE t(key TEXT, filler BLOB); PRAGMA max_page_count=64").ok());
+  SqliteWriter writer(*std::move(connection));
+  std::mutex mutex;
+  std::set<std::string> told_ok, told_failed;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < kWriters; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int n = 0; n < 200; ++n) {
+        const std::string key = Key(0, thread, n), filler(n % 3 == 0 ? 1 << 20 : 1, 'x');  // a third never fits
+        const absl::Status status = writer.Run(
+            [&](Connection& db) { return Query(db, "INSERT INTO t VALUES(?, ?)", key, Bytes{filler}).Run(); });
+        EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
+        std::lock_guard lock(mutex);
+        (status.ok() ? told_ok : told_failed).insert(key);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::set<std::string> found;
+  ASSERT_TRUE(writer
+                  .Run([&](Connection& db) {
+                    Query query(db, "SELECT key FROM t");
+                    while (query.Next()) found.insert(query.Text(0));
+                    return query.status();
+                  })
+                  .ok());
+  EXPECT_EQ(found, told_ok);
+  EXPECT_FALSE(told_failed.empty());
 }
 
 TEST(MigrationsTest, KeepANewerDatabaseAway) {
