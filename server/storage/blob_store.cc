@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -57,9 +58,10 @@ absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions opti
   HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/parts"));
   // Imports of a killed server: nobody goes on with them. Uploads stay, their clients may come back.
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(options.directory + "/parts", error)) {
-    if (entry.path().filename().string().starts_with(kImportPrefix))
-      std::filesystem::remove(entry.path(), error);
+  for (std::filesystem::directory_iterator entry(options.directory + "/parts", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename().string().starts_with(kImportPrefix))
+      std::filesystem::remove(entry->path(), error);
   }
   if (error) return absl::UnavailableError("cleaning " + options.directory + ": " + error.message());
   return std::unique_ptr<BlobStore>(new BlobStore(std::move(options)));
@@ -84,6 +86,7 @@ absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
   HONE_RETURN_IF_ERROR(CheckDigest(sha256));
   BlobState state;
   if (FileSize(FinalPath(sha256), state.committed_size) && Touch(sha256)) {
+    HONE_RETURN_IF_ERROR(SyncPublished(sha256));
     state.complete = true;
     return state;
   }
@@ -136,16 +139,34 @@ absl::Status BlobStore::CopyPart(const BlobId& blob, int source, const std::stri
 
 absl::Status BlobStore::Publish(const std::string& part, const std::string& sha256) {
   const std::string final_path = FinalPath(sha256);
-  HONE_RETURN_IF_ERROR(MakeDirectories(final_path.substr(0, final_path.rfind('/'))));
+  const std::string directory = final_path.substr(0, final_path.rfind('/'));
+  HONE_RETURN_IF_ERROR(MakeDirectories(directory));
+  std::lock_guard lock(mutex_);  // who sees the blob also sees that its directory is not synced
   if (rename(part.c_str(), final_path.c_str()) != 0) return ErrnoStatus("publishing a blob");
+  ++directories_[directory].published;
+  return absl::OkStatus();
+}
+
+absl::Status BlobStore::SyncPublished(const std::string& sha256) {
+  const std::string final_path = FinalPath(sha256);
+  const std::string directory = final_path.substr(0, final_path.rfind('/'));
+  DirectoryState before;
+  {
+    std::lock_guard lock(mutex_);
+    before = directories_[directory];
+  }
+  if (before.synced >= before.published) return absl::OkStatus();
+  HONE_RETURN_IF_ERROR(SyncDirectory(directory));
+  if (before.synced == 0) HONE_RETURN_IF_ERROR(SyncDirectory(options_.directory + "/sha256"));
+  std::lock_guard lock(mutex_);
+  uint64_t& synced = directories_[directory].synced;
+  synced = std::max(synced, before.published);
   return absl::OkStatus();
 }
 
 absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vector<int>& files) {
-  std::set<std::string> directories;
   for (size_t i = 0; i < blobs.size(); ++i) {
     HONE_RETURN_IF_ERROR(CheckSize(blobs[i]));
-    const std::string final_path = FinalPath(blobs[i].sha256);
     if (Touch(blobs[i].sha256)) continue;
     uint64_t serial;
     {
@@ -159,9 +180,8 @@ absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vect
       unlink(part.c_str());
       return status;
     }
-    directories.insert(final_path.substr(0, final_path.rfind('/')));
   }
-  for (const std::string& directory : directories) HONE_RETURN_IF_ERROR(SyncDirectory(directory));
+  for (const BlobId& blob : blobs) HONE_RETURN_IF_ERROR(SyncPublished(blob.sha256));
   return absl::OkStatus();
 }
 
@@ -180,9 +200,11 @@ bool BlobStore::Touch(const std::string& sha256) {
 absl::StatusOr<int> BlobStore::Sweep(const std::set<std::string>& referenced, absl::Time before) {
   int removed = 0;
   std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(options_.directory, error)) {
-    if (!entry.is_regular_file(error)) continue;
-    const std::filesystem::path& path = entry.path();
+  // increment(error), not ++, which throws when a directory cannot be opened.
+  for (std::filesystem::recursive_directory_iterator entry(options_.directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (std::error_code gone; !entry->is_regular_file(gone)) continue;
+    const std::filesystem::path path = entry->path();
     const std::string directory = path.parent_path().filename().string();
     const std::string name = path.filename().string();
     if (referenced.contains(directory + name)) continue;
@@ -253,8 +275,7 @@ absl::StatusOr<BlobState> BlobStore::Upload::Finish() {
     return failed;
   }
   HONE_RETURN_IF_ERROR(store_.Publish(part, blob_.sha256));
-  const std::string final_path = store_.FinalPath(blob_.sha256);
-  HONE_RETURN_IF_ERROR(SyncDirectory(final_path.substr(0, final_path.rfind('/'))));
+  HONE_RETURN_IF_ERROR(store_.SyncPublished(blob_.sha256));
   return BlobState{blob_.size, true};
 }
 

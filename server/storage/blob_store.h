@@ -67,9 +67,18 @@ class BlobStore {
   // Whether the blob is complete; if so it counts as used now, so that no sweep takes it from under its user.
   bool Touch(const std::string& sha256);
   absl::Status Publish(const std::string& part, const std::string& sha256);
+  // Before a blob is called complete: its name must be on the disk too. A killed server, or a sync that failed,
+  // may have left it renamed and not synced.
+  absl::Status SyncPublished(const std::string& sha256);
 
   const BlobStoreOptions options_;
   std::mutex mutex_;
+  // How often blobs were renamed into a directory, and how many of these a sync has covered; the first counts
+  // what earlier servers renamed.
+  struct DirectoryState {
+    uint64_t published = 1, synced = 0;
+  };
+  std::map<std::string, DirectoryState> directories_;
   std::map<std::string, uint64_t> owner_;  // of a part: the generation that may append
   uint64_t generation_ = 0;
 };
