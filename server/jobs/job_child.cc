@@ -81,7 +81,7 @@ absl::StatusOr<std::unique_ptr<JobChild>> JobChild::Start(const JobChildOptions&
   char* arguments[] = {name.data(), nullptr};
   pid_t pid = -1;
   errno = posix_spawn(&pid, name.c_str(), files.get(), attributes.get(), arguments, environ);
-  if (errno != 0) return absl::UnavailableError(absl::StrCat("cannot start ", name, ": ", strerror(errno)));
+  if (errno != 0) return ErrnoStatus("cannot start " + name);
   std::unique_ptr<JobChild> child(new JobChild(pid, std::move(pair.first)));
   HONE_RETURN_IF_ERROR(Limit(pid, RLIMIT_AS, options.address_space_bytes));
   HONE_RETURN_IF_ERROR(Limit(pid, RLIMIT_CPU, options.cpu_seconds));

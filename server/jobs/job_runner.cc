@@ -29,19 +29,24 @@ void JobRunner::Loop() {
   while (!wake_up_->stopped()) {
     JobSession session(services_, job_, *wake_up_);
     const absl::StatusOr<JobSession::End> end = session.Run();
-    if (end.ok() || !Recover(end.status(), session.progressed())) break;
+    if (end.ok() || !Recover(end.status(), session)) break;
     WaitBeforeRestart();
   }
   finished_ = true;
   services_.hub.Notify(kQueueTopic);
 }
 
-bool JobRunner::Recover(const absl::Status& death, bool progressed) {
-  fruitless_ = progressed ? 1 : fruitless_ + 1;
-  LogEvent("job_child_died",
-           {{"job", job_}, {"reason", std::string(death.message())}, {"in_a_row", absl::StrCat(fruitless_)}});
+bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
+  if (session.progressed()) fruitless_ = starved_ = 0;
+  starved_ = session.starved() ? starved_ + 1 : 0;
+  if (starved_ == 0) ++fruitless_;
+  LogEvent(starved_ > 0 ? "job_waits_for_the_system" : "job_child_died",
+           {{"job", job_},
+            {"reason", std::string(death.message())},
+            {"in_a_row", absl::StrCat(starved_ > 0 ? starved_ : fruitless_)}});
   const absl::StatusOr<JobRow> job = services_.store.GetJob(job_);
   if (job.ok() && job->state != JobState::kRunning) return false;
+  if (starved_ > 0) return true;
   absl::Status stored;
   if (fruitless_ > services_.options.max_fruitless_restarts) {
     const bool cancelled = job.ok() && job->cancel_requested;
@@ -62,9 +67,10 @@ bool JobRunner::Recover(const absl::Status& death, bool progressed) {
 }
 
 void JobRunner::WaitBeforeRestart() {
-  const absl::Duration backoff =
-      std::min(services_.options.max_backoff,
-               services_.options.first_backoff * (1 << std::clamp(fruitless_ - 1, 0, 20)));
+  const JobOptions& options = services_.options;
+  const int times = starved_ > 0 ? starved_ : fruitless_;
+  const absl::Duration backoff = std::min(starved_ > 0 ? options.max_starved_backoff : options.max_backoff,
+                                          options.first_backoff * (1 << std::clamp(times - 1, 0, 20)));
   const absl::Time until = absl::Now() + backoff;
   while (!wake_up_->stopped() && absl::Now() < until) {
     pollfd wait{wake_up_->descriptor(), POLLIN, 0};

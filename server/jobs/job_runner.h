@@ -21,14 +21,16 @@ class JobRunner {
  private:
   JobRunner(JobServices& services, std::string job, std::unique_ptr<WakeUp> wake_up);
   void Loop();
-  // What follows a child's death; false when the job has failed.
-  bool Recover(const absl::Status& death, bool progressed);
+  // What follows a child's death, or a want of the server's own, which never fails a job; false when the job
+  // has failed.
+  bool Recover(const absl::Status& death, const JobSession& session);
   void WaitBeforeRestart();
 
   JobServices& services_;
   const std::string job_;
   const std::unique_ptr<WakeUp> wake_up_;
   int fruitless_ = 0;  // deaths in a row
+  int starved_ = 0;    // wants in a row
   std::atomic<bool> finished_ = false;
   std::thread thread_;
 };

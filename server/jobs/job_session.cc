@@ -89,17 +89,18 @@ absl::StatusOr<std::vector<FileDescriptor>> OpenFiles(BlobStore& blobs, const st
 
 absl::StatusOr<JobSession::End> JobSession::Run() {
   wake_up_.Arm();
-  HONE_RETURN_IF_ERROR(Start());
-  absl::Status status = Loop();
+  absl::Status status = Start();
+  if (status.ok()) status = Loop();
+  starved_ = !gone_ && (absl::IsUnavailable(status) || absl::IsResourceExhausted(status));
+  if (child_ == nullptr) return status;
   if (!ended_) FlushProgress(true).IgnoreError();  // only display; the child's death is what is told
   if (status.ok()) {
     if (!ended_) return End::kStopped;
     child_->Reap(kExitPatience);
     return End::kJobEnded;
   }
-  const bool gone = absl::IsUnavailable(status);
-  const std::string death = child_->Reap(gone ? kExitPatience : absl::ZeroDuration());
-  if (gone) return absl::UnavailableError(absl::StrCat("hone-job ", death));
+  const std::string death = child_->Reap(gone_ ? kExitPatience : absl::ZeroDuration());
+  if (gone_) return absl::UnavailableError(absl::StrCat("hone-job ", death));
   return absl::Status(status.code(), absl::StrCat("hone-job was ended: ", status.message()));
 }
 
@@ -162,7 +163,7 @@ absl::Status JobSession::Loop() {
   bool look = true;
   while (!ended_ && !wake_up_.stopped()) {
     if (look) HONE_RETURN_IF_ERROR(LookAtJob());
-    HONE_RETURN_IF_ERROR(link.Flush());
+    HONE_RETURN_IF_ERROR(OfLink(link.Flush()));
     pollfd wait[] = {
         {link.descriptor(), static_cast<short>(link.wants_write() ? POLLIN | POLLOUT : POLLIN), 0},
         {wake_up_.descriptor(), POLLIN, 0}};
@@ -170,7 +171,7 @@ absl::Status JobSession::Loop() {
     look = (wait[1].revents & POLLIN) != 0;
     if (look) wake_up_.Arm();
     if ((wait[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      const absl::Status received = link.Receive();  // judged after what came before the end
+      const absl::Status received = OfLink(link.Receive());  // judged after what came before the end
       for (;;) {
         HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> frame, link.Next());
         if (!frame) break;
@@ -186,6 +187,11 @@ absl::Status JobSession::Loop() {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status JobSession::OfLink(absl::Status status) {
+  gone_ = gone_ || absl::IsUnavailable(status);
+  return status;
 }
 
 absl::Status JobSession::Handle(JobFrame frame) {

@@ -23,6 +23,7 @@ struct JobOptions {
   int max_fruitless_restarts = 5;  // deaths in a row without a new batch or record: the job fails
   absl::Duration first_backoff = absl::Milliseconds(100);  // before a restart; doubles
   absl::Duration max_backoff = absl::Seconds(10);
+  absl::Duration max_starved_backoff = absl::Seconds(2);  // looks whether disk, descriptors, memory are back
   absl::Duration progress_interval = absl::Milliseconds(250);  // at most one progress write per interval
   absl::Duration cancel_grace = absl::Minutes(10);             // for compiling the best so far
   absl::Duration inspect_limit = absl::Seconds(60);
@@ -52,6 +53,9 @@ class JobSession {
   // An error is the child's death or misbehaviour, or ours to store: worth another try.
   absl::StatusOr<End> Run();
   bool progressed() const { return progressed_; }  // a batch was stored or a record sent
+  // The error was a want of the server's own, disk, descriptors or memory: not the child's doing, however
+  // often it happens.
+  bool starved() const { return starved_; }
 
  private:
   absl::Status Start();
@@ -63,6 +67,7 @@ class JobSession {
   absl::Status LookAtJob();  // new records, cancellation
   absl::Status ChooseDevice();
   absl::Status FlushProgress(bool now);
+  absl::Status OfLink(absl::Status status);  // notes that the child has gone
   int PollTimeout() const;  // milliseconds
 
   JobServices& services_;
@@ -77,6 +82,8 @@ class JobSession {
   absl::Time cancel_deadline_ = absl::InfiniteFuture();
   bool ended_ = false;
   bool progressed_ = false;
+  bool gone_ = false;  // the child closed its end
+  bool starved_ = false;
 };
 
 }  // namespace hone
