@@ -36,7 +36,8 @@ constexpr char kUsage[] =
     "  --seconds  no new case after so long\n"
     "  --only     sites whose name contains TEXT (pwrite64, wal, ...)\n";
 
-constexpr int kKills = 1000, kErrors = 500, kFullDisks = 10;
+constexpr int kKills = 1000, kErrors = 500, kFullDisks = 20;
+constexpr int kShortOutage = 1500, kLongOutage = 6000;  // milliseconds
 
 // What a site's calls are made to do.
 struct SiteRow {
@@ -102,9 +103,11 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
         std::swap(faults.back(), faults[faults.size() - 1 - random() % count]);
         first.push_back(faults.back());  // any of its calls
         faults.pop_back();
-        // A fault that lasts: every call that can fail so does, for longer than a job's patience.
-        if (!first.back().kills())
-          faults.push_back({.site = site, .at = first.back().at, .what = deed, .milliseconds = 1500});
+        // Faults that last: every call that can fail so does; the longer outlasts all retries of a job.
+        for (int milliseconds : {kShortOutage, kLongOutage}) {
+          if (first.back().kills()) break;
+          faults.push_back({.site = site, .at = first.back().at, .what = deed, .milliseconds = milliseconds});
+        }
       }
     }
   }
@@ -112,11 +115,19 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
     faults.push_back({.site = "full disk",
                       .at = static_cast<int>(random() % 400),
                       .what = absl::StrCat(ENOSPC),
-                      .milliseconds = 2000});
+                      .milliseconds = i % 2 == 0 ? kShortOutage : kLongOutage});
   }
   std::shuffle(first.begin(), first.end(), random);
   std::shuffle(faults.begin(), faults.end(), random);
-  if (options.only.empty() && !first.empty()) first.insert(first.begin(), {.site = "full disk", .at = 150, .what = absl::StrCat(ENOSPC), .milliseconds = 2000});
+  if (options.only.empty()) {
+    const std::string full = absl::StrCat(ENOSPC), broken = absl::StrCat(EIO), many = absl::StrCat(EMFILE);
+    const Fault outages[] = {{"full disk", 150, full, kLongOutage},
+                             {"pwrite64 wal", 9, full, kLongOutage},
+                             {"fdatasync wal", 7, broken, kLongOutage},
+                             {"open-create import", 3, many, kLongOutage},
+                             {"socketpair link", 1, many, kLongOutage}};
+    first.insert(first.begin(), std::begin(outages), std::end(outages));
+  }
   first.insert(first.end(), faults.begin(), faults.end());
   return first;
 }
