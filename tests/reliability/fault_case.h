@@ -16,6 +16,7 @@ struct Fault {
 
 struct CaseResult {
   bool fired = false;                    // the site was reached
+  bool permitted = true;                 // false: a full disk cannot be made here, nothing was tested
   int starts = 0;                        // of the server
   double slowest_seconds = 0;            // a call's wait for its answer, beyond the fault's end
   int acknowledged = 0;                  // entries of the ledger

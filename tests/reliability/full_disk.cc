@@ -1,11 +1,28 @@
 #include "tests/reliability/full_disk.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+
 namespace hone {
+
+void FullDisk::Prepare() {
+  const unsigned user = geteuid(), group = getegid();
+  if (user == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return;
+  const auto write_line = [](const char* path, const std::string& line) {
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    const bool written = write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    close(file);
+    if (!written) perror(path);
+  };
+  write_line("/proc/self/setgroups", "deny");
+  write_line("/proc/self/uid_map", "0 " + std::to_string(user) + " 1");
+  write_line("/proc/self/gid_map", "0 " + std::to_string(group) + " 1");
+}
 
 std::unique_ptr<FullDisk> FullDisk::Mount(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0) return nullptr;

@@ -8,7 +8,9 @@ namespace hone {
 // A file system of a few MiB of its own, in memory, that can be filled to the last byte.
 class FullDisk {
  public:
-  static std::unique_ptr<FullDisk> Mount(const std::string& path);  // null where mounting is not permitted
+  // Lets Mount work without privileges, where user namespaces are permitted. Before any thread is started.
+  static void Prepare();
+  static std::unique_ptr<FullDisk> Mount(const std::string& path);  // null where it is not permitted
   ~FullDisk();                                                      // unmounts
   void Fill();                                                      // goes on until nothing fits for a while
   void Free();

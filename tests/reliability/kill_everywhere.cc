@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "tests/reliability/fault_case.h"
+#include "tests/reliability/full_disk.h"
 
 namespace hone {
 namespace {
@@ -133,7 +134,7 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
 }
 
 struct Tally {
-  int cases = 0, kills = 0, errors = 0, not_reached = 0, failed = 0, acknowledged = 0;
+  int cases = 0, kills = 0, errors = 0, not_reached = 0, skipped = 0, failed = 0, acknowledged = 0;
   double slowest = 0;
   std::set<std::string> killed_sites;
 };
@@ -142,7 +143,8 @@ void Count(const Fault& fault, const CaseResult& result, Tally& tally) {
   ++tally.cases;
   tally.acknowledged += result.acknowledged;
   tally.slowest = std::max(tally.slowest, result.slowest_seconds);
-  if (!result.fired) ++tally.not_reached;
+  if (!result.permitted) ++tally.skipped;
+  if (!result.fired && result.permitted) ++tally.not_reached;
   if (result.fired && fault.kills()) ++tally.kills, tally.killed_sites.insert(fault.site);
   if (result.fired && !fault.kills()) ++tally.errors;
   if (result.differences.empty()) return;
@@ -169,7 +171,7 @@ int Run(const Options& options) {
       if (mine >= faults.size()) return;
       CaseResult result = RunCase(faults[mine]);
       // The order of threads decides how often a site is reached: a call that a run did not make is tried again.
-      for (int again = 0; again < 3 && !result.fired && result.differences.empty(); ++again)
+      for (int again = 0; again < 3 && !result.fired && result.permitted && result.differences.empty(); ++again)
         result = RunCase(faults[mine]);
       std::lock_guard lock(mutex);
       Count(faults[mine], result, tally);
@@ -180,15 +182,16 @@ int Run(const Options& options) {
   for (int i = 0; i < options.threads; ++i) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
   std::printf(
-      "seed %u: %d cases in %.0f s: %d kills at %zu sites, %d failures injected, %d not reached; %d acknowledged "
+      "seed %u: %d cases in %.0f s: %d kills at %zu sites, %d failures injected, %d not reached, %d skipped "
+      "(no file system can be mounted); %d acknowledged "
       "things, %d cases with a ledger difference; slowest answer %.2f s after the fault's end\n",
       options.seed, tally.cases, absl::ToDoubleSeconds(absl::Now() - begin), tally.kills, tally.killed_sites.size(),
-      tally.errors, tally.not_reached, tally.acknowledged, tally.failed, tally.slowest);
+      tally.errors, tally.not_reached, tally.skipped, tally.acknowledged, tally.failed, tally.slowest);
   if (options.all && options.only.empty() && (tally.kills < kKills || tally.errors < kErrors)) {
     std::printf("too few: %d kills and %d failures are wanted\n", kKills, kErrors);
     return 1;
   }
-  return tally.failed == 0 && (!options.all || tally.not_reached == 0) && tally.kills + tally.errors > 0 ? 0 : 1;
+  return tally.failed == 0 && (!options.all || tally.not_reached + tally.skipped == 0) && tally.kills + tally.errors > 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -211,5 +214,6 @@ int main(int argc, char** argv) {
     else if (flag == "--only") options.only = value;
     else return std::fputs(hone::kUsage, stderr), 2;
   }
+  hone::FullDisk::Prepare();
   return hone::Run(options);
 }
