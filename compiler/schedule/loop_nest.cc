@@ -76,7 +76,7 @@ std::string KernelText(const WinogradKernel& kernel) {
 }  // namespace
 
 DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {
-  for (int d = 0; d < outer; ++d) index[d] = DimExpr(0);
+  for (int d = 0; d < outer; ++d) index[d] = d + 1 == outer ? Mod(index[d], DimExpr(rows)) : DimExpr(0);
   return layout.Offset(dims, index);
 }
 

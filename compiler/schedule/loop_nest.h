@@ -22,12 +22,13 @@ struct NestTensor {
     kNone,       // computed where it is used
     kArgument,   // buffer number `argument` of the entry point
     kScratch,    // at byte `offset` of the task's scratch
-    kChunk,      // at byte `offset` of the scratch of one parallel chunk; its first `outer` indices are taken as 0
+    kChunk,      // at byte `offset` of the scratch of one parallel chunk; of its first `outer` indices the last is taken
+                 // modulo `rows`, the others as 0
   };
   Place place = Place::kNone;
   int argument = -1;
   int64_t offset = 0;
-  int outer = 0;
+  int outer = 0, rows = 1;
   DType dtype = DType::kF32;
   std::vector<DimExpr> dims;   // constant
   Layout layout;

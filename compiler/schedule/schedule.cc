@@ -235,12 +235,13 @@ class NestBuilder {
 
   void AddRows(size_t begin, size_t end) {
     const int outer = SharedAxes(fused_, begin, end);
+    const int rows = RowsTogether(fused_, begin, end, outer, task_.threads);
     for (size_t s = begin; s < end; ++s) {
-      for (const Store& store : fused_.stages[s].stores) MakePrivate(store.tensor, begin, end, outer);
+      for (const Store& store : fused_.stages[s].stores) MakePrivate(store.tensor, begin, end, outer, rows);
     }
     const StageChoice choice = decisions_.leaf == Decisions::Leaf::kStage ? decisions_.anchor : StageChoice();
     StageKernel kernel =
-        RowKernelOf(fused_, begin, end, outer, nest_.tensors, task_.target, choice, task_.threads);
+        RowKernelOf(fused_, begin, end, outer, rows, nest_.tensors, task_.target, choice, task_.threads);
     for (NestTensor& tensor : nest_.tensors) {
       if (tensor.place != NestTensor::Place::kChunk || tensor.bytes > 0) continue;
       tensor.bytes = BytesOf(tensor);
@@ -250,8 +251,8 @@ class NestBuilder {
     nest_.kernels.push_back(std::move(kernel));
   }
 
-  // A temporary that only these stages load lives for one row.
-  void MakePrivate(ProgramTensorId tensor, size_t begin, size_t end, int outer) {
+  // A temporary that only these stages load lives for a few rows.
+  void MakePrivate(ProgramTensorId tensor, size_t begin, size_t end, int outer, int rows) {
     NestTensor& placed = nest_.tensors[tensor];
     if (placed.place != NestTensor::Place::kScratch || !placed.layout.IsPlain()) return;
     for (size_t s = 0; s < fused_.stages.size(); ++s) {
@@ -261,7 +262,8 @@ class NestBuilder {
     }
     placed.place = NestTensor::Place::kChunk;
     placed.outer = outer;
-    for (int d = 0; d < outer; ++d) placed.dims[d] = DimExpr(1);
+    placed.rows = rows;
+    for (int d = 0; d < outer; ++d) placed.dims[d] = DimExpr(d + 1 == outer ? rows : 1);
   }
 
   std::optional<Rejection> AddContract(const StageLoops& stage) {

@@ -7,6 +7,7 @@
 namespace hone {
 namespace {
 
+constexpr int64_t kElementsTogether = 4096;   // of rows computed in turn: half a first-level cache
 constexpr int kPartialResults = 4;        // hide the latency of a sum
 constexpr int64_t kChunksPerThread = 4;   // evens out neighbours that take a core for a while
 
@@ -325,18 +326,42 @@ int SharedAxes(const FusedStages& fused, size_t begin, size_t end) {
   return shared;
 }
 
-StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer,
+int RowsTogether(const FusedStages& fused, size_t begin, size_t end, int outer, int threads) {
+  const std::vector<Axis>& axes = fused.stages[begin].axes;
+  const int64_t points = Points({axes.begin(), axes.begin() + outer});
+  const int64_t wanted = threads > 1 ? kChunksPerThread * threads : 1;
+  int64_t row = 1;   // elements
+  for (size_t s = begin; s < end; ++s) {
+    const StageLoops& stage = fused.stages[s];
+    row = std::max(row, Points({stage.axes.begin() + outer, stage.axes.end()}) * Points(stage.reduce));
+  }
+  for (const int rows : {8, 4, 2}) {
+    if (Extent(axes[outer - 1]) % rows == 0 && rows * row <= kElementsTogether && points / rows >= wanted) return rows;
+  }
+  return 1;
+}
+
+StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer, int rows,
                         const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                         int threads) {
   StageKernel kernel;
   const StageLoops& first = fused.stages[begin];
   kernel.outer.assign(first.axes.begin(), first.axes.begin() + outer);
+  Axis& blocks = kernel.outer.back();
+  if (rows > 1) {
+    const int64_t extent = Extent(blocks) / rows;
+    blocks = {MakeSymbol(blocks.variable->name + "_rows", 0, extent - 1), DimExpr(extent)};
+  }
   for (size_t s = begin; s < end; ++s) {
     StageLoops stage = fused.stages[s];
     std::map<SymbolRef, DimExpr> rename;
-    for (int d = 0; d < outer; ++d) rename.emplace(stage.axes[d].variable, DimExpr(kernel.outer[d].variable));
+    for (int d = 0; d + 1 < outer; ++d) rename.emplace(stage.axes[d].variable, DimExpr(kernel.outer[d].variable));
+    const Axis row{MakeSymbol(stage.axes[outer - 1].variable->name, 0, rows - 1), DimExpr(rows)};
+    const DimExpr block(blocks.variable);
+    rename.emplace(stage.axes[outer - 1].variable, rows > 1 ? DimExpr(rows) * block + DimExpr(row.variable) : block);
     SubstituteInto(rename, &stage);
     stage.axes.erase(stage.axes.begin(), stage.axes.begin() + outer);
+    if (rows > 1) stage.axes.insert(stage.axes.begin(), row);
     ScheduleStage(tensors, target, choice, &stage);
     kernel.stages.push_back(std::move(stage));
   }

@@ -38,8 +38,12 @@ StageKernel KernelOf(StageLoops stage, int threads);
 // turn, before the next: what later stages load of earlier ones has the same leading indices. 0: they share none.
 int SharedAxes(const FusedStages& fused, size_t begin, size_t end);
 
-// One kernel of stages [begin, end) over their first `outer` axes.
-StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer,
+// How many neighbouring rows such stages compute in turn, so that the chain of operations of one row overlaps with the
+// next: a divisor of the last shared axis that leaves rows in the first-level cache and work for all threads.
+int RowsTogether(const FusedStages& fused, size_t begin, size_t end, int outer, int threads);
+
+// One kernel of stages [begin, end) over their first `outer` axes, of the last of them `rows` points at a time.
+StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer, int rows,
                         const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                         int threads);
 

@@ -154,6 +154,33 @@ TEST_P(KernelTest, EveryOperatorAgreesWithTheInterpreter) {
   printf("%s: %d kernels compiled and checked, %d traces rejected\n", GetParam().c_str(), compiled, rejected);
 }
 
+// Copies that change the order of elements: blocks transposed in registers, with tails on either side.
+TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
+  const auto target = FindTarget(GetParam());
+  ASSERT_TRUE(target.ok());
+  if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  int compiled = 0, rejected = 0;
+  for (const std::vector<int64_t>& dims : {std::vector<int64_t>{2, 32, 3, 21}, {1, 35, 17, 5}, {1, 64, 1, 1}}) {
+    for (const int threads : {1, 2}) {
+      for (const bool to_blocks : {true, false}) {
+        auto test = MakeTask(*FindOp("identity"), {"image", {{DType::kF32, {dims.begin(), dims.end()}}}, {}}, *target,
+                             threads, 1, false);
+        ASSERT_TRUE(test.ok());
+        Graph& graph = test->task.graph;
+        const TensorId blocked = to_blocks ? graph.outputs()[0] : graph.inputs()[0];
+        graph.tensor(blocked).layout = Layout::Blocked(4, 1, target->vector_width());
+        CheckTask(*test, to_blocks ? "to blocks" : "from blocks", &compiled, &rejected);
+      }
+    }
+  }
+  for (const std::vector<int64_t>& perm : {std::vector<int64_t>{0, 2, 3, 1}, {3, 0, 1, 2}, {0, 3, 2, 1}}) {
+    const AttrMap attrs = {{"perm", std::vector<DimExpr>(perm.begin(), perm.end())}};
+    auto test = MakeTask(*FindOp("transpose"), {"any", {{DType::kF32, {2, 19, 3, 37}}}, attrs}, *target, 1, 1, false);
+    ASSERT_TRUE(test.ok());
+    CheckTask(*test, "transpose", &compiled, &rejected);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return "v" + info.param.substr(8); });
 
