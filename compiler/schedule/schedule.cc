@@ -363,6 +363,18 @@ std::string_view RejectionText(Rejection rejection) {
   return "rejected";
 }
 
+// The costliest stage, but never the padding of a window: its guards cost nothing.
+static int AnchorStage(const FusedStages& fused) {
+  const int costliest = CostliestStage(fused);
+  if (!fused.stages[costliest].reduce.empty() || fused.stages[costliest].stores[0].value->kind != Scalar::Kind::kSelect) {
+    return costliest;
+  }
+  for (size_t s = static_cast<size_t>(costliest); s < fused.stages.size(); ++s) {
+    if (fused.stages[s].reduce.size() >= 2) return static_cast<int>(s);
+  }
+  return costliest;
+}
+
 absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
   std::variant<FusedStages, Rejection> result = FuseStages(program);
   if (std::holds_alternative<Rejection>(result)) {
@@ -370,7 +382,7 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
   }
   const FusedStages& fused = std::get<FusedStages>(result);
   if (fused.stages.empty()) return absl::InvalidArgumentError("the program computes nothing");
-  Anchor anchor{.stage = CostliestStage(fused)};
+  Anchor anchor{.stage = AnchorStage(fused)};
   const StageLoops& stage = fused.stages[anchor.stage];
   anchor.outer = Points(stage.axes);
   anchor.lanes = stage.axes.empty() ? 1 : Extent(stage.axes.back());
