@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -34,11 +35,12 @@ absl::Status ReadThrough(int file, Sink sink) {
   }
 }
 
-bool FileSize(const std::string& path, uint64_t& size) {
+// Nothing if there is no such file, which is not the same as a disk that does not answer.
+absl::StatusOr<std::optional<uint64_t>> FileSize(const std::string& path) {
   struct stat info;
-  if (stat(path.c_str(), &info) != 0) return false;
-  size = static_cast<uint64_t>(info.st_size);
-  return true;
+  if (stat(path.c_str(), &info) == 0) return static_cast<uint64_t>(info.st_size);
+  if (errno == ENOENT) return std::nullopt;
+  return ErrnoStatus("examining " + path);
 }
 
 absl::Status DigestMismatch(const BlobId& blob, const std::string& actual) {
@@ -58,8 +60,8 @@ absl::StatusOr<std::unique_ptr<BlobStore>> BlobStore::Open(BlobStoreOptions opti
   HONE_RETURN_IF_ERROR(MakeDirectories(options.directory + "/parts"));
   // Imports of a killed server: nobody goes on with them. Uploads stay, their clients may come back.
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(options.directory + "/parts", error), end; !error && entry != end;
-       entry.increment(error)) {
+  for (std::filesystem::directory_iterator entry(options.directory + "/parts", error), end;
+       !error && entry != end; entry.increment(error)) {
     if (entry->path().filename().string().starts_with(kImportPrefix))
       std::filesystem::remove(entry->path(), error);
   }
@@ -85,12 +87,12 @@ absl::Status BlobStore::CheckSize(const BlobId& blob) const {
 absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
   HONE_RETURN_IF_ERROR(CheckDigest(sha256));
   BlobState state;
-  if (FileSize(FinalPath(sha256), state.committed_size) && Touch(sha256)) {
+  HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, FileSize(FinalPath(sha256)));
+  HONE_ASSIGN_OR_RETURN(const bool complete, Touch(sha256));
+  if (size && complete) {
     HONE_RETURN_IF_ERROR(SyncPublished(sha256));
-    state.complete = true;
-    return state;
+    return BlobState{*size, true};
   }
-  state.committed_size = 0;
   absl::StatusOr<FileDescriptor> part = OpenFile(PartPath(sha256), O_WRONLY);
   if (absl::IsNotFound(part.status())) return state;
   HONE_RETURN_IF_ERROR(part.status());
@@ -110,12 +112,13 @@ absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const 
                                                                           uint64_t offset) {
   HONE_RETURN_IF_ERROR(CheckSize(blob));
   std::lock_guard lock(mutex_);
-  uint64_t size = 0;
-  if (FileSize(FinalPath(blob.sha256), size)) return absl::AlreadyExistsError("the blob is complete");
+  HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> complete, FileSize(FinalPath(blob.sha256)));
+  if (complete) return absl::AlreadyExistsError("the blob is complete");
   HONE_ASSIGN_OR_RETURN(FileDescriptor part, OpenFile(PartPath(blob.sha256), O_RDWR | O_CREAT | O_APPEND));
-  FileSize(PartPath(blob.sha256), size);
+  HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, FileSize(PartPath(blob.sha256)));
   if (offset != size) {
-    return absl::OutOfRangeError(absl::StrCat("this upload goes on at ", size, ", not at ", offset));
+    return absl::OutOfRangeError(
+        absl::StrCat("this upload goes on at ", size.value_or(0), ", not at ", offset));
   }
   const uint64_t generation = owner_[blob.sha256] = ++generation_;
   return std::unique_ptr<Upload>(new Upload(*this, blob, std::move(part), offset, generation));
@@ -167,7 +170,8 @@ absl::Status BlobStore::SyncPublished(const std::string& sha256) {
 absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vector<int>& files) {
   for (size_t i = 0; i < blobs.size(); ++i) {
     HONE_RETURN_IF_ERROR(CheckSize(blobs[i]));
-    if (Touch(blobs[i].sha256)) continue;
+    HONE_ASSIGN_OR_RETURN(const bool present, Touch(blobs[i].sha256));
+    if (present) continue;
     uint64_t serial;
     {
       std::lock_guard lock(mutex_);
@@ -192,17 +196,19 @@ absl::StatusOr<FileDescriptor> BlobStore::OpenBlob(const std::string& sha256) {
   return file;
 }
 
-bool BlobStore::Touch(const std::string& sha256) {
+absl::StatusOr<bool> BlobStore::Touch(const std::string& sha256) {
   std::lock_guard lock(mutex_);
-  return utimensat(AT_FDCWD, FinalPath(sha256).c_str(), nullptr, 0) == 0;
+  if (utimensat(AT_FDCWD, FinalPath(sha256).c_str(), nullptr, 0) == 0) return true;
+  if (errno == ENOENT) return false;
+  return ErrnoStatus("touching a blob");
 }
 
 absl::StatusOr<int> BlobStore::Sweep(const std::set<std::string>& referenced, absl::Time before) {
   int removed = 0;
   std::error_code error;
   // increment(error), not ++, which throws when a directory cannot be opened.
-  for (std::filesystem::recursive_directory_iterator entry(options_.directory, error), end; !error && entry != end;
-       entry.increment(error)) {
+  for (std::filesystem::recursive_directory_iterator entry(options_.directory, error), end;
+       !error && entry != end; entry.increment(error)) {
     if (std::error_code gone; !entry->is_regular_file(gone)) continue;
     const std::filesystem::path path = entry->path();
     const std::string directory = path.parent_path().filename().string();

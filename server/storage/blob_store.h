@@ -65,7 +65,7 @@ class BlobStore {
   absl::Status CheckSize(const BlobId& blob) const;
   absl::Status CopyPart(const BlobId& blob, int source, const std::string& part);
   // Whether the blob is complete; if so it counts as used now, so that no sweep takes it from under its user.
-  bool Touch(const std::string& sha256);
+  absl::StatusOr<bool> Touch(const std::string& sha256);
   absl::Status Publish(const std::string& part, const std::string& sha256);
   // Before a blob is called complete: its name must be on the disk too. A killed server, or a sync that failed,
   // may have left it renamed and not synced.

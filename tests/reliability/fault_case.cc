@@ -26,7 +26,7 @@
 namespace hone {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(40);    // for the whole case
+constexpr absl::Duration kPatience = absl::Seconds(40);      // for the whole case
 constexpr absl::Duration kServingAgain = absl::Seconds(10);  // after the fault has ended
 constexpr int kBatches = 3, kTrials = 2;
 constexpr size_t kChunk = 64 << 10;
@@ -39,7 +39,8 @@ std::vector<std::string> ReadLines(const std::string& path) {
   return lines;
 }
 
-// A failure of the server's surroundings must look like one: try again. These tell the caller it is its fault.
+// A failure of the server's surroundings must look like one: try again. These tell the caller it is its
+// fault.
 bool Blames(grpc::StatusCode code) {
   return code == grpc::INVALID_ARGUMENT || code == grpc::NOT_FOUND || code == grpc::FAILED_PRECONDITION ||
          code == grpc::DATA_LOSS || code == grpc::INTERNAL || code == grpc::UNAUTHENTICATED ||
@@ -96,14 +97,16 @@ class FaultCase {
 
  private:
   static std::string MakeFolder() {
-    std::string path = (access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/hone-fault-XXXXXX");
+    std::string path =
+        (access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/hone-fault-XXXXXX");
     return mkdtemp(path.data());
   }
 
   std::vector<std::string> Wrapper() const {
     if (fault_.site == "full disk") return {};
     std::vector<std::string> words = {"env", absl::StrCat("LD_PRELOAD=", HONE_FAULT_INJECTOR),
-                                      absl::StrCat("HONE_FAULT_FOLDER=", data_), absl::StrCat("HONE_FAULT_LOG=", log_)};
+                                      absl::StrCat("HONE_FAULT_FOLDER=", data_),
+                                      absl::StrCat("HONE_FAULT_LOG=", log_)};
     if (fault_.site.empty()) return words;
     words.push_back(absl::StrCat("HONE_FAULT_SITE=", fault_.site));
     words.push_back(absl::StrCat("HONE_FAULT_AT=", fault_.at));
@@ -275,7 +278,9 @@ class FaultCase {
     v1::GetModuleRequest request;
     request.set_name(job.module());
     v1::Module module;
-    if (!Retry("GetModule", [&](Caller& c) { return c.modules->GetModule(Context().get(), request, &module); })) return;
+    if (!Retry("GetModule",
+               [&](Caller& c) { return c.modules->GetModule(Context().get(), request, &module); }))
+      return;
     ledger_.module = module;
     for (const v1::NamedBlob& file : module.files()) {
       std::string content;
@@ -321,7 +326,8 @@ class FaultCase {
       }
       for (const v1::Lease& lease : response.leases()) {
         for (const v1::LeaseTrial& trial : lease.trials()) {
-          if (ledger_.trials.contains(trial.trial_id())) Differ(trial.trial_id() + " was measured and is leased again");
+          if (ledger_.trials.contains(trial.trial_id()))
+            Differ(trial.trial_id() + " was measured and is leased again");
         }
         kept[lease.lease_id()] = FakeWorker::Measure(lease);
       }
@@ -392,8 +398,8 @@ class FaultCase {
   const Fault fault_;
   const std::string folder_, data_, log_;
   ServerProcess plain_, faulty_;
-  const std::string content_ = absl::StrCat("batches=", kBatches, " trials=", kTrials, " padding=",
-                                            std::string(kContentBytes, 'x'));
+  const std::string content_ =
+      absl::StrCat("batches=", kBatches, " trials=", kTrials, " padding=", std::string(kContentBytes, 'x'));
   const absl::Time begin_ = absl::Now();
   std::atomic<bool> done_ = false;
   std::unique_ptr<Caller> caller_;  // the user's

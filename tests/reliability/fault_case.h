@@ -6,10 +6,10 @@
 namespace hone {
 
 struct Fault {
-  std::string site;       // of fault_injector.c, "pwrite64 wal"; empty: none. "full disk": a really full one
-  int at = 1;             // which call of that site; of a full disk: milliseconds after the start
-  std::string what;       // "before", "after", "torn": the server is killed; or an errno's number
-  int milliseconds = 0;   // how long calls fail; 0 = one call
+  std::string site;      // of fault_injector.c, "pwrite64 wal"; empty: none. "full disk": a really full one
+  int at = 1;            // which call of that site; of a full disk: milliseconds after the start
+  std::string what;      // "before", "after", "torn": the server is killed; or an errno's number
+  int milliseconds = 0;  // how long calls fail; 0 = one call
   bool kills() const { return what == "before" || what == "after" || what == "torn"; }
   std::string Text() const;
 };

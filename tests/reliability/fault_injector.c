@@ -57,7 +57,8 @@ static const char* Variable(const char* name) {
 }
 
 __attribute__((constructor)) static void Begin(void) {
-  if (strcmp(program_invocation_short_name, "hone-server") != 0) return;  // its children inherit the environment
+  if (strcmp(program_invocation_short_name, "hone-server") != 0)
+    return;  // its children inherit the environment
   folder = Variable("HONE_FAULT_FOLDER");
   site = Variable("HONE_FAULT_SITE");
   fault_at = atol(Variable("HONE_FAULT_AT"));
@@ -69,18 +70,20 @@ __attribute__((constructor)) static void Begin(void) {
          : atoi(what) > 0             ? kFail
                                       : kNothing;
   fault_errno = atoi(what);
-  log_file = (int)syscall(SYS_openat, AT_FDCWD, Variable("HONE_FAULT_LOG"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                          0600);
+  log_file = (int)syscall(SYS_openat, AT_FDCWD, Variable("HONE_FAULT_LOG"),
+                          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log_file >= 0) log_file = fcntl(log_file, F_DUPFD_CLOEXEC, 900);
   enabled = folder[0] != '\0';
 }
 
 // What a path of the data folder is; NULL elsewhere.
 static const char* Classify(const char* path) {
-  static const char* const kKinds[][2] = {
-      {"/hone.db-wal", "wal"},   {"/hone.db-shm", "shm"}, {"/hone.db", "database"},  {"/blobs/parts/import-", "import"},
-      {"/blobs/parts/", "part"}, {"/blobs/", "blob"},     {"/tls/", "certificate"},  {".token", "token"},
-      {"/endpoint", "endpoint"}, {"/logs/", "log"},       {"/lock", "lock"}};
+  static const char* const kKinds[][2] = {{"/hone.db-wal", "wal"},   {"/hone.db-shm", "shm"},
+                                          {"/hone.db", "database"},  {"/blobs/parts/import-", "import"},
+                                          {"/blobs/parts/", "part"}, {"/blobs/", "blob"},
+                                          {"/tls/", "certificate"},  {".token", "token"},
+                                          {"/endpoint", "endpoint"}, {"/logs/", "log"},
+                                          {"/lock", "lock"}};
   if (!enabled) return NULL;
   const size_t length = strlen(folder);
   if (strncmp(path, folder, length) != 0) return NULL;
@@ -109,7 +112,8 @@ static int CanFail(const char* call, int number, const char* kind) {
     const char* calls;
   } kTable[] = {
       {ENOSPC, " write pwrite64 ftruncate open-create mkdir rename fdatasync fsync "},
-      {EIO, " write pwrite64 ftruncate open open-create mkdir rename unlink fsync fdatasync chmod utimensat "},
+      {EIO,
+       " write pwrite64 ftruncate open open-create mkdir rename unlink fsync fdatasync chmod utimensat "},
       {EMFILE, " open open-create accept4 socketpair eventfd memfd_create "},
       {ENOMEM, " open open-create accept4 socketpair eventfd memfd_create mmap mkdir posix_spawn "}};
   char word[48];
@@ -159,8 +163,8 @@ static void Depart(enum Deed what) {
   Die();
 }
 
-#define REAL(name)                                                  \
-  static __typeof__(&name) real;                                    \
+#define REAL(name)               \
+  static __typeof__(&name) real; \
   if (real == NULL) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 #define INTERPOSE(result, name, call, kind, parameters, arguments) \
@@ -169,7 +173,7 @@ static void Depart(enum Deed what) {
     const enum Deed what = Arrive(call, kind);                     \
     if (what == kFail) {                                           \
       errno = fault_errno;                                         \
-      return (result)-1;                                           \
+      return (result) - 1;                                         \
     }                                                              \
     result const value = real arguments;                           \
     const int saved = errno;                                       \
@@ -180,14 +184,16 @@ static void Depart(enum Deed what) {
 
 #define HALF(bytes) (what == kTorn ? (bytes) / 2 : (bytes))
 
-INTERPOSE(ssize_t, write, "write", ClassifyFile(file), (int file, const void* data, size_t bytes), (file, data, HALF(bytes)))
-INTERPOSE(ssize_t, pwrite64, "pwrite64", ClassifyFile(file), (int file, const void* data, size_t bytes, off64_t at),
-          (file, data, HALF(bytes), at))
-INTERPOSE(ssize_t, pwrite, "pwrite64", ClassifyFile(file), (int file, const void* data, size_t bytes, off_t at),
-          (file, data, HALF(bytes), at))
-INTERPOSE(ssize_t, writev, "writev", ClassifyFile(file), (int file, const struct iovec* parts, int count), (file, parts, count))
-INTERPOSE(ssize_t, sendmsg, "sendmsg", ClassifyFile(file), (int file, const struct msghdr* message, int flags),
-          (file, message, flags))
+INTERPOSE(ssize_t, write, "write", ClassifyFile(file), (int file, const void* data, size_t bytes),
+          (file, data, HALF(bytes)))
+INTERPOSE(ssize_t, pwrite64, "pwrite64", ClassifyFile(file),
+          (int file, const void* data, size_t bytes, off64_t at), (file, data, HALF(bytes), at))
+INTERPOSE(ssize_t, pwrite, "pwrite64", ClassifyFile(file),
+          (int file, const void* data, size_t bytes, off_t at), (file, data, HALF(bytes), at))
+INTERPOSE(ssize_t, writev, "writev", ClassifyFile(file), (int file, const struct iovec* parts, int count),
+          (file, parts, count))
+INTERPOSE(ssize_t, sendmsg, "sendmsg", ClassifyFile(file),
+          (int file, const struct msghdr* message, int flags), (file, message, flags))
 INTERPOSE(int, fsync, "fsync", ClassifyFile(file), (int file), (file))
 INTERPOSE(int, fdatasync, "fdatasync", ClassifyFile(file), (int file), (file))
 INTERPOSE(int, ftruncate, "ftruncate", ClassifyFile(file), (int file, off_t size), (file, size))
@@ -199,9 +205,10 @@ INTERPOSE(int, mkdir, "mkdir", Classify(path), (const char* path, mode_t mode), 
 INTERPOSE(int, chmod, "chmod", Classify(path), (const char* path, mode_t mode), (path, mode))
 INTERPOSE(int, fchmod, "chmod", ClassifyFile(file), (int file, mode_t mode), (file, mode))
 INTERPOSE(int, utimensat, "utimensat", Classify(path),
-          (int directory, const char* path, const struct timespec times[2], int flags), (directory, path, times, flags))
-INTERPOSE(int, accept4, "accept4", "connection", (int file, struct sockaddr* name, socklen_t* size, int flags),
-          (file, name, size, flags))
+          (int directory, const char* path, const struct timespec times[2], int flags),
+          (directory, path, times, flags))
+INTERPOSE(int, accept4, "accept4", "connection",
+          (int file, struct sockaddr* name, socklen_t* size, int flags), (file, name, size, flags))
 INTERPOSE(int, socketpair, "socketpair", "link", (int domain, int type, int protocol, int pair[2]),
           (domain, type, protocol, pair))
 INTERPOSE(int, eventfd, "eventfd", "wake-up", (unsigned count, int flags), (count, flags))
@@ -210,23 +217,23 @@ INTERPOSE(void*, mmap64, "mmap", file >= 0 ? ClassifyFile(file) : NULL,
           (void* at, size_t bytes, int protection, int flags, int file, off64_t offset),
           (at, bytes, protection, flags, file, offset))
 
-#define OPEN(name)                                                                                    \
-  int name(const char* path, int flags, ...) {                                                        \
-    REAL(name);                                                                                       \
-    va_list rest;                                                                                     \
-    va_start(rest, flags);                                                                            \
-    const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;              \
-    va_end(rest);                                                                                     \
-    const enum Deed what = Arrive((flags & O_CREAT) != 0 ? "open-create" : "open", Classify(path));   \
-    if (what == kFail) {                                                                              \
-      errno = fault_errno;                                                                            \
-      return -1;                                                                                      \
-    }                                                                                                 \
-    const int file = real(path, flags, mode);                                                         \
-    const int saved = errno;                                                                          \
-    Depart(what);                                                                                     \
-    errno = saved;                                                                                    \
-    return file;                                                                                      \
+#define OPEN(name)                                                                                  \
+  int name(const char* path, int flags, ...) {                                                      \
+    REAL(name);                                                                                     \
+    va_list rest;                                                                                   \
+    va_start(rest, flags);                                                                          \
+    const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;            \
+    va_end(rest);                                                                                   \
+    const enum Deed what = Arrive((flags & O_CREAT) != 0 ? "open-create" : "open", Classify(path)); \
+    if (what == kFail) {                                                                            \
+      errno = fault_errno;                                                                          \
+      return -1;                                                                                    \
+    }                                                                                               \
+    const int file = real(path, flags, mode);                                                       \
+    const int saved = errno;                                                                        \
+    Depart(what);                                                                                   \
+    errno = saved;                                                                                  \
+    return file;                                                                                    \
   }
 OPEN(open)
 OPEN(open64)

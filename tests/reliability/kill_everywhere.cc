@@ -33,7 +33,8 @@ struct Options {
 
 constexpr char kUsage[] =
     "kill_everywhere [--all] [--seconds S] [--seed N] [--threads N] [--only TEXT]\n"
-    "  --all      every call of every site, at least 1,000 kills and 500 errors; else a sample, each site first\n"
+    "  --all      every call of every site, at least 1,000 kills and 500 errors; else a sample, each site "
+    "first\n"
     "  --seconds  no new case after so long\n"
     "  --only     sites whose name contains TEXT (pwrite64, wal, ...)\n";
 
@@ -43,9 +44,9 @@ constexpr int kShortOutage = 1500, kLongOutage = 6000;  // milliseconds
 // What a site's calls are made to do.
 struct SiteRow {
   const char* call;
-  bool writes;                 // killed at; "torn" too if it takes bytes
+  bool writes;  // killed at; "torn" too if it takes bytes
   bool bytes;
-  std::vector<int> errors;     // each call fails once with each
+  std::vector<int> errors;  // each call fails once with each
 };
 const SiteRow kSites[] = {
     {"write", true, true, {ENOSPC, EIO}},
@@ -170,12 +171,15 @@ int Run(const Options& options) {
       const size_t mine = next++;
       if (mine >= faults.size()) return;
       CaseResult result = RunCase(faults[mine]);
-      // The order of threads decides how often a site is reached: a call that a run did not make is tried again.
-      for (int again = 0; again < 3 && !result.fired && result.permitted && result.differences.empty(); ++again)
+      // The order of threads decides how often a site is reached: a call that a run did not make is tried
+      // again.
+      for (int again = 0; again < 3 && !result.fired && result.permitted && result.differences.empty();
+           ++again)
         result = RunCase(faults[mine]);
       std::lock_guard lock(mutex);
       Count(faults[mine], result, tally);
-      if (tally.cases % 100 == 0) std::printf("%d cases, %d failed\n", tally.cases, tally.failed), std::fflush(stdout);
+      if (tally.cases % 100 == 0)
+        std::printf("%d cases, %d failed\n", tally.cases, tally.failed), std::fflush(stdout);
     }
   };
   std::vector<std::thread> threads;
@@ -185,13 +189,17 @@ int Run(const Options& options) {
       "seed %u: %d cases in %.0f s: %d kills at %zu sites, %d failures injected, %d not reached, %d skipped "
       "(no file system can be mounted); %d acknowledged "
       "things, %d cases with a ledger difference; slowest answer %.2f s after the fault's end\n",
-      options.seed, tally.cases, absl::ToDoubleSeconds(absl::Now() - begin), tally.kills, tally.killed_sites.size(),
-      tally.errors, tally.not_reached, tally.skipped, tally.acknowledged, tally.failed, tally.slowest);
+      options.seed, tally.cases, absl::ToDoubleSeconds(absl::Now() - begin), tally.kills,
+      tally.killed_sites.size(), tally.errors, tally.not_reached, tally.skipped, tally.acknowledged,
+      tally.failed, tally.slowest);
   if (options.all && options.only.empty() && (tally.kills < kKills || tally.errors < kErrors)) {
     std::printf("too few: %d kills and %d failures are wanted\n", kKills, kErrors);
     return 1;
   }
-  return tally.failed == 0 && (!options.all || tally.not_reached + tally.skipped == 0) && tally.kills + tally.errors > 0 ? 0 : 1;
+  return tally.failed == 0 && (!options.all || tally.not_reached + tally.skipped == 0) &&
+                 tally.kills + tally.errors > 0
+             ? 0
+             : 1;
 }
 
 }  // namespace
@@ -208,11 +216,16 @@ int main(int argc, char** argv) {
       continue;
     }
     ++i;
-    if (flag == "--seconds") options.seconds = atof(value);
-    else if (flag == "--seed") options.seed = static_cast<unsigned>(atoi(value));
-    else if (flag == "--threads") options.threads = std::max(1, atoi(value));
-    else if (flag == "--only") options.only = value;
-    else return std::fputs(hone::kUsage, stderr), 2;
+    if (flag == "--seconds")
+      options.seconds = atof(value);
+    else if (flag == "--seed")
+      options.seed = static_cast<unsigned>(atoi(value));
+    else if (flag == "--threads")
+      options.threads = std::max(1, atoi(value));
+    else if (flag == "--only")
+      options.only = value;
+    else
+      return std::fputs(hone::kUsage, stderr), 2;
   }
   hone::FullDisk::Prepare();
   return hone::Run(options);

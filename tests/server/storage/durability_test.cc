@@ -27,9 +27,17 @@ namespace {
 std::atomic<int> failing_directory_syncs = 0;  // the next ones fail
 std::atomic<int> directory_syncs = 0;          // that succeeded
 
+std::atomic<bool> touching_fails = false;
+
 }  // namespace
 
 // In place of the C library's in this program.
+extern "C" int utimensat(int directory, const char* path, const struct timespec times[2], int flags) {
+  if (!touching_fails) return static_cast<int>(syscall(SYS_utimensat, directory, path, times, flags));
+  errno = EIO;
+  return -1;
+}
+
 extern "C" int fsync(int file) {
   struct stat info;
   if (fstat(file, &info) == 0 && S_ISDIR(info.st_mode)) {
@@ -160,10 +168,24 @@ TEST(DurabilityTest, ABlobIsCompleteOnlyWhenItsNameIsSynced) {
     EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
     EXPECT_EQ(directory_syncs, before);  // once is enough
   }
-  auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});  // the last server may not have synced it
+  auto blobs =
+      BlobStore::Open({.directory = folder.path() + "/blobs"});  // the last server may not have synced it
   const int before = directory_syncs;
   EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
   EXPECT_GT(directory_syncs, before);
+}
+
+TEST(DurabilityTest, ADiskThatDoesNotAnswerIsNoMissingBlob) {
+  TemporaryFolder folder;
+  const BlobId blob{Sha256Hex("bytes"), 5};
+  auto blobs = BlobStore::Open({.directory = folder.path() + "/blobs"});
+  auto upload = (*blobs)->BeginUpload(blob, 0);
+  ASSERT_TRUE((*upload)->Append("bytes").ok() && (*upload)->Finish().ok());
+  touching_fails = true;
+  const absl::Status status = (*blobs)->Query(blob.sha256).status();
+  touching_fails = false;
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_TRUE((*blobs)->Query(blob.sha256)->complete);
 }
 
 // A full database makes SQLite roll back the whole group of transactions, not only the one that met it.
@@ -179,9 +201,11 @@ TEST(DurabilityTest, WhoIsToldOfAFailureLeftNoTrace) {
   for (int thread = 0; thread < kWriters; ++thread) {
     threads.emplace_back([&, thread] {
       for (int n = 0; n < 200; ++n) {
-        const std::string key = Key(0, thread, n), filler(n % 3 == 0 ? 1 << 20 : 1, 'x');  // a third never fits
-        const absl::Status status = writer.Run(
-            [&](Connection& db) { return Query(db, "INSERT INTO t VALUES(?, ?)", key, Bytes{filler}).Run(); });
+        const std::string key = Key(0, thread, n),
+                          filler(n % 3 == 0 ? 1 << 20 : 1, 'x');  // a third never fits
+        const absl::Status status = writer.Run([&](Connection& db) {
+          return Query(db, "INSERT INTO t VALUES(?, ?)", key, Bytes{filler}).Run();
+        });
         EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
         std::lock_guard lock(mutex);
         (status.ok() ? told_ok : told_failed).insert(key);
