@@ -11,7 +11,7 @@ namespace {
 
 using Values = Emitter::Values;
 
-constexpr int64_t kFloatBytes = 4;
+constexpr int64_t kFloatBytes = 4, kLineBytes = 64;
 
 class LeafEmitter {
  public:
@@ -192,7 +192,18 @@ class LeafEmitter {
     return e_.ir().CreateVectorSplat(static_cast<unsigned>(kernel_.lanes), value);
   }
 
+  // Asks for what lies `prefetch_bytes` further on in the packed operand, once per cache line.
+  void Prefetch(llvm::Value* b, int64_t element) {
+    if (kernel_.prefetch_bytes == 0 || element * kFloatBytes % kLineBytes != 0) return;
+    llvm::Value* address = e_.ir().CreateConstGEP1_64(e_.ir().getFloatTy(), b,
+                                                      static_cast<uint64_t>(element + kernel_.prefetch_bytes / kFloatBytes));
+    constexpr uint32_t kRead = 0, kAllLevels = 3, kData = 1;
+    e_.ir().CreateIntrinsic(llvm::Intrinsic::prefetch, {e_.ir().getPtrTy()},
+                            {address, e_.ir().getInt32(kRead), e_.ir().getInt32(kAllLevels), e_.ir().getInt32(kData)});
+  }
+
   llvm::Value* Vector(llvm::Value* b, int vector, int64_t offset) {
+    Prefetch(b, offset + vector * kernel_.lanes);
     return e_.ir().CreateAlignedLoad(e_.VectorOf(e_.ir().getFloatTy(), kernel_.lanes),
                                      Step(b, offset + vector * kernel_.lanes),
                                      llvm::Align(static_cast<uint64_t>(kernel_.lanes * kFloatBytes)));

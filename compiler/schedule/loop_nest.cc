@@ -59,7 +59,8 @@ std::string KernelText(const ContractKernel& kernel) {
                       " k ", AxesText(kernel.k), kernel.k_tail > 0 ? absl::StrCat(" tail ", kernel.k_tail) : "", " rows ", rows, " vectors ", kernel.panel_vectors, " x", kernel.lanes,
                       " hold ", kHeld[static_cast<int>(kernel.hold)], " unroll ", kernel.unroll, " patterns ",
                       kernel.patterns.size(), " tiles ", kernel.tiles.size(), " block ", kernel.tiles_per_block,
-                      kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk, " chunks ",
+                      kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk,
+                      kernel.prefetch_bytes > 0 ? " prefetch" : "", " chunks ",
                       kernel.chunks, "\n");
 }
 

@@ -115,6 +115,7 @@ struct ContractKernel {
   int panel_vectors = 2;            // nv; the last panel may use fewer
   HeldSide hold = HeldSide::kB;
   int unroll = 1;                   // of the innermost loop
+  int64_t prefetch_bytes = 0;       // of operand b: how far ahead it is asked for; 0: left to the hardware
   bool fence = false;               // keep loads of unrolled steps apart
   int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass
   std::vector<RowPattern> patterns;

@@ -12,6 +12,7 @@ constexpr int64_t kMaxTaps = 7;
 constexpr int kMaxOutputs = 8;
 constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
 constexpr int64_t kVectorBytes = 64;
+constexpr int64_t kPrefetchBytes = 16384;   // a block of few tiles reads the kernels once, faster than hardware expects
 
 int Position(const std::vector<Axis>& axes, const DimExpr& index) {
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -273,6 +274,8 @@ class WinogradScheduler {
       if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
       ContractPlan& plan = std::get<ContractPlan>(planned);
       plan_.packed = plan.b_layout;
+      const int64_t kernel_bytes = plan.b_layout.Elements(tensors_[packed_].dims).Constant() * DTypeBytes(DType::kF32);
+      if (kernel_bytes > target_.row->l2_bytes / 2) plan.kernel.prefetch_bytes = kPrefetchBytes;
       kernel().contracts.push_back(std::move(plan.kernel));
     }
     tensors_[packed_].layout = plan_.packed;
