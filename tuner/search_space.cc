@@ -177,8 +177,8 @@ Trace SearchSpace::TraceOf(const Point& point) const {
     const std::string& value = decisions_[d].values[point[d]];
     if (name == "algorithm" || name == "tiles") continue;
     if (name == "order" || name == "parallel") {
-      // Blocks of tiles are what threads share, whatever the leaf's loops.
-      absl::StrAppend(&rest, "; ", name, " ", winograd && name == "parallel" ? "m" : value);
+      // Winograd's threads share blocks of tiles, or panels.
+      absl::StrAppend(&rest, "; ", name, " ", winograd && value == "mn" ? "m" : value);
     } else if (name == "rows") {
       absl::StrAppend(&leaf, " rows=", winograd ? "affine" : value);
     } else if (name == "block") {

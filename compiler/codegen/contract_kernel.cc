@@ -28,8 +28,9 @@ int64_t Panels(const ContractKernel& kernel) {
 class ContractEmitter {
  public:
   ContractEmitter(const ContractKernel& kernel, const Target& target, const std::string& prefix, Emitter* emitter,
-                  llvm::Value* scratch)
-      : kernel_(kernel), target_(target), prefix_(prefix), e_(*emitter), ir_(emitter->ir()), scratch_(scratch) {}
+                  llvm::Value* scratch, const PanelRange& panels)
+      : kernel_(kernel), target_(target), prefix_(prefix), e_(*emitter), ir_(emitter->ir()), scratch_(scratch),
+        panels_(panels) {}
 
   void Run(llvm::Value* begin, llvm::Value* end) {
     e_.Loop(begin, end, 1, {}, [&](llvm::Value* unit, const Values&) {
@@ -58,7 +59,8 @@ class ContractEmitter {
       llvm::Value* digit = Split(&rest, extent);
       return {digit, ir_.CreateAdd(digit, e_.I64(1))};
     };
-    const Range panels = range(kernel_.parallel_n, Panels(kernel_));
+    const Range all = range(kernel_.parallel_n, Panels(kernel_));
+    const Range panels = panels_.begin == nullptr ? all : Range{panels_.begin, panels_.end};
     const Range blocks = range(kernel_.parallel_m, Blocks(kernel_));
     batch_.assign(kernel_.batch.size(), nullptr);
     for (size_t axis = kernel_.batch.size(); axis-- > 0;) batch_[axis] = Split(&rest, Extent(kernel_.batch[axis]));
@@ -186,12 +188,15 @@ class ContractEmitter {
   Emitter& e_;
   llvm::IRBuilder<>& ir_;
   llvm::Value* scratch_;
+  const PanelRange panels_;
   std::vector<llvm::Value*> batch_;
   ContractLeaf pass_;
   llvm::GlobalVariable* patterns_ = nullptr;
 };
 
 }  // namespace
+
+int64_t PanelsOf(const ContractKernel& kernel) { return Panels(kernel); }
 
 int64_t UnitsOf(const ContractKernel& kernel) {
   int64_t units = Points(kernel.batch);
@@ -201,8 +206,9 @@ int64_t UnitsOf(const ContractKernel& kernel) {
 }
 
 void EmitContractKernel(const ContractKernel& kernel, const Target& target, const std::string& prefix,
-                        llvm::Value* begin, llvm::Value* end, Emitter* emitter, llvm::Value* scratch) {
-  ContractEmitter(kernel, target, prefix, emitter, scratch).Run(begin, end);
+                        llvm::Value* begin, llvm::Value* end, Emitter* emitter, llvm::Value* scratch,
+                        const PanelRange& panels) {
+  ContractEmitter(kernel, target, prefix, emitter, scratch, panels).Run(begin, end);
 }
 
 }  // namespace hone

@@ -12,7 +12,7 @@ namespace hone {
 namespace {
 
 int64_t Units(const Kernel& kernel) {
-  if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) return winograd->blocks;
+  if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) return winograd->Units();
   if (const auto* contract = std::get_if<ContractKernel>(&kernel)) return UnitsOf(*contract);
   return UnitsOf(std::get<StageKernel>(kernel));
 }

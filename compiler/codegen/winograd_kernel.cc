@@ -21,20 +21,22 @@ class WinogradEmitter {
   void Run(llvm::Value* begin, llvm::Value* end) {
     ClearZeros();
     const int64_t tiles = kernel_.Tiles(), smallest = tiles / kernel_.blocks, larger = tiles % kernel_.blocks;
-    Each(begin, end, [&](llvm::Value* block) {
+    Each(begin, end, [&](llvm::Value* unit) {
+      llvm::Value* block = kernel_.parts == 1 ? unit : ir_.CreateURem(unit, e_.I64(kernel_.blocks));
+      const PanelRange panels = PanelsOfPart(kernel_.parts == 1 ? nullptr : ir_.CreateUDiv(unit, e_.I64(kernel_.blocks)));
       llvm::Value* first = ir_.CreateMul(block, e_.I64(smallest));
       if (larger > 0) first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
       llvm::Value* is_larger = ir_.CreateICmpSLT(block, e_.I64(larger));
       llvm::Value* count = larger == 0 ? e_.I64(smallest) : ir_.CreateSelect(is_larger, e_.I64(smallest + 1), e_.I64(smallest));
-      EachChannelBlock(Extent(kernel_.channel), [&](llvm::Value* channels) {
+      EachChannelBlock(Extent(kernel_.channel), {}, [&](llvm::Value* channels) {
         Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformInput(channels, first, tile); });
       });
       if (kernel_.contracts.size() == 1) {
-        Contract(0);
+        Contract(0, panels);
       } else {
-        If(is_larger, [&] { Contract(0); }, [&] { Contract(1); });
+        If(is_larger, [&] { Contract(0, panels); }, [&] { Contract(1, panels); });
       }
-      EachChannelBlock(Extent(kernel_.out_channel), [&](llvm::Value* channels) {
+      EachChannelBlock(Extent(kernel_.out_channel), panels, [&](llvm::Value* channels) {
         Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformOutput(channels, first, tile); });
       });
     });
@@ -69,8 +71,18 @@ class WinogradEmitter {
     ir_.SetInsertPoint(after);
   }
 
-  // The blocks of `lanes` channels; the last one may be narrower.
-  void EachChannelBlock(int64_t channels, const std::function<void(llvm::Value*)>& body) {
+  // Near-equal parts of the panels; none given: all of them.
+  PanelRange PanelsOfPart(llvm::Value* part) {
+    if (part == nullptr) return {};
+    const int64_t panels = PanelsOf(kernel_.contracts.front());
+    const auto bound = [&](llvm::Value* i) {
+      return ir_.CreateUDiv(ir_.CreateMul(i, e_.I64(panels)), e_.I64(kernel_.parts));
+    };
+    return {bound(part), bound(ir_.CreateAdd(part, e_.I64(1)))};
+  }
+
+  // The blocks of `lanes` channels, those of some panels or all; the last one may be narrower.
+  void EachChannelBlock(int64_t channels, const PanelRange& panels, const std::function<void(llvm::Value*)>& body) {
     const int64_t whole = channels / kernel_.lanes, rest = channels % kernel_.lanes;
     const auto run = [&](int active, llvm::Value* block) {
       lane_ = MakeSymbol("lane", 0, active - 1);
@@ -78,8 +90,17 @@ class WinogradEmitter {
       body(block);
       e_.SetLanes({});
     };
-    if (whole > 0) Each(e_.I64(0), e_.I64(whole), [&](llvm::Value* block) { run(kernel_.lanes, block); });
-    if (rest > 0) run(static_cast<int>(rest), e_.I64(whole));
+    if (panels.begin == nullptr) {
+      if (whole > 0) Each(e_.I64(0), e_.I64(whole), [&](llvm::Value* block) { run(kernel_.lanes, block); });
+      if (rest > 0) run(static_cast<int>(rest), e_.I64(whole));
+      return;
+    }
+    llvm::Value* vectors = e_.I64(kernel_.contracts.front().panel_vectors);
+    llvm::Value* begin = ir_.CreateMul(panels.begin, vectors);
+    llvm::Value* end = ir_.CreateMul(panels.end, vectors);
+    llvm::Value* last = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, e_.I64(whole));
+    If(ir_.CreateICmpSLT(begin, last), [&] { Each(begin, last, [&](llvm::Value* block) { run(kernel_.lanes, block); }); });
+    if (rest > 0) If(ir_.CreateICmpSGT(end, e_.I64(whole)), [&] { run(static_cast<int>(rest), e_.I64(whole)); });
   }
 
   llvm::Value* Step(llvm::Value* pointer, int64_t elements) {
@@ -203,10 +224,10 @@ class WinogradEmitter {
     }
   }
 
-  void Contract(size_t number) {
+  void Contract(size_t number, const PanelRange& panels) {
     const ContractKernel& contract = kernel_.contracts[number];
     EmitContractKernel(contract, target_, absl::StrCat(prefix_, "_products_", number), e_.I64(0),
-                       e_.I64(UnitsOf(contract)), &e_, chunk_);
+                       e_.I64(UnitsOf(contract)), &e_, chunk_, panels);
   }
 
   void TransformOutput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {

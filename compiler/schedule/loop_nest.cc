@@ -69,7 +69,7 @@ std::string KernelText(const WinogradKernel& kernel) {
   for (const WinogradDim& dim : kernel.dims) {
     absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles);
   }
-  absl::StrAppend(&text, " t", kernel.source, " blocks ", kernel.blocks, " chunks ", kernel.chunks, "\n");
+  absl::StrAppend(&text, " t", kernel.source, " blocks ", kernel.blocks, " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
   for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));
   return text;
 }

@@ -147,12 +147,14 @@ struct WinogradKernel {
   WinogradDim dims[2];
   int lanes = 16;                         // of both transforms, along the channels
   ProgramTensorId source = -1, transformed = -1, products = -1, edge = -1;   // edge: a tile over the border
-  int64_t blocks = 1;                     // near-equal pieces of all images' tiles: the units of the parallel loop
+  int64_t blocks = 1;                     // near-equal pieces of all images' tiles
+  int64_t parts = 1;                      // near-equal pieces of the products' panels; each transforms its blocks' input
   std::vector<ContractKernel> contracts;  // of the larger blocks, and of those with a tile less, if there are any
   std::vector<Store> stores;              // Parameter(0) is the convolution
   int chunks = 1;
   int64_t chunk_bytes = 0, scratch_offset = 0;
 
+  int64_t Units() const { return parts * blocks; }   // of the parallel loop, parts outside
   int64_t Tiles() const { return image.extent.Constant() * dims[0].tiles * dims[1].tiles; }
 };
 

@@ -106,8 +106,9 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
                             columns.input.operations() * static_cast<double>(rows.points);
   const double output_sums = rows.output.operations() * static_cast<double>(columns.points) +
                              columns.output.operations() * static_cast<double>(rows.outputs);
-  statistics->transform_flops += 2 * tiles * (in * input_sums + out * output_sums);
-  statistics->transform_bytes += 4 * tiles * points * 2 * (in + out);
+  const double parts = static_cast<double>(kernel.parts);
+  statistics->transform_flops += 2 * tiles * (in * parts * input_sums + out * output_sums);
+  statistics->transform_bytes += 4 * tiles * points * 2 * (in * parts + out);
   for (const Store& store : kernel.stores) {
     statistics->transcendental += images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out *
                                   CostOf(store.value).transcendental;

@@ -139,6 +139,7 @@ class WinogradScheduler {
 
   std::variant<WinogradPlan, Rejection> Run() {
     if (choice_.outputs < 2 || choice_.outputs > kMaxOutputs || choice_.tiles < 1) return Rejection::kBadTile;
+    if (contract_.nv < 1 || contract_.lanes < 1) return Rejection::kBadTile;
     SetAxes();
     if (!SetSource()) return Rejection::kNotLowered;
     CutBlocks();
@@ -206,15 +207,18 @@ class WinogradScheduler {
     return LaneStride(in_lanes, lane) == 1;
   }
 
-  // As many near-equal blocks as the wanted size asks for, a multiple of the threads.
+  // As many near-equal blocks as the wanted size asks for. Threads share them, a multiple of their number, or the panels:
+  // every thread then reads its part of the kernels only, which counts where these are larger than the images.
   void CutBlocks() {
     const int64_t tiles = kernel().Tiles();
     int64_t blocks = (tiles + choice_.tiles - 1) / choice_.tiles;
-    blocks = std::min(tiles, (blocks + threads_ - 1) / threads_ * threads_);
+    const int64_t panel = int64_t{contract_.nv} * contract_.lanes;
+    if (!contract_.parallel_m) kernel().parts = std::min<int64_t>(threads_, (OutChannels() + panel - 1) / panel);
+    if (kernel().parts == 1) blocks = std::min(tiles, (blocks + threads_ - 1) / threads_ * threads_);
     kernel().blocks = blocks;
     largest_ = (tiles + blocks - 1) / blocks;
     // A chunk for each thread: another one would begin with temporaries that are in no cache of its own.
-    kernel().chunks = static_cast<int>(std::min<int64_t>(blocks, threads_));
+    kernel().chunks = static_cast<int>(std::min<int64_t>(kernel().Units(), threads_));
   }
 
   ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding) {

@@ -79,6 +79,7 @@ struct Case {
   int m, tiles, threads;
   bool epilogue;
   const char* leaf;
+  const char* parallel = "m";
 };
 
 const Case kCases[] = {
@@ -92,6 +93,8 @@ const Case kCases[] = {
     {"5x5", {1, 16, 9, 11}, {16, 16, 5, 5}, {2, 2, 2, 2}, 2, 9, 1, true, "mr=4 nv=1 hold=b ku=4"},
     {"1x7", {1, 16, 6, 17}, {16, 16, 1, 7}, {0, 3, 0, 3}, 2, 20, 2, true, "mr=4 nv=1 hold=b ku=4"},
     {"3x1", {1, 16, 9, 7}, {24, 16, 3, 1}, {1, 0, 1, 0}, 4, 12, 1, true, "mr=4 nv=2 hold=b ku=4"},
+    {"panels", {2, 16, 9, 9}, {88, 16, 3, 3}, {1, 1, 1, 1}, 4, 6, 2, true, "mr=3 nv=2 hold=b ku=4", "n"},
+    {"panels_odd", {1, 16, 7, 7}, {51, 16, 3, 3}, {1, 1, 1, 1}, 4, 3, 3, true, "mr=3 nv=2 hold=b ku=4", "n"},
     {"passes", {1, 64, 8, 8}, {16, 64, 3, 3}, {1, 1, 1, 1}, 4, 4, 1, true, "mr=4 nv=1 hold=b ku=4; split k 24"},
 };
 
@@ -147,7 +150,7 @@ Trace TraceOf(const Case& c, const Target& target) {
     leaf.resize(end);
   }
   return Trace::Parse(absl::StrCat("trace 1; algorithm winograd m=", c.m, " tiles=", c.tiles, "; leaf contract ", leaf, " vw=",
-                                   target.vector_width(), " rows=affine; order n,m; parallel m", rest)).value();
+                                   target.vector_width(), " rows=affine; order n,m; parallel ", c.parallel, rest)).value();
 }
 
 class WinogradTest : public testing::TestWithParam<const char*> {};

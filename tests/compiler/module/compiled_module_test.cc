@@ -76,11 +76,12 @@ struct ConvTask {
   Layout out;
 };
 
-// x -> conv 3x3 -> conv 1x1 -> y, the tensor between them in a layout of its own.
-struct TwoConvs {
-  explicit TwoConvs(const Target& target, int threads, const Layout& between) {
+// x -> conv 3x3 -> conv 3x3 -> conv 1x1 -> y, the tensors between them in a layout of their own: Winograd where it applies.
+struct ThreeConvs {
+  explicit ThreeConvs(const Target& target, int threads, const Layout& between) {
     const Layout plain = Layout::Plain(4);
     const std::vector<ConvTask> convs = {{Random(1, {16, 3, 3, 3}), Random(2, {1, 16, 1, 1}), 1, between},
+                                         {Random(5, {16, 16, 3, 3}), Random(6, {1, 16, 1, 1}), 1, between},
                                          {Random(3, {24, 16, 1, 1}), Random(4, {1, 24, 1, 1}), 0, plain}};
     TensorId at = cut.graph.AddInput("x", {DType::kF32, Exprs(x.dims)});
     expected = x;
@@ -108,7 +109,11 @@ struct TwoConvs {
   void Compile(const Task& task) {
     const auto program = LowerTask(task);
     ASSERT_TRUE(program.ok()) << program.status();
-    const auto scheduled = Schedule(task, *program, DefaultTrace(task, *program));
+    const std::string vw = std::to_string(task.target.vector_width());
+    auto scheduled = Schedule(task, *program, *Trace::Parse("trace 1; algorithm winograd m=4 tiles=9; leaf contract mr=4 nv=1 vw=" +
+                                                            vw + " hold=b ku=4 rows=affine; order n,m; parallel m"));
+    winograd += std::holds_alternative<Scheduled>(scheduled) ? 1 : 0;
+    if (std::holds_alternative<Rejection>(scheduled)) scheduled = Schedule(task, *program, DefaultTrace(task, *program));
     ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
     const auto compiled = CompileNest(task, std::get<Scheduled>(scheduled), "task" + std::to_string(tasks.size()));
     ASSERT_TRUE(compiled.ok()) << compiled.status();
@@ -117,6 +122,7 @@ struct TwoConvs {
 
   CutGraph cut;
   std::vector<CompiledTask> tasks;
+  int winograd = 0;   // tasks that run it
   Values x = Random(0, {1, 3, 9, 11}), expected;
 };
 
@@ -129,10 +135,11 @@ TEST(CompiledModuleTest, ConvolutionsAgreeWithPlainLoops) {
       continue;
     }
     for (const int threads : {1, 2}) {
-      for (const Layout& between : {Layout::Plain(4), Layout::Blocked(4, 1, 8)}) {
+      for (const Layout& between : {Layout::Plain(4), Layout::Blocked(4, 1, 8), Layout::Blocked(4, 1, target->vector_width())}) {
         SCOPED_TRACE(std::string(name) + " " + between.ToString());
-        const TwoConvs model(*target, threads, between);
-        ASSERT_EQ(model.tasks.size(), 2u);
+        const ThreeConvs model(*target, threads, between);
+        ASSERT_EQ(model.tasks.size(), 3u);
+        EXPECT_EQ(model.winograd, between.BlockOf(1) % target->vector_width() == 0 ? 1 : 0);
         ModuleOptions options = TinyOptions("convs");
         options.target = *target;
         const auto files = BuildModule(model.cut, model.tasks, options);
