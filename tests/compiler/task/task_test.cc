@@ -10,9 +10,8 @@ namespace hone {
 namespace {
 
 ConstantRef Floats(std::vector<int64_t> dims, const std::vector<float>& values) {
-  std::vector<uint8_t> bytes(values.size() * sizeof(float));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
-  return MakeConstant(DType::kF32, std::move(dims), std::move(bytes));
+  const auto* begin = reinterpret_cast<const uint8_t*>(values.data());
+  return MakeConstant(DType::kF32, std::move(dims), {begin, begin + values.size() * sizeof(float)});
 }
 
 std::vector<float> Ramp(size_t n, float step) {
