@@ -34,7 +34,9 @@ def onnxruntime(spec, feed):
 def openvino(spec, feed):
     import openvino
     core = openvino.Core()
-    compiled = core.compile_model(spec["model"], "CPU", {
+    model = core.read_model(spec["model"])
+    model.reshape({name: list(value.shape) for name, value in feed.items()})
+    compiled = core.compile_model(model, "CPU", {
         "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": spec["threads"],
         "NUM_STREAMS": 1})
     request = compiled.create_infer_request()
