@@ -27,8 +27,10 @@ std::string CutGraph::ToString() const {
     absl::StrAppend(&text, "call ", call.task, " (", names(call.inputs), ") constants (",
                     names(call.constants), ") -> (", names(call.outputs), ")\n");
   }
-  for (const ViewAlias& view : views)
-    absl::StrAppend(&text, "view ", names({view.view}), " of ", names({view.of}), "\n");
+  for (const ViewAlias& view : views) {
+    absl::StrAppend(&text, "view ", names({view.view}), " of ", names({view.of}),
+                    view.offset > 0 ? absl::StrCat(" from byte ", view.offset) : "", "\n");
+  }
   return text;
 }
 

@@ -18,9 +18,10 @@ struct TaskCall {
   std::string name;  // of the source node that anchors it
 };
 
-// `view` has the bytes of `of` (reshape between plain layouts, identity).
+// `view` has the bytes of `of` from `offset` on: a reshape between plain layouts, a slice, a part of a concatenation.
 struct ViewAlias {
   TensorId view, of;
+  int64_t offset = 0;
 };
 
 // The model after graph_passes: the graph (tensors with layouts) cut into calls of distinct tasks, in

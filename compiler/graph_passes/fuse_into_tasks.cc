@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/graph_passes/graph_matching.h"
+#include "compiler/graph_passes/memory_views.h"
 
 namespace hone {
 namespace {
@@ -15,7 +16,8 @@ constexpr size_t kMaxOperands = 12;  // tensors that a task reads
 
 class Fusion {
  public:
-  explicit Fusion(const Graph& graph) : graph_(graph), group_(static_cast<size_t>(graph.node_count()), -1) {
+  Fusion(const Graph& graph, const MemoryViews& views)
+      : graph_(graph), views_(views), group_(static_cast<size_t>(graph.node_count()), -1) {
     users_.resize(static_cast<size_t>(graph.tensor_count()));
     for (int i = 0; i < graph.node_count(); ++i) {
       for (const TensorId id : graph.node({i}).inputs) users_[id.index].push_back(i);
@@ -29,23 +31,17 @@ class Fusion {
     for (const bool moves_data : {false, true}) {
       for (int i = graph_.node_count() - 1; i >= 0; --i) {
         const OpClass op_class = graph_.node({i}).op->op_class;
-        if (op_class == OpClass::kElementwise || IsView(i)) continue;
+        if (op_class == OpClass::kElementwise || views_.IsView(i)) continue;
         if ((op_class == OpClass::kData) == moves_data) Grow(i);
       }
     }
     for (int i = 0; i < graph_.node_count(); ++i) {
-      if (group_[i] < 0 && !IsView(i)) Grow(i);
+      if (group_[i] < 0 && !views_.IsView(i)) Grow(i);
     }
     std::vector<std::vector<int>> groups;
     for (std::set<int>& members : members_) groups.emplace_back(members.begin(), members.end());
     std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.back() < b.back(); });
     return groups;
-  }
-
-  bool IsView(int node) const {
-    const Node& n = graph_.node({node});
-    return n.op->op_class == OpClass::kView && graph_.tensor(n.inputs[0]).layout.IsPlain() &&
-           graph_.tensor(n.outputs[0]).layout.IsPlain();
   }
 
  private:
@@ -129,6 +125,7 @@ class Fusion {
   }
 
   const Graph& graph_;
+  const MemoryViews& views_;
   std::vector<std::vector<int>> users_;  // nodes by tensor
   std::vector<int> group_;               // by node; -1: none yet
   std::vector<std::set<int>> members_;   // by group
@@ -197,9 +194,9 @@ absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>
 absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads,
                                        AlgorithmPolicy policy) {
   CutGraph cut;
-  Fusion fusion(graph);
+  const MemoryViews views(graph);
   std::map<std::string, int> known;
-  for (const std::vector<int>& nodes : fusion.Run()) {
+  for (const std::vector<int>& nodes : Fusion(graph, views).Run()) {
     absl::StatusOr<ExtractedTask> extracted = Extract(graph, nodes);
     if (!extracted.ok()) return extracted.status();
     Task task{std::move(extracted->graph), target, threads, policy};
@@ -208,9 +205,7 @@ absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int th
     extracted->call.task = entry->second;
     cut.calls.push_back(std::move(extracted->call));
   }
-  for (int i = 0; i < graph.node_count(); ++i) {
-    if (fusion.IsView(i)) cut.views.push_back({graph.node({i}).outputs[0], graph.node({i}).inputs[0]});
-  }
+  cut.views = views.aliases();
   cut.graph = std::move(graph);
   return cut;
 }

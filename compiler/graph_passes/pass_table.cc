@@ -10,7 +10,7 @@ absl::Status RemoveDeadCode(Graph& graph, const Target&) {
 }
 
 std::span<const GraphPass> PassTable() {
-  // Normalisation is recognised before affine folding would spread its scale; layouts come last, for they
+  // Normalisation is recognised before affine folding would spread its scale; layouts come late, for they
   // stay valid only while no shapes change.
   static constexpr GraphPass kPasses[] = {
       {"remove_dead_code", "drops what no output needs", RemoveDeadCode},
@@ -21,6 +21,7 @@ std::span<const GraphPass> PassTable() {
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
       {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
        AssignLayouts},
+      {"place_concats", "parts of a concatenation are written where its result lies", PlaceConcats},
   };
   return kPasses;
 }

@@ -189,4 +189,22 @@ DimExpr Layout::Offset(const std::vector<DimExpr>& logical_shape, const std::vec
   return offset;
 }
 
+std::optional<int64_t> Layout::OffsetOfPart(const std::vector<DimExpr>& logical_shape, int dim, int64_t begin,
+                                            int64_t extent) const {
+  const std::vector<DimExpr> shape = PhysicalShape(logical_shape);
+  const DimExpr& whole = logical_shape[static_cast<size_t>(dim)];
+  if (!whole.IsConstant() || !(halo(dim) == Halo())) return std::nullopt;
+  const int64_t block = BlockOf(dim), end = begin + extent;
+  if (begin % block != 0 || (end % block != 0 && end != whole.Constant())) return std::nullopt;
+  for (size_t i = 0; axes_[i].dim != dim; ++i) {
+    if (!(shape[i] == DimExpr(1))) return std::nullopt;
+  }
+  std::vector<DimExpr> first(halo_.size(), DimExpr(0));
+  first[static_cast<size_t>(dim)] = DimExpr(begin);
+  const std::optional<int64_t> zero = Offset(logical_shape, std::vector<DimExpr>(halo_.size(), DimExpr(0))).AsConstant();
+  const std::optional<int64_t> offset = Offset(logical_shape, first).AsConstant();
+  if (!offset || !zero) return std::nullopt;
+  return *offset - *zero;
+}
+
 }  // namespace hone

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,10 @@ class Layout {
   DimExpr Elements(const std::vector<DimExpr>& logical_shape) const;
   // Element offset of logical coordinates. Coordinates in the halo (-before <= i < size + after) are legal.
   DimExpr Offset(const std::vector<DimExpr>& logical_shape, const std::vector<DimExpr>& index) const;
+  // Where the coordinates [begin, begin + extent) of `dim` begin, in elements, if they lie together as a tensor of that
+  // extent in this layout would; nullopt otherwise, and for shapes that are not constant.
+  std::optional<int64_t> OffsetOfPart(const std::vector<DimExpr>& logical_shape, int dim, int64_t begin,
+                                      int64_t extent) const;
 
   bool operator==(const Layout&) const = default;
 

@@ -59,7 +59,7 @@ class PlanBuilder {
   absl::Status BindInterface() {
     for (const ViewAlias& view : cut_.views) {
       base_[view.view] = view.of;
-      views_of_[view.of].push_back(view.view);
+      views_of_[view.of].push_back(view);
     }
     for (size_t i = 0; i < cut_.graph.inputs().size(); ++i) {
       if (absl::Status s = Bind(cut_.graph.inputs()[i], BufferKind::kInput, i); !s.ok()) return s;
@@ -95,15 +95,28 @@ class PlanBuilder {
   absl::Status AddViews(TensorId of) {
     const auto views = views_of_.find(of);
     if (views == views_of_.end()) return absl::OkStatus();
-    for (const TensorId view : views->second) {
+    for (const ViewAlias& view : views->second) {
       const Buffer base = plan_.buffers[buffer_of_[of.index]];
-      absl::StatusOr<int> buffer = AddBuffer(view, base.kind, base.offset);
+      absl::StatusOr<int> buffer = AddBuffer(view.view, base.kind, base.offset);
       if (!buffer.ok()) return buffer.status();
-      buffer_of_[view.index] = *buffer;
-      plan_.steps.emplace_back(Alias{*buffer, buffer_of_[of.index]});
-      if (absl::Status status = AddViews(view); !status.ok()) return status;
+      buffer_of_[view.view.index] = *buffer;
+      plan_.steps.emplace_back(Alias{*buffer, buffer_of_[of.index], view.offset});
+      if (absl::Status status = AddViews(view.view); !status.ok()) return status;
     }
     return absl::OkStatus();
+  }
+
+  // Memory of a computed tensor: its root and all views of that, before the first of them is written.
+  absl::Status Materialise(TensorId id) {
+    const TensorId root = Root(id);
+    if (buffer_of_[root.index] < 0) {
+      absl::StatusOr<int> buffer = AddBuffer(root, BufferKind::kArena, 0);
+      if (!buffer.ok()) return buffer.status();
+      buffer_of_[root.index] = *buffer;
+    }
+    const auto views = views_of_.find(root);
+    if (views == views_of_.end() || buffer_of_[views->second.front().view.index] >= 0) return absl::OkStatus();
+    return AddViews(root);
   }
 
   // Shared between calls: one buffer per (graph constant's bytes, layout, transform).
@@ -136,7 +149,7 @@ class PlanBuilder {
       return absl::InternalError(absl::StrCat("call '", call.name, "' has no compiled task"));
     }
     const CompiledTask& task = tasks_[call.task];
-    CallTask step{call.task, {}};
+    CallTask step{.compiled_task = call.task};
     for (const TensorId input : call.inputs) {
       absl::StatusOr<int> buffer = ReadBuffer(input);
       if (!buffer.ok()) return buffer.status();
@@ -151,18 +164,12 @@ class PlanBuilder {
       step.buffers.push_back(*buffer);
     }
     for (const TensorId output : call.outputs) {
-      if (buffer_of_[output.index] < 0) {
-        absl::StatusOr<int> buffer = AddBuffer(output, BufferKind::kArena, 0);
-        if (!buffer.ok()) return buffer.status();
-        buffer_of_[output.index] = *buffer;
-      }
+      if (absl::Status status = Materialise(output); !status.ok()) return status;
       step.buffers.push_back(buffer_of_[output.index]);
     }
+    step.outputs = static_cast<int>(call.outputs.size());
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, AlignBuffer(task.scratch_bytes));
     plan_.steps.emplace_back(std::move(step));
-    for (const TensorId output : call.outputs) {
-      if (absl::Status status = AddViews(output); !status.ok()) return status;
-    }
     return absl::OkStatus();
   }
 
@@ -219,7 +226,7 @@ class PlanBuilder {
     for (size_t i = 0; i < owners.size(); ++i) plan_.buffers[owners[i]].offset = memory.offsets[i];
     for (const Step& step : plan_.steps) {
       const auto* alias = std::get_if<Alias>(&step);
-      if (alias != nullptr) plan_.buffers[alias->buffer].offset = plan_.buffers[alias->of].offset;
+      if (alias != nullptr) plan_.buffers[alias->buffer].offset = plan_.buffers[alias->of].offset + alias->offset;
     }
     plan_.arena_bytes = memory.bytes + plan_.scratch_bytes;
   }
@@ -230,7 +237,7 @@ class PlanBuilder {
   std::vector<int> buffer_of_;                         // by tensor; -1: none yet
   std::vector<int> output_buffers_;                    // by position
   std::map<TensorId, TensorId> base_;                  // view -> what it views
-  std::map<TensorId, std::vector<TensorId>> views_of_;
+  std::map<TensorId, std::vector<ViewAlias>> views_of_;
   std::map<std::string, int> constants_;
 };
 

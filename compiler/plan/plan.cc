@@ -45,7 +45,9 @@ std::string StepText(const Step& step, const std::string& indent) {
           [](const CallTask& s) { return absl::StrCat("call task ", s.compiled_task, " ", BufferList(s.buffers)); },
           [](const CallRuntime& s) { return absl::StrCat("call ", s.function, " ", BufferList(s.buffers)); },
           [](const EvaluateShape& s) { return absl::StrCat("size ", s.slot, " = ", s.value.ToString()); },
-          [](const Alias& s) { return absl::StrCat("%", s.buffer, " views %", s.of); },
+          [](const Alias& s) {
+            return absl::StrCat("%", s.buffer, " views %", s.of, s.offset > 0 ? absl::StrCat(" from byte ", s.offset) : "");
+          },
           [&](const If& s) { return Nested(absl::StrCat("if %", s.condition), s.branches, indent); },
           [&](const Loop& s) { return Nested(absl::StrCat("loop %", s.trip_count), s.body, indent); },
           [&](const SelectBucket& s) {
@@ -144,7 +146,8 @@ absl::StatusOr<std::vector<int>> ViewedBuffers(const Plan& plan) {
     const auto* alias = std::get_if<Alias>(&step);
     if (alias == nullptr) continue;
     const Buffer &view = plan.buffers[alias->buffer], &base = plan.buffers[alias->of];
-    if (view.kind != base.kind || view.offset != base.offset || view.bytes > base.bytes) {
+    if (view.kind != base.kind || view.offset != base.offset + alias->offset ||
+        alias->offset + view.bytes > base.bytes) {
       return Broken(absl::StrCat("%", alias->buffer, " does not lie in %", alias->of), plan);
     }
     if (view.last_step > base.last_step) {
@@ -153,6 +156,26 @@ absl::StatusOr<std::vector<int>> ViewedBuffers(const Plan& plan) {
     of[alias->buffer] = of[alias->of];
   }
   return of;
+}
+
+// Views of one buffer may overlap where they are read; each byte is written once.
+absl::Status VerifyWrites(const Plan& plan, const std::vector<int>& viewed) {
+  std::vector<int> written;
+  for (const Step& step : plan.steps) {
+    const auto* call = std::get_if<CallTask>(&step);
+    if (call == nullptr) continue;
+    for (size_t i = call->buffers.size() - static_cast<size_t>(call->outputs); i < call->buffers.size(); ++i) {
+      const int output = call->buffers[i];
+      for (const int other : written) {
+        const Buffer &a = plan.buffers[output], &b = plan.buffers[other];
+        if (viewed[output] == viewed[other] && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes) {
+          return Broken(absl::StrCat("%", output, " overwrites %", other), plan);
+        }
+      }
+      written.push_back(output);
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -164,6 +187,7 @@ absl::Status Plan::Verify() const {
   if (absl::Status status = VerifyPlaces(*this); !status.ok()) return status;
   absl::StatusOr<std::vector<int>> viewed = ViewedBuffers(*this);
   if (!viewed.ok()) return viewed.status();
+  if (absl::Status status = VerifyWrites(*this, *viewed); !status.ok()) return status;
   for (size_t i = 0; i < buffers.size(); ++i) {
     for (size_t j = i + 1; j < buffers.size(); ++j) {
       const Buffer &a = buffers[i], &b = buffers[j];

@@ -36,6 +36,7 @@ struct PackedTensor {
 struct CallTask {
   int compiled_task = -1;     // index into the module's compiled tasks
   std::vector<int> buffers;   // inputs, packed constants, outputs
+  int outputs = 0;            // so many of the last ones are written
 };
 struct CallRuntime {
   std::string function;       // of compiler/runtime; "copy": all bytes of the first buffer to the second
@@ -47,6 +48,7 @@ struct EvaluateShape {
 };
 struct Alias {
   int buffer = -1, of = -1;
+  int64_t offset = 0;         // bytes
 };
 struct Plan;
 struct If {
@@ -73,8 +75,8 @@ struct Plan {
   int64_t constant_bytes = 0;
   int64_t scratch_bytes = 0;  // shared by all tasks: the last bytes of the arena
   std::string ToString() const;
-  // Internal unless every step's buffers exist and live there, views lie inside what they view, and no two buffers that
-  // live at the same time overlap.
+  // Internal unless every step's buffers exist and live there, views lie inside what they view, no two buffers that
+  // live at the same time overlap unless one views the other or both the same, and of these no byte is written twice.
   absl::Status Verify() const;
 };
 

@@ -1,5 +1,6 @@
 #include "compiler/graph_passes/fuse_into_tasks.h"
 
+#include "absl/strings/str_cat.h"
 #include "compiler/graph_passes/pass_table.h"
 #include "compiler/task/evaluate.h"
 #include "gtest/gtest.h"
@@ -81,6 +82,39 @@ TEST(FuseIntoTasksTest, DiamondsOfElementwiseOperatorsFuse) {
             "conv2d 16x9x9 -> 16x9x9 1x1 + add + add\n"
             "identity 16x9x9 -> 16x9x9\n");
   EXPECT_EQ(Labels(CutOf(FindSmallNetwork("elementwise"))), "add 2x3x5 -> 2x3x5 + sigmoid + sub + mul\n");
+}
+
+// One growing tensor holds all features; the left half is copied beside the right one, which is written there.
+TEST(FuseIntoTasksTest, ConcatenationsAndSlicesAreViews) {
+  const CutGraph cut = CutOf(FindSmallNetwork("dense_block"));
+  EXPECT_EQ(Labels(cut),
+            "conv2d 3x6x6 -> 32x6x6 3x3 + relu\n"
+            "mul 32x6x6 -> 32x6x6 1x1 + add + relu\n"
+            "conv2d 32x6x6 -> 16x6x6 3x3\n"
+            "mul 48x6x6 -> 48x6x6 1x1 + add + relu\n"
+            "conv2d 48x6x6 -> 16x6x6 3x3\n"
+            "mul 64x6x6 -> 64x6x6 1x1 + add + relu\n"
+            "conv2d 64x6x6 -> 16x6x6 3x3\n"
+            "conv2d 80x6x6 -> 32x6x6 1x1 + relu\n"
+            "conv2d 16x6x6 -> 16x6x6 3x3 + relu\n"
+            "identity 16x6x6 -> 16x6x6\n"
+            "reduce_mean 32x6x6 -> 32x1x1\n");
+  std::string views;
+  for (const ViewAlias& view : cut.views) {
+    views += absl::StrCat(cut.graph.tensor(view.view).type.ToString(), " in ", cut.graph.tensor(view.of).type.ToString(),
+                          " at ", view.offset / (6 * 6 * 4), "\n");
+  }
+  EXPECT_EQ(views,
+            "f32[1,16,6,6] in f32[1,32,6,6] at 0\n"
+            "f32[1,16,6,6] in f32[1,32,6,6] at 16\n"
+            "f32[1,32,6,6] in f32[1,48,6,6] at 0\n"
+            "f32[1,16,6,6] in f32[1,48,6,6] at 32\n"
+            "f32[1,48,6,6] in f32[1,64,6,6] at 0\n"
+            "f32[1,16,6,6] in f32[1,64,6,6] at 48\n"
+            "f32[1,64,6,6] in f32[1,80,6,6] at 0\n"
+            "f32[1,16,6,6] in f32[1,80,6,6] at 64\n"
+            "f32[1,16,6,6] in f32[1,32,6,6] at 0\n"
+            "f32[1,16,6,6] in f32[1,32,6,6] at 16\n");
 }
 
 TEST(FuseIntoTasksTest, TransformerTasks) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -114,6 +115,25 @@ Graph ConcatPool() {
   return b.Finish({b.Op("max_pool2d", {b.Op("relu", {joined})}, pool), x});
 }
 
+// A dense block as frameworks export it: each layer reads all before it, listed anew each time. Then channels are split,
+// one part passes by.
+Graph DenseBlock() {
+  Builder b;
+  const AttrMap channels = {{"axis", int64_t{1}}};
+  std::vector<TensorId> features = {b.Op("relu", {b.Conv(b.Input({1, 3, 6, 6}), 32, 3)})};
+  for (int layer = 0; layer < 3; ++layer) {
+    const TensorId joined = features.size() == 1 ? features[0] : b.Op("concat", features, channels);
+    features.push_back(b.Conv(b.Op("relu", {b.BatchNorm(joined)}), 16, 3));
+  }
+  const TensorId all = b.Op("relu", {b.Conv(b.Op("concat", features, channels), 32, 1)});
+  const auto part = [&](int64_t begin) {
+    return b.Op("slice", {all}, {{"starts", Dims({0, begin, 0, 0})}, {"ends", Dims({1, begin + 16, 6, 6})},
+                                 {"steps", Dims({1, 1, 1, 1})}});
+  };
+  const TensorId left = part(0), right = b.Op("relu", {b.Conv(part(16), 16, 3)});
+  return b.Finish({b.Mean(b.Op("concat", {left, right}, channels), {2, 3})});
+}
+
 // Layer normalisation written out, then attention of two heads, then a feed-forward part with erf.
 Graph Transformer() {
   Builder b;
@@ -185,6 +205,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"residual", Residual()});
   networks.push_back({"squeeze_excite", SqueezeExcite()});
   networks.push_back({"concat_pool", ConcatPool()});
+  networks.push_back({"dense_block", DenseBlock()});
   networks.push_back({"transformer", Transformer()});
   networks.push_back({"flatten_transpose", FlattenTranspose()});
   networks.push_back({"elementwise", Elementwise()});
@@ -213,16 +234,16 @@ std::vector<HostTensor> MakeInputs(const Graph& graph) {
 absl::StatusOr<std::vector<HostTensor>> EvaluateCut(const CutGraph& cut,
                                                     const std::vector<HostTensor>& inputs) {
   std::map<TensorId, HostTensor> values;
-  std::map<TensorId, TensorId> views;
-  for (const ViewAlias& view : cut.views) views[view.view] = view.of;
   for (size_t i = 0; i < inputs.size(); ++i) values[cut.graph.inputs()[i]] = inputs[i];
-  const auto value = [&](TensorId id) {
-    TensorId root = id;
-    while (views.contains(root)) root = views.at(root);
-    const ConstantRef& constant = cut.graph.tensor(root).constant;
-    HostTensor host = constant != nullptr ? HostTensorOf(*constant) : values.at(root);
-    host.dims = *ConstantShape(cut.graph.tensor(id).type.shape);
-    return host;
+  // What no call has computed is a constant or a view, which its node computes.
+  const std::function<HostTensor(TensorId)> value = [&](TensorId id) {
+    if (values.contains(id)) return values.at(id);
+    const Tensor& tensor = cut.graph.tensor(id);
+    if (tensor.constant != nullptr) return HostTensorOf(*tensor.constant);
+    const Node& node = cut.graph.node(tensor.producer);
+    std::vector<HostTensor> operands;
+    for (const TensorId operand : node.inputs) operands.push_back(value(operand));
+    return EvaluateNode(node.op->name, node.attrs, operands).value().front();
   };
   for (const TaskCall& call : cut.calls) {
     std::vector<HostTensor> operands;

@@ -121,5 +121,21 @@ TEST(LayoutTest, BadTextIsRefused) {
   }
 }
 
+TEST(LayoutTest, PartsThatLieTogether) {
+  const std::vector<DimExpr> shape = {1, 40, 3, 5};
+  const auto offset = [&](const char* layout, int dim, int64_t begin, int64_t extent) {
+    return Layout::Parse(layout)->OffsetOfPart(shape, dim, begin, extent);
+  };
+  EXPECT_EQ(offset("abcd", 1, 7, 4), 7 * 15);
+  EXPECT_EQ(offset("aBcd16b", 1, 16, 16), 16 * 15);
+  EXPECT_EQ(offset("aBcd16b", 1, 32, 8), 32 * 15);    // the padded end
+  EXPECT_EQ(offset("aBcd16b+c1:1+d1:1", 1, 16, 16), 16 * 35);
+  EXPECT_EQ(offset("aBcd16b", 1, 16, 8), std::nullopt);
+  EXPECT_EQ(offset("aBcd16b", 1, 8, 32), std::nullopt);
+  EXPECT_EQ(offset("abcd", 2, 0, 2), std::nullopt);   // channels lie outside of rows
+  EXPECT_EQ(offset("abcd+b1:1", 1, 0, 2), std::nullopt);
+  EXPECT_EQ(Layout::Plain(2).OffsetOfPart({1, DimExpr(MakeSymbol("n"))}, 1, 0, 2), std::nullopt);
+}
+
 }  // namespace
 }  // namespace hone

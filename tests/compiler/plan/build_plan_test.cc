@@ -31,6 +31,16 @@ class CutBuilder {
     cut.views.push_back({view, of});
     return view;
   }
+  // Along the last of two dimensions, without a task.
+  TensorId Concat(const std::string& name, const std::vector<TensorId>& parts) {
+    const TensorId joined = cut.graph.AddNode("concat", parts, {{"axis", int64_t{1}}}, name)->front();
+    int64_t offset = 0;
+    for (const TensorId part : parts) {
+      cut.views.push_back({part, joined, offset});
+      offset += 4 * cut.graph.tensor(part).type.shape[1].Constant();
+    }
+    return joined;
+  }
   void AddCall(const std::string& name, std::vector<TensorId> inputs, std::vector<TensorId> constants,
                std::vector<TensorId> outputs, int64_t scratch = 0) {
     CompiledTask task;
@@ -93,6 +103,36 @@ TEST(BuildPlanTest, ViewsKeepTheirBaseAlive) {
   EXPECT_THAT(plan.ToString(), HasSubstr("views"));
   // a lives to the last step through its view's view, so c and d cannot take its place.
   EXPECT_EQ(plan.arena_bytes, 3 * 448);
+}
+
+// a and c are parts of joined, which is a part of all: one buffer from the first part's call to the last use.
+TEST(BuildPlanTest, PartsAreWrittenIntoWhatTheyArePartsOf) {
+  CutBuilder b;
+  const TensorId a = b.Call("a", {b.Input("x", {1, 64})});
+  const TensorId c = b.Call("c", {a}), unrelated = b.Call("unrelated", {c});
+  const TensorId joined = b.Concat("joined", {a, c}), d = b.Call("d", {joined, unrelated});
+  const TensorId all = b.Concat("all", {joined, d});
+  b.cut.graph.SetOutputs({b.Call("y", {all})});
+  const Plan plan = b.Build();
+  EXPECT_EQ(plan.ToString(),
+            "plan: arena 1280 (scratch 0), constants 0 bytes\n"
+            "  %0 = input 0, 256 bytes, live 4..4  # x\n"
+            "  %1 = output 0, 1024 bytes, live 8..8  # y\n"
+            "  %2 = arena 0, 1024 bytes, live 0..8  # all\n"
+            "  %3 = arena 0, 512 bytes, live 0..7  # joined\n"
+            "  %4 = arena 0, 256 bytes, live 1..5  # a\n"
+            "  %5 = arena 256, 256 bytes, live 2..6  # c\n"
+            "  %6 = arena 512, 512 bytes, live 3..7  # d\n"
+            "  %7 = arena 1024, 256 bytes, live 6..7  # unrelated\n"
+            "  0: %3 views %2\n"
+            "  1: %4 views %3\n"
+            "  2: %5 views %3 from byte 256\n"
+            "  3: %6 views %2 from byte 512\n"
+            "  4: call task 0 (%0, %4)\n"
+            "  5: call task 1 (%4, %5)\n"
+            "  6: call task 2 (%5, %7)\n"
+            "  7: call task 3 (%3, %7, %6)\n"
+            "  8: call task 4 (%2, %1)\n");
 }
 
 TEST(BuildPlanTest, AViewAsOutputIsWrittenByItsProducer) {

@@ -45,6 +45,21 @@ TEST(PlanTest, ViewsShareMemoryAndStayInside) {
   EXPECT_THAT(std::string(plan.Verify().message()), HasSubstr("does not lie in"));
 }
 
+// A tensor of 200 bytes, written in two parts.
+TEST(PlanTest, PartsOfABufferAreWrittenOnce) {
+  Plan plan;
+  plan.buffers = {{"whole", BufferKind::kArena, 200, 0, 0, 4}, {"a", BufferKind::kArena, 100, 0, 0, 2},
+                  {"b", BufferKind::kArena, 72, 128, 1, 3}};
+  plan.steps = {Alias{1, 0}, Alias{2, 0, 128}, CallTask{0, {1}, 1}, CallTask{1, {2}, 1}, CallTask{2, {0}}};
+  plan.arena_bytes = 256;
+  EXPECT_TRUE(plan.Verify().ok()) << plan.Verify();
+  EXPECT_THAT(plan.ToString(), HasSubstr("1: %2 views %0 from byte 128\n"));
+  plan.buffers[2].offset = 64;
+  EXPECT_THAT(std::string(plan.Verify().message()), HasSubstr("%2 does not lie in %0"));
+  plan.steps[1] = Alias{2, 0, 64};
+  EXPECT_THAT(std::string(plan.Verify().message()), HasSubstr("%2 overwrites %1"));
+}
+
 TEST(PlanTest, NestedPlansAreVerifiedAndPrinted) {
   Plan plan = TwoBuffers(128);
   plan.steps.push_back(If{1, {TwoBuffers(128), TwoBuffers(64)}});
