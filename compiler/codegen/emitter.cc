@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "compiler/codegen/vector_transpose.h"
-
 namespace hone {
 namespace {
 
@@ -301,25 +299,6 @@ llvm::Value* Emitter::EvaluateNode(const ScalarRef& scalar) {
   return nullptr;
 }
 
-llvm::Value* Emitter::PerLane(const ScalarRef& scalar) {
-  llvm::Value* vector = llvm::PoisonValue::get(VectorOf(TypeOf(scalar->dtype), lanes_.lanes));
-  const std::map<const Scalar*, llvm::Value*> known = std::move(known_);
-  const Values parameters = parameters_;
-  for (int lane = 0; lane < lanes_.active; ++lane) {
-    known_.clear();
-    only_lane_ = lane;
-    for (size_t p = 0; p < parameters.size(); ++p) {
-      if (parameters[p]->getType()->isVectorTy()) parameters_[p] = ir_.CreateExtractElement(parameters[p], lane);
-    }
-    llvm::Value* value = Evaluate(scalar);
-    vector = ir_.CreateInsertElement(vector, value, static_cast<uint64_t>(lane));
-  }
-  only_lane_.reset();
-  parameters_ = parameters;
-  known_ = known;
-  return vector;
-}
-
 llvm::Value* Emitter::EvaluateIndexValue(const ScalarRef& scalar) {
   const DimExpr expr = Rewritten(scalar->index);
   if (lanes_.lanes == 1 || only_lane_ || !Mentions(expr, lanes_.lane)) return Index(expr);
@@ -358,31 +337,6 @@ llvm::Value* Emitter::EvaluateLoad(const Scalar& load, const ScalarRef& scalar) 
     lanes = ir_.CreateInsertElement(lanes, value, static_cast<uint64_t>(lane));
   }
   return lanes;
-}
-
-Emitter::Values Emitter::LoadBlock(const Scalar& load, const SymbolRef& point, int points) {
-  const bool affine = std::all_of(load.indices.begin(), load.indices.end(),
-                                  [](const LoadIndex& index) { return std::holds_alternative<DimExpr>(index); });
-  if (!affine || lanes_.lanes < 4 || points > lanes_.lanes || load.dtype == DType::kBool) return {};
-  const DimExpr offset = OffsetOf(load.tensor, load.indices);
-  const std::optional<int64_t> stride = LaneStride(offset, lanes_.lane);
-  if (!stride || *stride == 0 || *stride == 1 || LaneStride(offset, point) != 1) return {};
-  DimExpr rest, base;
-  offset.AffineCoefficient(lanes_.lane, &rest);
-  rest.AffineCoefficient(point, &base);
-  llvm::Value* element = Index(base);
-  llvm::Type* type = VectorOf(MemoryType(load.dtype), lanes_.lanes);
-  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(load.dtype)));
-  Values rows(static_cast<size_t>(lanes_.lanes), llvm::PoisonValue::get(type));
-  for (int lane = 0; lane < lanes_.active; ++lane) {
-    llvm::Value* address = Address(load.tensor, ir_.CreateAdd(element, I64(lane * *stride)));
-    rows[lane] = points < lanes_.lanes
-                     ? static_cast<llvm::Value*>(ir_.CreateMaskedLoad(type, address, align, Mask(points), llvm::PoisonValue::get(type)))
-                     : ir_.CreateAlignedLoad(type, address, align);
-  }
-  rows = TransposeBlock(ir_, rows);
-  rows.resize(static_cast<size_t>(points));
-  return rows;
 }
 
 std::optional<bool> Emitter::Decide(const ScalarRef& condition) const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "compiler/codegen/vector_math.h"
@@ -92,7 +93,17 @@ class Emitter {
   llvm::Value* EvaluateUnary(const Scalar& scalar);
   llvm::Value* EvaluateCast(const Scalar& scalar);
   llvm::Value* EvaluateIndexValue(const ScalarRef& scalar);
+  struct Element {
+    ProgramTensorId tensor;
+    DimExpr offset;
+  };
   llvm::Value* PerLane(const ScalarRef& scalar);
+  // The same where every lane is an element at a distance known now: a few vectors loaded and permuted. Null: it is not.
+  llvm::Value* PermutedLanes(const ScalarRef& scalar);
+  std::optional<Element> ElementOf(const ScalarRef& scalar, int lane);   // that a lane is, all selects being decided
+  // The vector from `element`, which lies at distance `begin`; only what `distances` names is loaded.
+  llvm::Value* LoadElements(ProgramTensorId tensor, llvm::Value* element, const std::set<int64_t>& distances,
+                            int64_t begin);
   llvm::Value* IntegerBinary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b);
   llvm::Value* FloatBinary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b);
   llvm::Value* IndexAtom(const DimExpr::Atom& atom);

@@ -28,6 +28,7 @@ class Breakpoints {
     for (const ScalarRef& body : stage.body) Collect(body);
     for (const Store& store : stage.stores) Collect(store.value);
     if (stage.tail_lanes > 0 && stage.tail_block == axis_.variable) points_.insert(Extent(axis_) - 1);
+    for (int64_t block = 1; stage.each_block == axis_.variable && block < Extent(axis_); ++block) points_.insert(block);
   }
   void Collect(const ScalarRef& scalar) {
     if (scalar->kind == Scalar::Kind::kBinary) Compare(*scalar);
@@ -85,6 +86,7 @@ class StageEmitter {
 
   // The axis stands at begin + scale * i, i in [0, count).
   void BindTo(const Axis& axis, llvm::Value* i, int64_t count, const DimExpr& begin, const DimExpr& scale) {
+    if (count == 1) return e_.Substitute(axis.variable, begin);
     const SymbolRef symbol = MakeSymbol(axis.variable->name, 0, count - 1);
     e_.Bind(symbol, i);
     e_.Substitute(axis.variable, begin + scale * DimExpr(symbol));
@@ -545,7 +547,7 @@ void EmitPieces(const StageKernel& kernel, size_t level, const std::vector<llvm:
   for (size_t piece = 0; piece + 1 < cuts.size(); ++piece) {
     const SymbolRef symbol = MakeSymbol(axis.variable->name, cuts[piece], cuts[piece + 1] - 1);
     emitter->Bind(symbol, point[level]);
-    emitter->Substitute(axis.variable, DimExpr(symbol));
+    emitter->Substitute(axis.variable, symbol->lower == symbol->upper ? DimExpr(symbol->lower) : DimExpr(symbol));
     if (cuts.size() == 2) return EmitPieces(kernel, level + 1, point, emitter);
     llvm::Value* inside = ir.CreateAnd(ir.CreateICmpSGE(point[level], emitter->I64(cuts[piece])),
                                        ir.CreateICmpSLT(point[level], emitter->I64(cuts[piece + 1])));

@@ -44,6 +44,11 @@ class LayoutAssignment {
            IntAttr(node.attrs, "axis", -1) == kChannelDim &&
            tensor(node.inputs[0]).type.dtype == tensor(node.inputs[1]).type.dtype;
   }
+  // Padding, slices and the like: results of the same rank.
+  static bool MovesWithinImage(const Node& node) {
+    return node.op->op_class == OpClass::kData &&
+           (node.attrs.contains("pads") || node.attrs.contains("starts") || node.attrs.contains("groups"));
+  }
   static bool ReducesImage(const Node& node) {
     const std::vector<int64_t> axes = IntsAttr(node.attrs, "axes");
     return node.op->op_class == OpClass::kRow && axes == std::vector<int64_t>{2, 3};
@@ -55,15 +60,14 @@ class LayoutAssignment {
     return true;
   }
 
-  // Images spread through elementwise operators, concatenation of channels and padding.
+  // Images spread through elementwise operators, concatenation of channels and what moves pixels or channels.
   bool Spread(const Node& node) {
     std::vector<TensorId> linked;
     if (node.op->op_class == OpClass::kElementwise) {
       for (const TensorId id : node.inputs) {
         if (tensor(id).type.shape == tensor(node.outputs[0]).type.shape) linked.push_back(id);
       }
-    } else if (IsChannelConcat(node) ||
-               (node.op->op_class == OpClass::kData && node.attrs.contains("pads"))) {
+    } else if (IsChannelConcat(node) || MovesWithinImage(node)) {
       linked = node.inputs;
     } else {
       return false;

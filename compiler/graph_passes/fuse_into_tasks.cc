@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxFused = 48;     // operators after an anchor
 constexpr size_t kMaxStep = 12;      // operators between one single result and the next
 constexpr size_t kMaxOperands = 12;  // tensors that a task reads
+constexpr size_t kMaxJoined = 4;     // parts of a concatenation that is made where it is read
 
 class Fusion {
  public:
@@ -45,8 +46,36 @@ class Fusion {
   }
 
  private:
+  // What rearranges one tensor, and may read what was rearranged before: nothing is computed twice.
+  bool Rearranges(int index) const {
+    const std::string_view op = graph_.node({index}).op->name;
+    return (op == "slice" || op == "channel_shuffle") && !views_.IsView(index);
+  }
+
+  // Whether a node is made part of all its users, which rearrange its result. Slices end such chains: parts of parts would
+  // be read from ever more tensors.
+  bool MovesOn(int index) const {
+    const Node& node = graph_.node({index});
+    const std::vector<int>& users = users_[node.outputs[0].index];
+    const bool moves = node.op->name == "concat" || node.op->name == "channel_shuffle";
+    return moves && node.inputs.size() <= kMaxJoined && !views_.IsView(index) &&
+           !IsGraphOutput(graph_, node.outputs[0]) && !users.empty() &&
+           std::all_of(users.begin(), users.end(), [&](int user) { return Rearranges(user); });
+  }
+
+  void TakeMovers(int index, std::set<int>* members) const {
+    for (const TensorId id : graph_.node({index}).inputs) {
+      const int producer = graph_.tensor(id).producer.index;
+      if (producer < 0 || !MovesOn(producer)) continue;
+      members->insert(producer);
+      TakeMovers(producer, members);
+    }
+  }
+
   void Grow(int root) {
+    if (MovesOn(root)) return;
     std::set<int> members = {root};
+    if (Rearranges(root)) TakeMovers(root, &members);
     const Node& node = graph_.node({root});
     const bool one_result = node.outputs.size() == 1;
     int dynamic_inputs = 0;

@@ -18,6 +18,7 @@ std::span<const GraphPass> PassTable() {
        SimplifyGraph},
       {"recognise_normalisation", "layer normalisation written out becomes one operator",
        RecogniseNormalisation},
+      {"recognise_channel_shuffle", "channels taken in turn from groups become one operator", RecogniseChannelShuffle},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
       {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
        AssignLayouts},

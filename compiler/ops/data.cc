@@ -113,6 +113,29 @@ absl::Status LowerSlice(const OpLowering& context) {
   return absl::OkStatus();
 }
 
+constexpr AttrSpec kChannelShuffleAttrs[] = {{"groups", Kind::kInt, true}};
+constexpr OpSignature kChannelShuffle{1, 1, kChannelShuffleAttrs, Elements::kAny, true, 2};
+
+InferResult InferChannelShuffle(const AttrMap& attrs, Types inputs) {
+  const int64_t groups = IntAttr(attrs, "groups");
+  if (inputs[0].rank() < 2) return OpError("no channels");
+  const DimExpr& channels = inputs[0].shape[1];
+  if (!channels.IsConstant() || groups < 1 || channels.Constant() % groups != 0) {
+    return OpError("groups do not divide the channels");
+  }
+  return std::vector<TensorType>{inputs[0]};
+}
+
+absl::Status LowerChannelShuffle(const OpLowering& context) {
+  const DimExpr groups(IntAttr(context.attrs, "groups"));
+  const std::vector<Axis> axes = NumberedAxes("i", context.output_types[0].shape);
+  std::vector<LoadIndex> indices = Identity(axes);
+  const DimExpr channel(axes[1].variable), size = FloorDiv(context.input_types[0].shape[1], groups);
+  indices[1] = Mod(channel, groups) * size + FloorDiv(channel, groups);
+  AddCopy(context, "channel_shuffle", axes, Load(context.inputs[0], context.input_types[0].dtype, indices));
+  return absl::OkStatus();
+}
+
 constexpr AttrSpec kGatherAttrs[] = {{"axis", Kind::kInt}};
 constexpr OpSignature kGather{2, 2, kGatherAttrs, Elements::kAny, false};
 
@@ -284,6 +307,10 @@ std::vector<OpCase> SliceCases() {
        {F32({5, 17})},
        {{"starts", Dims({4, 16})}, {"ends", Dims({0, -1})}, {"steps", Dims({-2, -1})}}}};
 }
+std::vector<OpCase> ChannelShuffleCases() {
+  return {{"halves", {F32({1, 58, 3, 5})}, {{"groups", int64_t{2}}}},
+          {"thirds", {F32({2, 48, 3, 1})}, {{"groups", int64_t{3}}}}};
+}
 std::vector<OpCase> GatherCases() {
   const TensorType indices{DType::kI64, Dims({5})};
   return {{"rows", {F32({7, 16}), indices}, {{"axis", int64_t{0}}}, -7, 7},
@@ -319,6 +346,9 @@ std::vector<OpRow> DataRows() {
       MakeRow<kSlice, InferSlice>("slice", kData,
                                   "starts, ends (exclusive, clamped), steps for every dimension", LowerSlice,
                                   SliceCases, Moved),
+      MakeRow<kChannelShuffle, InferChannelShuffle>("channel_shuffle", kData,
+                                                    "groups of channels taken in turn: one of each, again and again",
+                                                    LowerChannelShuffle, ChannelShuffleCases, Moved),
       MakeRow<kGather, InferGather>("gather", kData,
                                     "x at indices along axis; negative ones count from the end, clamped",
                                     LowerGather, GatherCases, Moved),

@@ -87,6 +87,12 @@ std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane) 
   return offset.AffineCoefficient(lane);
 }
 
+int VectorsOver(const std::set<int64_t>& distances, int64_t lanes) {
+  int vectors = 0;
+  for (auto first = distances.begin(); first != distances.end(); first = distances.lower_bound(*first + lanes)) ++vectors;
+  return vectors;
+}
+
 std::string LoopNest::ToString() const {
   std::string text;
   for (size_t i = 0; i < tensors.size(); ++i) absl::StrAppend(&text, "t", i, " ", TensorText(tensors[i]), "\n");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -70,6 +71,7 @@ struct StageLoops {
   // Where the last block of lanes is not full: the loop over the blocks, and the lanes of its last iteration.
   SymbolRef tail_block;
   int tail_lanes = 0;
+  SymbolRef each_block;   // the loop over blocks, where the lanes of each permute elements in a way of their own
 };
 
 // A parallel loop over `outer`, flattened; every point runs all `stages` in turn.
@@ -179,5 +181,10 @@ struct LoopNest {
 // The coefficient of a vector's lane number in an element offset: 0 (a broadcast), 1 (contiguous) or another stride;
 // nullopt if the lanes follow no stride.
 std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane);
+
+// How many vectors of `lanes` elements it takes to load those at `distances`, which are then permuted in registers;
+// beyond kMostPermutedVectors lanes are loaded one by one.
+constexpr int kMostPermutedVectors = 4;
+int VectorsOver(const std::set<int64_t>& distances, int64_t lanes);
 
 }  // namespace hone

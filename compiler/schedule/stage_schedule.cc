@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 
 namespace hone {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr int64_t kElementsTogether = 4096;   // of rows computed in turn: half a first-level cache
 constexpr int kPartialResults = 4;        // hide the latency of a sum
 constexpr int64_t kChunksPerThread = 4;   // evens out neighbours that take a core for a while
+constexpr int64_t kMostPermuted = 64;     // vectors that are each a permutation of their own: code is made for each
 
 // Strides of every access of a stage along one axis cut into vectors.
 struct AccessStrides {
@@ -53,7 +55,7 @@ class StrideCounter {
   AccessStrides Count(const StageLoops& stage) {
     ForEachLoad(stage, [&](const Scalar& load) {
       const std::optional<int64_t> stride = StrideOf(load.tensor, load.indices);
-      if (stride == 1) {
+      if (stride == 1 || (!stride && Permutes(load))) {
         ++strides_.contiguous;
       } else if (stride != 0) {
         ++strides_.strided;
@@ -74,6 +76,25 @@ class StrideCounter {
     const std::optional<DimExpr> offset = OffsetOf(tensors_[tensor], indices, axis_);
     if (!offset) return std::nullopt;
     return LaneStride(offset->Substitute(split_), lane_);
+  }
+
+  // Whether the elements of every vector lie in a few vectors of the tensor, at distances known now: channels shuffled,
+  // or cut where no block ends.
+  bool Permutes(const Scalar& load) const {
+    const std::optional<DimExpr> offset = OffsetOf(tensors_[load.tensor], load.indices, axis_);
+    const int64_t lanes = lane_->upper + 1, extent = axis_->upper + 1;
+    if (!offset || extent > kMostPermuted * lanes) return false;
+    for (int64_t begin = 0; begin < extent; begin += lanes) {
+      std::set<int64_t> distances;
+      const DimExpr first = offset->Substitute({{axis_, DimExpr(begin)}});
+      for (int64_t i = begin; i < std::min(begin + lanes, extent); ++i) {
+        const std::optional<int64_t> distance = (offset->Substitute({{axis_, DimExpr(i)}}) - first).AsConstant();
+        if (!distance) return false;
+        distances.insert(*distance);
+      }
+      if (VectorsOver(distances, lanes) > kMostPermutedVectors) return false;
+    }
+    return true;
   }
 
  private:
@@ -148,6 +169,11 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
     parts.push_back({part, DimExpr(count)});
     value = value + DimExpr(step) * DimExpr(part);
   }
+  const StrideCounter strides(tensors, axis, stage->lanes);
+  ForEachLoad(*stage, [&](const Scalar& load) {
+    const bool whole_blocks = block == stage->lanes && !strides.StrideOf(load.tensor, load.indices);
+    if (whole_blocks && strides.Permutes(load)) stage->each_block = parts.front().variable;
+  });
   SubstituteInto({{axis.variable, value}}, stage);
   stage->axes.erase(stage->axes.begin() + stage->lane_axis);
   stage->axes.insert(stage->axes.begin() + stage->lane_axis, parts.begin(), parts.end());

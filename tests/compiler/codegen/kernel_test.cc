@@ -181,6 +181,36 @@ TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
   }
 }
 
+// Two tensors joined where no block of channels ends, shuffled, and cut likewise: vectors permuted in registers.
+TEST_P(KernelTest, ShuffledBlocksAgreeWithTheInterpreter) {
+  const auto target = FindTarget(GetParam());
+  ASSERT_TRUE(target.ok());
+  if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  int compiled = 0, rejected = 0;
+  for (const int64_t half : {29, 40}) {
+    for (const int threads : {1, 2}) {
+      const TensorType part{DType::kF32, {1, half, 3, 5}};
+      auto test = MakeTask(*FindOp("concat"), {"halves", {part, part}, {{"axis", int64_t{1}}}}, *target, threads, 1, false);
+      ASSERT_TRUE(test.ok());
+      Graph& graph = test->task.graph;
+      const TensorId shuffled = graph.AddNode("channel_shuffle", graph.outputs(), {{"groups", int64_t{2}}}, "s")->front();
+      const AttrMap second = {{"starts", std::vector<DimExpr>{0, half, 0, 0}},
+                              {"ends", std::vector<DimExpr>{1, 2 * half, 3, 5}},
+                              {"steps", std::vector<DimExpr>{1, 1, 1, 1}}};
+      graph.SetOutputs(*graph.AddNode("slice", {shuffled}, second, "right"));
+      for (const TensorId id : {graph.inputs()[0], graph.inputs()[1], graph.outputs()[0]}) {
+        graph.tensor(id).layout = Layout::Blocked(4, 1, target->vector_width());
+      }
+      CheckTask(*test, "shuffle", &compiled, &rejected);
+      const auto program = LowerTask(test->task);
+      const auto scheduled = Schedule(test->task, *program, DefaultTrace(test->task, *program));
+      const auto& kernel = std::get<StageKernel>(std::get<Scheduled>(scheduled).nest.kernels[0]);
+      EXPECT_EQ(kernel.stages[0].lanes, target->vector_width());
+      EXPECT_NE(kernel.stages[0].each_block, nullptr);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return "v" + info.param.substr(8); });
 

@@ -60,6 +60,12 @@ TEST(PassTableTest, TransposesAndReshapesCancel) {
   EXPECT_EQ(Operators(After("flatten_transpose")), "conv2d relu transpose reshape matmul softmax");
 }
 
+TEST(PassTableTest, ChannelShuffleIsRecognised) {
+  const std::string operators = Operators(After("shuffle_units"));
+  EXPECT_NE(operators.find("concat channel_shuffle slice"), std::string::npos) << operators;
+  EXPECT_EQ(operators.find("transpose"), std::string::npos) << operators;
+}
+
 TEST(PassTableTest, LayerNormIsRecognised) {
   const std::string operators = Operators(After("transformer"));
   EXPECT_EQ(operators.substr(0, 17), "layer_norm matmul") << operators;

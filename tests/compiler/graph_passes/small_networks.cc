@@ -58,6 +58,12 @@ class Builder {
   TensorId Transpose(TensorId x, const std::vector<int64_t>& perm) {
     return Op("transpose", {x}, {{"perm", Dims(perm)}});
   }
+  TensorId Channels(TensorId x, int64_t begin, int64_t end) {
+    const std::vector<DimExpr>& shape = graph_.tensor(x).type.shape;
+    return Op("slice", {x}, {{"starts", Dims({0, begin, 0, 0})},
+                             {"ends", std::vector<DimExpr>{shape[0], end, shape[2], shape[3]}},
+                             {"steps", Dims({1, 1, 1, 1})}});
+  }
   TensorId Mean(TensorId x, const std::vector<int64_t>& axes) {
     return Op("reduce_mean", {x}, {{"axes", Dims(axes)}, {"keepdims", int64_t{1}}});
   }
@@ -126,12 +132,20 @@ Graph DenseBlock() {
     features.push_back(b.Conv(b.Op("relu", {b.BatchNorm(joined)}), 16, 3));
   }
   const TensorId all = b.Op("relu", {b.Conv(b.Op("concat", features, channels), 32, 1)});
-  const auto part = [&](int64_t begin) {
-    return b.Op("slice", {all}, {{"starts", Dims({0, begin, 0, 0})}, {"ends", Dims({1, begin + 16, 6, 6})},
-                                 {"steps", Dims({1, 1, 1, 1})}});
-  };
-  const TensorId left = part(0), right = b.Op("relu", {b.Conv(part(16), 16, 3)});
+  const TensorId left = b.Channels(all, 0, 16), right = b.Op("relu", {b.Conv(b.Channels(all, 16, 32), 16, 3)});
   return b.Finish({b.Mean(b.Op("concat", {left, right}, channels), {2, 3})});
+}
+
+// Two units whose right half is computed and whose channels are shuffled after; halves end inside of a block.
+Graph ShuffleUnits() {
+  Builder b;
+  TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 4, 4}), 28, 3)});
+  for (int unit = 0; unit < 2; ++unit) {
+    const TensorId left = b.Channels(x, 0, 14), right = b.Op("relu", {b.Conv(b.Channels(x, 14, 28), 14, 1)});
+    x = b.Reshape(b.Op("concat", {left, right}, {{"axis", int64_t{1}}}), {1, 2, 14, 4, 4});
+    x = b.Reshape(b.Transpose(x, {0, 2, 1, 3, 4}), {1, 28, 4, 4});
+  }
+  return b.Finish({b.Op("relu", {b.Conv(x, 16, 1)})});
 }
 
 // Layer normalisation written out, then attention of two heads, then a feed-forward part with erf.
@@ -206,6 +220,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"squeeze_excite", SqueezeExcite()});
   networks.push_back({"concat_pool", ConcatPool()});
   networks.push_back({"dense_block", DenseBlock()});
+  networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
   networks.push_back({"flatten_transpose", FlattenTranspose()});
   networks.push_back({"elementwise", Elementwise()});

@@ -26,6 +26,12 @@ TEST(ConcatTest, AgreesWithIndices) {
   ExpectFormula("concat", {{"axis", int64_t{0}}}, {a}, {2, 3, 5}, [&](const Point& o) { return At(a, o); });
 }
 
+TEST(ChannelShuffleTest, AgreesWithIndices) {
+  const HostTensor x = Floats({2, 12, 3}, 0);
+  ExpectFormula("channel_shuffle", {{"groups", int64_t{3}}}, {x}, {2, 12, 3},
+                [&](const Point& o) { return At(x, {o[0], o[1] % 3 * 4 + o[1] / 3, o[2]}); });
+}
+
 TEST(SliceTest, AgreesWithIndices) {
   const HostTensor x = Floats({7, 17, 3}, 0);
   ExpectFormula(
@@ -217,6 +223,8 @@ TEST(DataTest, FaultsAreNamed) {
   EXPECT_TRUE(has(fault("transpose", {{"perm", DimList({0})}}, {{3, 5}}), "rank"));
   EXPECT_TRUE(has(fault("concat", {{"axis", int64_t{1}}}, {{3, 5}, {2, 5}}), "part 1 is f32[2,5]"));
   EXPECT_TRUE(has(fault("concat", {{"axis", int64_t{2}}}, {{3, 5}, {2, 5}}), "axis 2"));
+  EXPECT_TRUE(has(fault("channel_shuffle", {{"groups", int64_t{5}}}, {{1, 12}}), "do not divide"));
+  EXPECT_TRUE(has(fault("channel_shuffle", {{"groups", int64_t{0}}}, {{1, 12}}), "do not divide"));
   const auto slice = [](int64_t start, int64_t end, int64_t step) {
     return AttrMap{{"starts", DimList({start})}, {"ends", DimList({end})}, {"steps", DimList({step})}};
   };
