@@ -55,7 +55,7 @@ class StrideCounter {
   AccessStrides Count(const StageLoops& stage) {
     ForEachLoad(stage, [&](const Scalar& load) {
       const std::optional<int64_t> stride = StrideOf(load.tensor, load.indices);
-      if (stride == 1 || (!stride && Permutes(load))) {
+      if (stride == 1 || (!stride && stage.body.empty() && Permutes(load))) {
         ++strides_.contiguous;
       } else if (stride != 0) {
         ++strides_.strided;
@@ -171,8 +171,8 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
   }
   const StrideCounter strides(tensors, axis, stage->lanes);
   ForEachLoad(*stage, [&](const Scalar& load) {
-    const bool whole_blocks = block == stage->lanes && !strides.StrideOf(load.tensor, load.indices);
-    if (whole_blocks && strides.Permutes(load)) stage->each_block = parts.front().variable;
+    const bool map = stage->body.empty() && block == stage->lanes;
+    if (map && !strides.StrideOf(load.tensor, load.indices) && strides.Permutes(load)) stage->each_block = parts.front().variable;
   });
   SubstituteInto({{axis.variable, value}}, stage);
   stage->axes.erase(stage->axes.begin() + stage->lane_axis);
