@@ -3,6 +3,9 @@
 namespace hone {
 namespace {
 
+constexpr double kShifter = 12582912;          // 1.5 * 2^23
+constexpr int32_t kShifterBits = 0x4b400000;   // nine low bits are zero
+
 llvm::Type* IntegersLike(llvm::Type* type) {
   llvm::Type* i32 = llvm::Type::getInt32Ty(type->getContext());
   if (auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type)) {
@@ -65,8 +68,6 @@ llvm::Value* VectorMath::IntegerPower(llvm::Value* exponent) {
 // an integer and leaves it in the low bits. 2^n is applied in two factors, so that results may be denormal or overflow to
 // infinity; of NaN the integer is any, and the product NaN.
 llvm::Value* VectorMath::Exp(llvm::Value* x) {
-  constexpr int32_t kShifterBits = 0x4b400000;
-  constexpr double kShifter = 12582912;
   llvm::Value* clamped = Clamp(x, -104.5, 89.0);
   llvm::Value* shifted = MultiplyAdd(clamped, Constant(x, 1.44269504088896341), Constant(x, kShifter));
   llvm::Value* n = ir_.CreateFSub(shifted, Constant(x, kShifter));
@@ -125,11 +126,19 @@ llvm::Value* VectorMath::Tanh(llvm::Value* x) {
   return ir_.CreateSelect(ir_.CreateFCmpOLT(magnitude, Constant(x, 0.625)), near, far);
 }
 
-// exp(-|x|) never overflows: both tails keep their relative accuracy.
+// 1 / (1 + exp(-x)) with exp(-x) = 2^n exp(-s), s = x + n log(2), as above. 2^n is one factor: it is normal over the
+// range where the sum is neither one nor beyond the largest number, and infinity below.
 llvm::Value* VectorMath::Sigmoid(llvm::Value* x) {
-  llvm::Value* e = Exp(ir_.CreateFNeg(Abs(x)));
-  llvm::Value* positive = ir_.CreateFDiv(Constant(x, 1), ir_.CreateFAdd(e, Constant(x, 1)));
-  return ir_.CreateSelect(ir_.CreateFCmpOLT(x, Constant(x, 0)), ir_.CreateFMul(e, positive), positive);
+  llvm::Value* clamped = Clamp(x, -89.0, 40.0);
+  llvm::Value* shifted = MultiplyAdd(clamped, Constant(x, -1.44269504088896341), Constant(x, kShifter));
+  llvm::Value* n = ir_.CreateFSub(shifted, Constant(x, kShifter));
+  llvm::Value* s = MultiplyAdd(n, Constant(x, 0.693359375), clamped);
+  s = MultiplyAdd(n, Constant(x, -2.12194440e-4), s);
+  llvm::Value* p = Polynomial(s, {-1.9875691500e-4, 1.3981999507e-3, -8.3334519073e-3, 4.1665795894e-2,
+                                  -1.6666665459e-1, 5.0000001201e-1});
+  llvm::Value* y = MultiplyAdd(p, ir_.CreateFMul(s, s), ir_.CreateFSub(Constant(x, 1), s));
+  llvm::Value* power = IntegerPower(ir_.CreateBitCast(shifted, IntegersLike(x->getType())));
+  return ir_.CreateFDiv(Constant(x, 1), MultiplyAdd(y, power, Constant(x, 1)));
 }
 
 // x P(x^2) / Q(x^2) up to where the nearest f32 of erf is one (coefficients of XLA's ErfImpl32).

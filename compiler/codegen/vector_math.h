@@ -14,7 +14,7 @@ class VectorMath {
   llvm::Value* Exp(llvm::Value* x);       // 2 ulp
   llvm::Value* Log(llvm::Value* x);       // 2 ulp
   llvm::Value* Tanh(llvm::Value* x);      // 4 ulp
-  llvm::Value* Sigmoid(llvm::Value* x);   // 4 ulp
+  llvm::Value* Sigmoid(llvm::Value* x);   // 4 ulp; below the smallest normal number, that
   llvm::Value* Erf(llvm::Value* x);       // 5 ulp
   llvm::Value* Pow(llvm::Value* x, llvm::Value* y);   // relative 2e-7 x (1 + |y log x|)
 
@@ -27,7 +27,7 @@ class VectorMath {
   llvm::Value* Constant(llvm::Value* like, double value);
   llvm::Value* Polynomial(llvm::Value* x, std::initializer_list<double> highest_first);
   llvm::Value* Clamp(llvm::Value* x, double low, double high);   // NaN stays
-  llvm::Value* IntegerPower(llvm::Value* exponent);               // 2^exponent for normal results
+  llvm::Value* IntegerPower(llvm::Value* exponent);   // 2^exponent for normal results, of its nine low bits
   llvm::Value* Abs(llvm::Value* x) { return ir_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x); }
   llvm::Value* CopySign(llvm::Value* magnitude, llvm::Value* sign) {
     return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, magnitude, sign);

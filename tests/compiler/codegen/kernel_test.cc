@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cfloat>
 #include <cmath>
+#include <cstring>
 
 #include "compiler/codegen/codegen.h"
 #include "compiler/ops/op.h"
@@ -178,6 +180,47 @@ TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
     auto test = MakeTask(*FindOp("transpose"), {"any", {{DType::kF32, {2, 19, 3, 37}}}, attrs}, *target, 1, 1, false);
     ASSERT_TRUE(test.ok());
     CheckTask(*test, "transpose", &compiled, &rejected);
+  }
+}
+
+// Some of every exponent of either sign, infinities and NaN among them.
+TEST_P(KernelTest, ElementaryFunctionsKeepTheirBounds) {
+  const auto target = FindTarget(GetParam());
+  ASSERT_TRUE(target.ok());
+  if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  const struct { const char* op; double (*exact)(double); double ulps; } kFunctions[] = {
+      {"exp", [](double x) { return std::exp(x); }, 2},
+      {"tanh", [](double x) { return std::tanh(x); }, 4},
+      {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 4},
+      {"erf", [](double x) { return std::erf(x); }, 5}};
+  const int64_t count = int64_t{1} << 18;
+  HostTensor x = HostTensor::Zeros(DType::kF32, {count});
+  for (int64_t i = 0; i < count; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(i << 14) + static_cast<uint32_t>(i * 7919 % 16384);
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    x.Set(i, static_cast<double>(value));
+  }
+  for (const auto& function : kFunctions) {
+    auto test = MakeTask(*FindOp(function.op), {"all", {{DType::kF32, {DimExpr(count)}}}}, *target, 1, 1, false);
+    ASSERT_TRUE(test.ok());
+    const auto scheduled = Schedule(test->task, *LowerTask(test->task), DefaultTrace(test->task, *LowerTask(test->task)));
+    auto runner = CandidateRunner::Load(*LinkCandidate(test->task, *CompileNest(test->task, std::get<Scheduled>(scheduled), "f")));
+    ASSERT_TRUE(runner.ok());
+    (*runner)->SetInputs({x}, {});
+    ASSERT_EQ((*runner)->Run(), 0);
+    std::vector<HostTensor> y = {HostTensor::Zeros(DType::kF32, {count})};
+    (*runner)->GetOutputs(&y);
+    double worst = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const double exact = function.exact(x.Get(i)), got = y[0].Get(i);
+      if (got == exact || (std::isnan(got) && std::isnan(exact))) continue;
+      const bool overflows = std::fabs(exact) > FLT_MAX && std::isinf(got);
+      if (overflows || (std::fabs(exact) < FLT_MIN && std::fabs(got - exact) <= FLT_MIN)) continue;
+      const double ulp = std::ldexp(1.0, std::max(-126, std::ilogb(exact)) - 23);
+      worst = std::max(worst, std::isnan(got) ? HUGE_VAL : std::fabs(got - exact) / ulp);
+    }
+    EXPECT_LE(worst, function.ulps) << function.op;
   }
 }
 
