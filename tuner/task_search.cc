@@ -46,22 +46,21 @@ CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statis
 
 void TaskSearch::ObserveIncumbent(const Trace& trace, const Measurement& measurement) {
   if (measurement.outcome != Outcome::kOk || measurement.p20_seconds <= 0) return;
-  if (trace == default_trace_ && !default_seconds_) {
-    default_seconds_ = measurement.p20_seconds;
-    seconds_[trace.ToString()] = measurement.p20_seconds;
-    if (!best_seconds_ || measurement.p20_seconds < *best_seconds_) {
-      best_seconds_ = best_bound_ = measurement.p20_seconds;
-      best_trace_ = trace;
-    }
-    const auto scheduled = Schedule(task_, program_, trace);
-    if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
-      samples_.push_back(SampleOf(trace, legal->statistics));
-      samples_.back().log_seconds = std::log(measurement.p20_seconds);
-    }
+  const auto [least, first] = incumbent_seconds_.try_emplace(trace.ToString(), measurement.p20_seconds);
+  least->second = std::min(least->second, measurement.p20_seconds);
+  seconds_[least->first] = least->second;
+  if (trace == best_trace_) best_seconds_ = best_bound_ = least->second;
+  if (trace != default_trace_) return;
+  default_seconds_ = least->second;
+  const auto scheduled = Schedule(task_, program_, trace);
+  const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
+  if (first && legal) {
+    samples_.push_back(SampleOf(trace, legal->statistics));
+    samples_.back().log_seconds = std::log(measurement.p20_seconds);
   }
 }
 
-// Times chain back to the default's: ratio to the batch's incumbent times the incumbent's own.
+// A time is the ratio to the batch's incumbent times the incumbent's own.
 void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measurement& measurement) {
   proposed_.insert(trace.ToString());
   ++trials_;

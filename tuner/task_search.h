@@ -46,7 +46,8 @@ class TaskSearch {
   bool exhausted() const { return exhausted_; }   // no new legal schedule was found
 
   void MarkProposed(const Trace& trace) { proposed_.insert(trace.ToString()); }
-  // The incumbent's time in a batch: fixes the default's time when it was that.
+  // The incumbent is measured again with every batch. The least of its times replaces the ratio that chose it, which
+  // luck has made too good.
   void ObserveIncumbent(const Trace& trace, const Measurement& measurement);
   void Observe(const Trace& trace, const Trace& incumbent, const Measurement& measurement);
   const std::vector<CostSample>& samples() const { return samples_; }
@@ -81,6 +82,7 @@ class TaskSearch {
   std::optional<double> default_seconds_, best_seconds_;
   double best_bound_ = 0;                          // upper end of the best one's interval, seconds
   std::map<std::string, double> seconds_;          // by trace, of what was measured
+  std::map<std::string, double> incumbent_seconds_; // by trace, least as an incumbent
   std::set<std::string> proposed_;
   std::map<Point, std::optional<Scored>> scored_;
   std::vector<Point> pool_;                        // legal points by prior, best first; the same for every seed

@@ -67,6 +67,28 @@ std::string Text(const Batch& batch) {
   return text;
 }
 
+TEST(TaskSearchTest, AnIncumbentLosesTheLuckThatChoseIt) {
+  TaskSearch search = SearchOf(ConvTask(64, 64, 56, 1, *FindTarget("x86-64-v4")), 1);
+  const Trace first = search.default_trace();
+  Measurement measured;
+  measured.p20_seconds = 1e-3;
+  search.ObserveIncumbent(first, measured);
+  Booster model(1);
+  std::mt19937_64 random(1);
+  const auto drafts = search.Propose(1, SearchStrategy::kRandom, model, random);
+  ASSERT_TRUE(drafts.ok() && drafts->size() == 1) << drafts.status();
+  Measurement lucky;
+  lucky.p20_seconds = 6e-4, lucky.ratio_to_incumbent = 0.6, lucky.ratio_high = 0.62;
+  search.Observe(drafts->front().trace, first, lucky);
+  EXPECT_DOUBLE_EQ(search.best_seconds(), 6e-4);
+  for (const auto& [again, best] : {std::pair(9e-4, 9e-4), {1.1e-3, 9e-4}, {8e-4, 8e-4}}) {
+    measured.p20_seconds = again;
+    search.ObserveIncumbent(drafts->front().trace, measured);
+    EXPECT_DOUBLE_EQ(search.best_seconds(), best);
+  }
+  EXPECT_DOUBLE_EQ(search.default_seconds(), 1e-3);
+}
+
 TEST(TuningSessionTest, SpendsTheBudgetExactlyAndImproves) {
   SessionOptions options{.seed = 3, .budget = {.trials = 61}};
   TuningSession session(Tasks(), options);

@@ -49,9 +49,9 @@ TEST(ChangeHubTest, WakesAtTheDeadlineAndWhenStopped) {
 
 TEST(ExecutorTest, RefusesBeyondItsQueueAndFinishesWhatItTook) {
   std::atomic<int> done = 0;
+  std::promise<void> started, go;  // outlive the executor's threads
   {
     Executor executor(1, 1);
-    std::promise<void> started, go;
     ASSERT_TRUE(executor.TryRun([&] { started.set_value(), go.get_future().wait(), ++done; }));
     started.get_future().wait();
     ASSERT_TRUE(executor.TryRun([&] { ++done; }));
