@@ -31,12 +31,17 @@ std::vector<std::string> Widths(const Task& task) {
   return Numbers({task.target.row->vector_widths.begin(), task.target.row->vector_widths.end()});
 }
 
+// The taps that are transformed: of a stride, every stride-th.
+int64_t LongestPhase(const Anchor& anchor, int dim) {
+  return (anchor.taps[dim] + anchor.stride[dim] - 1) / anchor.stride[dim];
+}
+
 // Direct, and tiles whose transforms stay accurate and that are not mostly overhang.
 std::vector<std::string> WinogradSizes(const Anchor& anchor) {
   std::vector<std::string> algorithms = {"direct"};
-  const int64_t taps = std::max(anchor.taps[0], anchor.taps[1]), extent = std::max(anchor.tiled[0], anchor.tiled[1]);
+  const int64_t taps = std::max(LongestPhase(anchor, 0), LongestPhase(anchor, 1)), extent = std::max(anchor.tiled[0], anchor.tiled[1]);
   for (int64_t m = 2; m + taps - 1 <= kMostPoints && m < extent + 2; ++m) {
-    if (m != 3 || taps > 3) algorithms.push_back(absl::StrCat("winograd m=", m));
+    if (m != 3 || taps != 3) algorithms.push_back(absl::StrCat("winograd m=", m));
   }
   return algorithms;
 }
@@ -117,9 +122,11 @@ SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
     decisions_ = rule.decisions(task, anchor);
   }
   if (decisions_.empty() || decisions_.front().name != "algorithm") return;
-  for (const int64_t taps : anchor.taps) {
-    const int64_t m = kMostPoints + 1 - taps;
-    if (taps > 1) saving_ *= static_cast<double>(m * taps) / static_cast<double>(kMostPoints);
+  for (int d = 0; d < 2; ++d) {
+    const int64_t taps = anchor.taps[d], longest = LongestPhase(anchor, d), m = kMostPoints + 1 - longest;
+    // Products of m outputs: shorter phases save one.
+    const int64_t phases = std::min(anchor.stride[d], taps), products = kMostPoints * phases - (longest * phases - taps);
+    if (longest > 1) saving_ *= static_cast<double>(m * taps) / static_cast<double>(products);
   }
 }
 

@@ -64,12 +64,24 @@ class ContractEmitter {
     const Range blocks = range(kernel_.parallel_m, Blocks(kernel_));
     batch_.assign(kernel_.batch.size(), nullptr);
     for (size_t axis = kernel_.batch.size(); axis-- > 0;) batch_[axis] = Split(&rest, Extent(kernel_.batch[axis]));
-    const int64_t extent = Extent(kernel_.k.front());
-    const int64_t chunk = kernel_.k_chunk > 0 ? kernel_.k_chunk : extent;
-    for (int64_t k = 0; k < extent; k += chunk) {
-      pass_ = {.k_begin = k, .k_count = std::min(chunk, extent - k), .first_pass = k == 0,
-               .last_pass = k + chunk >= extent};
-      Sweep(panels, blocks);
+    if (kernel_.k_ranges.empty()) return Passes({{0, Extent(kernel_.k.front())}}, panels, blocks);
+    llvm::Value* last = e_.I64(0);
+    for (size_t axis = 0; axis < batch_.size(); ++axis) {
+      llvm::Value* is_last = ir_.CreateICmpEQ(batch_[axis], e_.I64(Extent(kernel_.batch[axis]) - 1));
+      last = ir_.CreateOr(last, ir_.CreateShl(ir_.CreateZExt(is_last, ir_.getInt64Ty()), axis));
+    }
+    Switch(last, static_cast<int64_t>(kernel_.k_ranges.size()),
+           [&](int64_t i) { Passes(kernel_.k_ranges[static_cast<size_t>(i)], panels, blocks); });
+  }
+
+  void Passes(const std::vector<ContractKernel::KRange>& ranges, const Range& panels, const Range& blocks) {
+    for (const auto& [begin, end] : ranges) {
+      const int64_t chunk = kernel_.k_chunk > 0 ? kernel_.k_chunk : end - begin;
+      for (int64_t k = begin; k < end; k += chunk) {
+        pass_ = {.k_begin = k, .k_count = std::min(chunk, end - k), .first_pass = k == ranges.front().begin,
+                 .last_pass = k + chunk >= ranges.back().end};
+        Sweep(panels, blocks);
+      }
     }
   }
 
@@ -172,7 +184,8 @@ class ContractEmitter {
   }
 
   llvm::Function* Leaf(int pattern, int64_t width) {
-    const std::string name = absl::StrCat(prefix_, "_leaf_", pattern, "_", width, "_", pass_.k_begin);
+    const std::string name = absl::StrCat(prefix_, "_leaf_", pattern, "_", width, "_", pass_.k_begin, "_", pass_.k_count,
+                                           pass_.last_pass ? "_last" : "");
     llvm::Module* module = ir_.GetInsertBlock()->getModule();
     if (llvm::Function* known = module->getFunction(name)) return known;
     ContractLeaf leaf = pass_;

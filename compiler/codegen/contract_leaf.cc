@@ -123,7 +123,7 @@ class LeafEmitter {
         At(row, vector);
         llvm::Value* zero = llvm::Constant::getNullValue(e_.VectorOf(e_.ir().getFloatTy(), kernel_.lanes));
         accumulators.push_back(
-            leaf_.first_pass ? zero : e_.Evaluate(Load(partial.tensor, DType::kF32, partial.indices)));
+            leaf_.first_pass ? zero : e_.Widen(e_.Evaluate(Load(partial.tensor, DType::kF32, partial.indices))));
       }
     }
     ResetRow();

@@ -28,8 +28,10 @@ class WinogradEmitter {
       if (larger > 0) first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
       llvm::Value* is_larger = ir_.CreateICmpSLT(block, e_.I64(larger));
       llvm::Value* count = larger == 0 ? e_.I64(smallest) : ir_.CreateSelect(is_larger, e_.I64(smallest + 1), e_.I64(smallest));
-      EachChannelBlock(Extent(kernel_.channel), {}, [&](llvm::Value* channels) {
-        Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformInput(channels, first, tile); });
+      Each(e_.I64(0), e_.I64(kernel_.Phases()), [&](llvm::Value* phase) {
+        EachChannelBlock(Extent(kernel_.channel), {}, [&](llvm::Value* channels) {
+          Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformInput(phase, channels, first, tile); });
+        });
       });
       if (kernel_.contracts.size() == 1) {
         Contract(0, panels);
@@ -137,35 +139,40 @@ class WinogradEmitter {
     llvm::Value* base;
     int64_t row_stride, column_stride;
   };
-  Points PointsOf(ProgramTensorId temporary, llvm::Value* channels, llvm::Value* tile) {
+  Points PointsOf(ProgramTensorId temporary, llvm::Value* first_channel, llvm::Value* tile) {
     const std::vector<DimExpr> shape = e_.nest().tensors[temporary].layout.PhysicalShape(e_.nest().tensors[temporary].dims);
     const int64_t pitch = shape[3].Constant(), plane = pitch * shape[2].Constant();
-    llvm::Value* offset = ir_.CreateAdd(ir_.CreateMul(tile, e_.I64(pitch)), ir_.CreateMul(channels, e_.I64(kernel_.lanes)));
+    llvm::Value* offset = ir_.CreateAdd(ir_.CreateMul(tile, e_.I64(pitch)), first_channel);
     return {Element(e_.Base(temporary), offset), plane * columns().points, plane};
   }
 
   // Source positions of a tile's first point; negative, or beyond the end with the others, at a border.
-  llvm::Value* Start(const WinogradDim& dim, llvm::Value* tile) {
-    return ir_.CreateSub(ir_.CreateMul(tile, e_.I64(dim.outputs)), e_.I64(dim.before));
+  llvm::Value* Start(const WinogradDim& dim, llvm::Value* tile, llvm::Value* phase) {
+    llvm::Value* first = ir_.CreateMul(tile, e_.I64(int64_t{dim.stride} * dim.outputs));
+    return ir_.CreateAdd(first, ir_.CreateSub(phase, e_.I64(dim.before)));
   }
   llvm::Value* Inside(const WinogradDim& dim, llvm::Value* start) {
-    if (dim.before == 0 && dim.tiles * dim.outputs + dim.points - dim.outputs <= dim.source_extent) return ir_.getTrue();
-    if (dim.source_extent < dim.points) return ir_.getFalse();
-    return ir_.CreateICmpULE(start, e_.I64(dim.source_extent - dim.points));
+    const int64_t span = int64_t{dim.stride} * (dim.points - 1) + 1;
+    const int64_t last = dim.stride * (dim.tiles - 1) * dim.outputs + dim.Phases() - 1;
+    if (dim.before == 0 && last + span <= dim.source_extent) return ir_.getTrue();
+    if (dim.source_extent < span) return ir_.getFalse();
+    return ir_.CreateICmpULE(start, e_.I64(dim.source_extent - span));
   }
+  llvm::Value* FirstChannel(llvm::Value* channels) { return ir_.CreateMul(channels, e_.I64(kernel_.lanes)); }
 
-  void TransformInput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
+  void TransformInput(llvm::Value* phase, llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
     const Place place = PlaceOf(first, tile);
-    llvm::Value* row = Start(rows(), place.row);
-    llvm::Value* column = Start(columns(), place.column);
+    llvm::Value* row = Start(rows(), place.row, ir_.CreateUDiv(phase, e_.I64(columns().Phases())));
+    llvm::Value* column = Start(columns(), place.column, ir_.CreateURem(phase, e_.I64(columns().Phases())));
     const DimExpr offset = SourceOffset(channels, place.image, row, column);
-    const int64_t row_stride = LaneStride(offset, kernel_.row).value_or(0);
-    const int64_t column_stride = LaneStride(offset, kernel_.column).value_or(0);
+    const int64_t row_stride = rows().stride * LaneStride(offset, kernel_.row).value_or(0);
+    const int64_t column_stride = columns().stride * LaneStride(offset, kernel_.column).value_or(0);
     DimExpr start;
     offset.AffineCoefficient(lane_, &start);
     llvm::Value* origin = Element(e_.Base(kernel_.source), e_.Index(start));
     llvm::Value* inside = ir_.CreateAnd(Inside(rows(), row), Inside(columns(), column));
-    const Points to = PointsOf(kernel_.transformed, channels, tile);
+    llvm::Value* before = ir_.CreateMul(phase, e_.I64(Extent(kernel_.channel)));   // channels of other phases
+    const Points to = PointsOf(kernel_.transformed, ir_.CreateAdd(before, FirstChannel(channels)), tile);
     const auto transform = [&](llvm::Value* from, int64_t between_rows, int64_t between_columns) {
       EmitGridTransform(
           {rows().input, columns().input,
@@ -208,7 +215,7 @@ class WinogradEmitter {
     const auto valid = [&](const WinogradDim& dim, llvm::Value* start) {
       Values checks;
       for (int i = 0; i < dim.points; ++i) {
-        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(i)), e_.I64(dim.source_extent)));
+        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(int64_t{dim.stride} * i)), e_.I64(dim.source_extent)));
       }
       return checks;
     };
@@ -232,7 +239,7 @@ class WinogradEmitter {
 
   void TransformOutput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
     const Place place = PlaceOf(first, tile);
-    const Points from = PointsOf(kernel_.products, channels, tile);
+    const Points from = PointsOf(kernel_.products, FirstChannel(channels), tile);
     BindTile(channels, place);
     EmitGridTransform(
         {rows().output, columns().output,

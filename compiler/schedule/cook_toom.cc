@@ -1,5 +1,6 @@
 #include "compiler/schedule/cook_toom.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace hone {
@@ -71,6 +72,15 @@ CookToom MakeCookToom(int m, int r) {
   transform.kernel(points, r - 1) = 1;
   transform.output(m - 1, points) = 1;
   return transform;
+}
+
+Matrix PhasedKernel(const Matrix& kernel, int taps, int stride) {
+  const int phases = std::min(stride, taps);
+  Matrix phased(kernel.rows * phases, taps);
+  for (int point = 0; point < kernel.rows; ++point) {
+    for (int tap = 0; tap < taps; ++tap) phased(point * phases + tap % stride, tap) = kernel(point, tap / stride);
+  }
+  return phased;
 }
 
 }  // namespace hone

@@ -16,4 +16,9 @@ struct CookToom {
 // F(1, r) multiplies plainly; F(m, 1) too.
 CookToom MakeCookToom(int m, int r);
 
+// The kernel transform of a correlation at every stride-th position, the sum of its phases: phase p has the taps p, p + stride...
+// and sees every stride-th element. `kernel` transforms the longest phase, ceil(taps / stride) taps; the tap that shorter ones
+// lack is zero, so nothing of them is left at infinity, the last point. Row: point * min(stride, taps) + phase; column: tap.
+Matrix PhasedKernel(const Matrix& kernel, int taps, int stride);
+
 }  // namespace hone

@@ -46,6 +46,7 @@ class Builder {
     for (const Column& column : columns_) {
       if (column.coefficients[row] != 0) sum.push_back({column.value, column.coefficients[row]});
     }
+    if (sum.empty()) sum.push_back({columns_.front().value, 0});
     return sum;
   }
 

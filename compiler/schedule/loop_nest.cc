@@ -67,7 +67,8 @@ std::string KernelText(const ContractKernel& kernel) {
 std::string KernelText(const WinogradKernel& kernel) {
   std::string text = "winograd";
   for (const WinogradDim& dim : kernel.dims) {
-    absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles);
+    absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles,
+                    dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "");
   }
   absl::StrAppend(&text, " t", kernel.source, " blocks ", kernel.blocks, " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
   for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));

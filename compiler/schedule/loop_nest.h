@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -120,6 +121,13 @@ struct ContractKernel {
   int64_t prefetch_bytes = 0;       // of operand b: how far ahead it is asked for; 0: left to the hardware
   bool fence = false;               // keep loads of unrolled steps apart
   int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass
+  // Which of these iterations count, where some operands are known to be zero: bit i of the index is set at the last point of
+  // batch axis i. Empty: all count everywhere.
+  struct KRange {
+    int64_t begin = 0, end = 0;
+    bool operator==(const KRange&) const = default;
+  };
+  std::vector<std::vector<KRange>> k_ranges;
   std::vector<RowPattern> patterns;
   std::vector<RowTile> tiles;       // of one segment, in order
   int tiles_per_block = 1;          // row tiles that share one sweep over the panels
@@ -132,15 +140,22 @@ struct ContractKernel {
 // One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.
 struct WinogradDim {
   Axis out;                         // of the output; tile t computes [t * outputs, (t + 1) * outputs) as far as there are
+  int taps = 1, stride = 1;
   int outputs = 1, points = 1;
   int64_t tiles = 1;
-  int64_t before = 0;               // tile t reads `points` source positions from t * outputs - before; zero outside
+  int64_t before = 0;               // phase p of tile t reads `points` source positions, `stride` apart, from
+                                    // stride * outputs * t + p - before; zero outside
   int64_t source_extent = 1;
-  LinearProgram input, output;
+  LinearProgram input, output;      // of every phase; of their sum
+
+  int Phases() const { return std::min(stride, taps); }
+  // The first phases have a tap more than the others, which vanish at the last point. All have as many, or all count: Phases().
+  int LongPhases() const { return taps > stride && taps % stride != 0 ? taps % stride : Phases(); }
+  int Products() const { return points * Phases() - (Phases() - LongPhases()); }   // per tile, channel and point across
 };
 
 // A convolution as products at interpolation points, a block of tiles at a time: input transform to `transformed`
-// [point, point, tile, channel], at each point a contraction with the transformed kernel into `products`
+// [point, point, tile, (phase, phase, channel)], at each point a contraction with the transformed kernel into `products`
 // [point, point, tile, output channel], output transform into the stores. Both temporaries live in the chunk's scratch.
 struct WinogradKernel {
   Axis image, channel, out_channel;       // channel: of the source
@@ -157,6 +172,7 @@ struct WinogradKernel {
   int64_t chunk_bytes = 0, scratch_offset = 0;
 
   int64_t Units() const { return parts * blocks; }   // of the parallel loop, parts outside
+  int Phases() const { return dims[0].Phases() * dims[1].Phases(); }
   int64_t Tiles() const { return image.extent.Constant() * dims[0].tiles * dims[1].tiles; }
 };
 

@@ -89,7 +89,7 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double images = static_cast<double>(Extent(kernel.image)), tiles = static_cast<double>(kernel.Tiles());
   const double in = static_cast<double>(Extent(kernel.channel)), out = static_cast<double>(Extent(kernel.out_channel));
   const double points = static_cast<double>(rows.points) * columns.points;
-  const double taps = static_cast<double>(rows.points - rows.outputs + 1) * (columns.points - columns.outputs + 1);
+  const double taps = static_cast<double>(rows.taps) * columns.taps, phases = kernel.Phases();
   const double nominal = 2 * images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * in * out * taps;
   // The leaf and its panels are those of the larger blocks; only the counts are of all tiles.
   const double before = statistics->flops;
@@ -97,7 +97,8 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   Add(kernel.contracts.front(), nest, target, &block);
   const double share = 1 - 0.5 * (static_cast<double>(kernel.contracts.size()) - 1) / static_cast<double>(kernel.blocks);
   const double blocks = static_cast<double>(kernel.blocks) * share;
-  block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks;
+  const double used = static_cast<double>(rows.Products() * columns.Products()) / (points * phases);
+  block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks * used;
   block.leaf_calls = statistics->leaf_calls + (block.leaf_calls - statistics->leaf_calls) * blocks;
   block.b_reads *= static_cast<double>(kernel.blocks);
   *statistics = block;
@@ -107,8 +108,8 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double output_sums = rows.output.operations() * static_cast<double>(columns.points) +
                              columns.output.operations() * static_cast<double>(rows.outputs);
   const double parts = static_cast<double>(kernel.parts);
-  statistics->transform_flops += 2 * tiles * (in * parts * input_sums + out * output_sums);
-  statistics->transform_bytes += 4 * tiles * points * 2 * (in * parts + out);
+  statistics->transform_flops += 2 * tiles * (in * phases * parts * input_sums + out * output_sums);
+  statistics->transform_bytes += 4 * tiles * points * 2 * (in * phases * parts + out);
   for (const Store& store : kernel.stores) {
     statistics->transcendental += images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out *
                                   CostOf(store.value).transcendental;

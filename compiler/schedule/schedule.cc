@@ -400,6 +400,7 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
     if (const std::optional<WinogradView> winograd = ViewAsWinograd(fused, anchor.stage)) {
       for (int d = 0; d < 2; ++d) {
         anchor.taps[d] = winograd->dims[d].taps;
+        anchor.stride[d] = winograd->dims[d].stride;
         anchor.tiled[d] = Extent(stage.axes[winograd->dims[d].out]);
       }
     }

@@ -32,8 +32,8 @@ struct Anchor {
   int64_t window = 1;              // kWindow: taps
   int64_t tile_extent = 1;         // kWindow: extent of the output axis that a register tile runs along
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
-  int64_t tiled[2] = {1, 1};       // ... and the output's extents along it
-  bool winograd() const { return taps[0] > 1 || taps[1] > 1; }
+  int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
+  bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
 };
 
 // Why a trace is not a schedule of this task. Cheap: turned to text only when asked.

@@ -12,6 +12,7 @@ constexpr int64_t kMaxTaps = 7;
 constexpr int kMaxOutputs = 8;
 constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
 constexpr int64_t kVectorBytes = 64;
+constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
 constexpr int64_t kPrefetchBytes = 16384;   // a block of few tiles reads the kernels once, faster than hardware expects
 
 int Position(const std::vector<Axis>& axes, const DimExpr& index) {
@@ -104,10 +105,15 @@ std::optional<WinogradView> ViewAsWinograd(const FusedStages& fused, int number)
     WinogradView::Dim& dim = view.dims[d];
     dim.tap = Position(stage.reduce, b(static_cast<size_t>(2 + d)));
     if (dim.tap < 0) return std::nullopt;
-    dim.out = Position(stage.axes, a(static_cast<size_t>(2 + d)) - DimExpr(stage.reduce[dim.tap].variable));
     dim.taps = Extent(stage.reduce[dim.tap]);
+    const DimExpr first = a(static_cast<size_t>(2 + d)) - DimExpr(stage.reduce[dim.tap].variable);
+    for (size_t axis = 0; axis < stage.axes.size() && dim.out < 0; ++axis) {
+      DimExpr rest;
+      dim.stride = first.AffineCoefficient(stage.axes[axis].variable, &rest).value_or(0);
+      if (dim.stride >= 1 && rest == DimExpr(0)) dim.out = static_cast<int>(axis);
+    }
     if (dim.out < 0 || dim.taps > kMaxTaps) return std::nullopt;
-    transforms = transforms || dim.taps > 1;
+    transforms = transforms || dim.taps > dim.stride;
   }
   if (!transforms || fused.tensors[contract->b].role != ProgramTensor::Role::kConstant) return std::nullopt;
   for (int s = 0; s < number; ++s) {
@@ -153,6 +159,7 @@ class WinogradScheduler {
   WinogradKernel& kernel() { return plan_.kernel; }
   const Axis& OutAxis(int d) const { return stage_.axes[view_.dims[d].out]; }
   int64_t Channels() const { return Extent(stage_.reduce[view_.channel]); }
+  int64_t PhaseChannels() const { return Channels() * plan_.kernel.Phases(); }
   int64_t OutChannels() const { return Extent(stage_.axes[view_.out_channel]); }
 
   void SetAxes() {
@@ -162,17 +169,19 @@ class WinogradScheduler {
     kernel().lanes = contract_.lanes;
     for (int d = 0; d < 2; ++d) {
       WinogradDim& dim = kernel().dims[d];
-      const int taps = static_cast<int>(view_.dims[d].taps);
+      dim.taps = static_cast<int>(view_.dims[d].taps);
+      dim.stride = static_cast<int>(view_.dims[d].stride);
       dim.out = OutAxis(d);
-      dim.outputs = taps == 1 ? 1 : choice_.outputs;
-      dim.points = dim.outputs + taps - 1;
+      const int longest = (dim.taps + dim.stride - 1) / dim.stride;   // phase
+      dim.outputs = longest == 1 ? 1 : choice_.outputs;
+      dim.points = dim.outputs + longest - 1;
       dim.tiles = (Extent(dim.out) + dim.outputs - 1) / dim.outputs;
       dim.before = view_.before[d];
       dim.source_extent = tensors_[view_.source].dims[static_cast<size_t>(2 + d)].Constant();
-      const CookToom transform = MakeCookToom(dim.outputs, taps);
+      const CookToom transform = MakeCookToom(dim.outputs, longest);
       dim.input = LinearProgram::Of(transform.input);
       dim.output = LinearProgram::Of(transform.output);
-      plan_.transforms.push_back({2 + d, transform.kernel});
+      plan_.transforms.push_back({2 + d, PhasedKernel(transform.kernel, dim.taps, dim.stride)});
     }
   }
 
@@ -235,12 +244,13 @@ class WinogradScheduler {
   void AddTemporaries() {
     const DimExpr rows(kernel().dims[0].points), columns(kernel().dims[1].points), tiles(largest_);
     const auto padding = [](int64_t extent) { return (extent + kRowPadding - 1) / kRowPadding * kRowPadding - extent + kRowPadding; };
-    kernel().transformed = AddTemporary({rows, columns, tiles, DimExpr(Channels())}, padding(Channels()));
+    kernel().transformed = AddTemporary({rows, columns, tiles, DimExpr(PhaseChannels())}, padding(PhaseChannels()));
     kernel().products = AddTemporary({rows, columns, tiles, DimExpr(OutChannels())}, padding(OutChannels()));
     // One tile, and a vector of zeros after it.
     kernel().edge = AddTemporary({DimExpr(int64_t{kernel().dims[0].points} * kernel().dims[1].points + 1),
                                   DimExpr(kernel().lanes)}, 0);
     NestTensor packed = tensors_[view_.contract.b];
+    packed.dims[1] = DimExpr(PhaseChannels());
     packed.dims[2] = rows;
     packed.dims[3] = columns;
     tensors_.push_back(std::move(packed));
@@ -253,9 +263,9 @@ class WinogradScheduler {
       return Axis{MakeSymbol(name, 0, std::max<int64_t>(1, extent - 1)), DimExpr(extent)};
     };
     StageLoops stage{.name = "products", .combine = Combine::kSum, .dtype = DType::kF32};
-    stage.axes = {axis("point_row", plan_.kernel.dims[0].points), axis("point_column", plan_.kernel.dims[1].points),
+    stage.axes = {axis(kPointNames[0], plan_.kernel.dims[0].points), axis(kPointNames[1], plan_.kernel.dims[1].points),
                   axis("tile", tiles), axis("oc", OutChannels())};
-    stage.reduce = {axis("ic", Channels())};
+    stage.reduce = {axis("ic", PhaseChannels())};
     const auto at = [&](size_t i) { return DimExpr(stage.axes[i].variable); };
     const DimExpr channel(stage.reduce[0].variable);
     stage.body = {Binary(BinaryOp::kMul, Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
@@ -280,10 +290,52 @@ class WinogradScheduler {
       plan_.packed = plan.b_layout;
       const int64_t kernel_bytes = plan.b_layout.Elements(tensors_[packed_].dims).Constant() * DTypeBytes(DType::kF32);
       if (kernel_bytes > target_.row->l2_bytes / 2) plan.kernel.prefetch_bytes = kPrefetchBytes;
+      SkipShortPhases(&plan.kernel);
       kernel().contracts.push_back(std::move(plan.kernel));
     }
     tensors_[packed_].layout = plan_.packed;
+    if (kernel().Phases() > 1 && !SplitPackedPhases()) return Rejection::kTooLarge;
     return std::nullopt;
+  }
+
+  // The constant's transform leaves phases beside the points, the products read them outside of the channels.
+  bool SplitPackedPhases() {
+    std::string outer, blocks;
+    const auto dim = [&](char letter, int64_t block) {
+      outer += block > 1 ? static_cast<char>(letter - 'a' + 'A') : letter;
+      if (block > 1) absl::StrAppend(&blocks, block, std::string(1, letter));
+    };
+    dim('c', kernel().dims[0].Phases());
+    dim('d', kernel().dims[1].Phases());
+    outer += 'A';
+    dim('b', Channels());
+    const absl::StatusOr<Layout> layout =
+        Layout::Parse(absl::StrCat(outer, blocks, int64_t{contract_.nv} * contract_.lanes, "a"));
+    if (layout.ok()) plan_.packed = *layout;
+    return layout.ok();
+  }
+
+  // Shorter phases have nothing to add at the last point.
+  void SkipShortPhases(ContractKernel* contract) const {
+    const auto& dims = plan_.kernel.dims;
+    if (dims[0].LongPhases() == dims[0].Phases() && dims[1].LongPhases() == dims[1].Phases()) return;
+    for (size_t last = 0; last < size_t{1} << contract->batch.size(); ++last) {
+      int64_t count[] = {dims[0].Phases(), dims[1].Phases()};
+      for (size_t axis = 0; axis < contract->batch.size(); ++axis) {
+        const int d = contract->batch[axis].variable->name == kPointNames[0] ? 0 : 1;
+        if ((last >> axis & 1) != 0) count[d] = dims[d].LongPhases();
+      }
+      std::vector<ContractKernel::KRange> ranges;
+      for (int64_t row = 0; row < count[0]; ++row) {
+        const int64_t begin = row * dims[1].Phases() * Channels(), end = begin + count[1] * Channels();
+        if (!ranges.empty() && ranges.back().end == begin) {
+          ranges.back().end = end;
+        } else {
+          ranges.push_back({begin, end});
+        }
+      }
+      contract->k_ranges.push_back(std::move(ranges));
+    }
   }
 
   const StageLoops& stage_;

@@ -41,6 +41,12 @@ Task MatmulTask(int64_t m, int64_t k, int64_t n, const Target& target) {
   return task;
 }
 
+// Stride 2; few channels are row-major, as a model's input is.
+Task StridedTask(int64_t in, int64_t out, int64_t size, int64_t kernel, const Target& target) {
+  return OneOperator(target, "conv2d", {{{1, in, size, size}}, {{out, in, kernel, kernel}, true}}, WindowAttrs(2, kernel / 2),
+                     true, in < 8);
+}
+
 const Subject kContractSubjects[] = {
     {"matmul 128x768x768", [](const Target& t) { return MatmulTask(128, 768, 768, t); }},
     {"matmul 512^3", [](const Target& t) { return MatmulTask(512, 512, 512, t); }},
@@ -57,6 +63,11 @@ const Subject kContractSubjects[] = {
     {"3x3 128->128@28", [](const Target& t) { return ConvTask(128, 128, 28, 3, t); }},
     {"3x3 256->256@14", [](const Target& t) { return ConvTask(256, 256, 14, 3, t); }},
     {"3x3 512->512@7", [](const Target& t) { return ConvTask(512, 512, 7, 3, t); }},
+    {"3x3/2 128->128@56", [](const Target& t) { return StridedTask(128, 128, 56, 3, t); }},
+    {"3x3/2 256->256@28", [](const Target& t) { return StridedTask(256, 256, 28, 3, t); }},
+    {"3x3/2 512->512@14", [](const Target& t) { return StridedTask(512, 512, 14, 3, t); }},
+    {"5x5/2 64->64@56", [](const Target& t) { return StridedTask(64, 64, 56, 5, t); }},
+    {"7x7/2 3->64@224", [](const Target& t) { return StridedTask(3, 64, 224, 7, t); }},
 };
 
 bool IsWinograd(const Trace& trace) { return trace.Find("algorithm")->operands[0] == "winograd"; }
@@ -67,7 +78,7 @@ void AddWinogradTraces(const Task& task, std::vector<Trace>* traces) {
   const bool wide = task.target.row->vector_registers == 32;
   const Leaves leaves = wide ? Leaves{"mr=14 nv=2 hold=b", "mr=8 nv=3 hold=b", "mr=7 nv=4 hold=none", "mr=4 nv=6 hold=a"}
                              : Leaves{"mr=6 nv=2 hold=b", "mr=4 nv=3 hold=b", "mr=5 nv=2 hold=b"};
-  for (const int m : {2, 4, 5, 6}) {
+  for (const int m : {2, 4, 5, 6, 7}) {
     for (const int tiles : {4, 9, 16, 28, 49}) {
       for (const char* leaf : leaves) {
         const std::string text = absl::StrCat("trace 1; algorithm winograd m=", m, " tiles=", tiles, "; leaf contract ", leaf, " vw=",

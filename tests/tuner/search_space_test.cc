@@ -62,7 +62,9 @@ TEST(SearchSpaceTest, WinogradIsProposedWhereItAppliesAndMayBe) {
   };
   EXPECT_EQ(algorithms(ConvTask(64, 64, 56, 3, target)),
             (std::set<std::string>{"direct", "winograd m=2", "winograd m=4", "winograd m=5", "winograd m=6"}));
+  EXPECT_EQ(algorithms(ConvTask(64, 64, 56, 5, target, 1, 2)), algorithms(ConvTask(64, 64, 56, 3, target)));   // three taps a phase
   EXPECT_TRUE(algorithms(ConvTask(64, 64, 56, 1, target)).empty());
+  EXPECT_TRUE(algorithms(ConvTask(64, 64, 56, 1, target, 1, 2)).empty());
   Task exact = ConvTask(64, 64, 56, 3, target);
   exact.policy = AlgorithmPolicy::kExact;
   EXPECT_TRUE(algorithms(exact).empty());
@@ -96,19 +98,22 @@ TEST(PriorTest, IsAboveTheFloorAndPrefersEnoughAccumulators) {
 }
 
 TEST(PriorTest, SeesWhatWinogradSaves) {
-  const Task task = ConvTask(128, 128, 28, 3, *FindTarget("x86-64-v4"));
-  const TensorProgram program = *LowerTask(task);
+  const Task task = ConvTask(128, 128, 28, 3, *FindTarget("x86-64-v4")), strided = ConvTask(128, 128, 56, 3, task.target, 1, 2);
   const Roofline roofline = Roofline::Of(Device(), task.target);
-  const auto prior = [&](const std::string& algorithm) {
+  const auto prior = [&](const Task& task, const std::string& algorithm) {
+    const TensorProgram program = *LowerTask(task);
     const auto scheduled = Schedule(task, program, *Trace::Parse("trace 1; algorithm " + algorithm +
         "; leaf contract mr=14 nv=2 vw=16 hold=b ku=4 rows=affine; order n,m; parallel m"));
     const NestStatistics& statistics = std::get<Scheduled>(scheduled).statistics;
     EXPECT_GT(PriorSeconds(statistics, roofline, 1), FloorSeconds(statistics, roofline, 1, SearchSpace(task, *FindAnchor(program)).Saving()));
     return PriorSeconds(statistics, roofline, 1);
   };
-  const double four = prior("winograd m=4 tiles=28");
-  EXPECT_LT(four, prior("direct") / 2);
-  EXPECT_LT(four, prior("winograd m=2 tiles=28"));
+  const double four = prior(task, "winograd m=4 tiles=28");
+  EXPECT_LT(four, prior(task, "direct") / 2);
+  EXPECT_LT(four, prior(task, "winograd m=2 tiles=28"));
+  const double of_phases = prior(strided, "winograd m=4 tiles=28");
+  EXPECT_LT(of_phases, prior(strided, "direct") / 1.2);
+  EXPECT_GT(of_phases, four);
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ struct Case {
   bool epilogue;
   const char* leaf;
   const char* parallel = "m";
+  std::vector<int64_t> strides = {1, 1};
 };
 
 const Case kCases[] = {
@@ -96,6 +97,15 @@ const Case kCases[] = {
     {"panels", {2, 16, 9, 9}, {88, 16, 3, 3}, {1, 1, 1, 1}, 4, 6, 2, true, "mr=3 nv=2 hold=b ku=4", "n"},
     {"panels_odd", {1, 16, 7, 7}, {51, 16, 3, 3}, {1, 1, 1, 1}, 4, 3, 3, true, "mr=3 nv=2 hold=b ku=4", "n"},
     {"passes", {1, 64, 8, 8}, {16, 64, 3, 3}, {1, 1, 1, 1}, 4, 4, 1, true, "mr=4 nv=1 hold=b ku=4; split k 24"},
+    {"3x3_s2", {1, 16, 12, 12}, {32, 16, 3, 3}, {1, 1, 1, 1}, 4, 16, 1, false, "mr=4 nv=2 hold=b ku=4", "m", {2, 2}},
+    {"3x3_s2_odd", {2, 20, 13, 11}, {19, 20, 3, 3}, {1, 1, 1, 1}, 6, 5, 2, true, "mr=4 nv=1 hold=b ku=4; split k 24", "m", {2, 2}},
+    {"3x3_s2_F7", {1, 32, 28, 27}, {40, 32, 3, 3}, {0, 1, 1, 0}, 7, 9, 1, true, "mr=3 nv=2 hold=a ku=4", "m", {2, 2}},
+    {"5x5_s2", {1, 17, 15, 18}, {33, 17, 5, 5}, {2, 2, 2, 2}, 4, 6, 2, true, "mr=3 nv=2 hold=b ku=4", "n", {2, 2}},
+    {"7x7_s2", {1, 16, 23, 22}, {16, 16, 7, 7}, {3, 3, 3, 3}, 5, 9, 1, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}},
+    {"4x4_s2", {1, 16, 9, 11}, {16, 16, 4, 4}, {1, 1, 1, 1}, 4, 9, 1, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}},
+    {"5x3_s3x1", {1, 16, 17, 11}, {16, 16, 5, 3}, {0, 1, 2, 1}, 2, 9, 2, true, "mr=4 nv=1 hold=b ku=2", "m", {3, 1}},
+    {"1x3_s2", {1, 16, 9, 19}, {24, 16, 1, 3}, {0, 1, 0, 1}, 6, 9, 1, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}},
+    {"7x7_s3", {1, 18, 19, 23}, {16, 18, 7, 7}, {3, 3, 3, 3}, 4, 9, 1, false, "mr=4 nv=1 hold=b ku=4", "m", {3, 3}},
 };
 
 HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
@@ -125,7 +135,8 @@ WinogradTask MakeTask(const Case& c, const Target& target) {
   };
   const TensorId x = input("x", c.x);
   const TensorId w = constant("w", c.w);
-  const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())}};
+  const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())},
+                         {"strides", std::vector<DimExpr>(c.strides.begin(), c.strides.end())}};
   TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
