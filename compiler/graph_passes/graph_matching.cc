@@ -61,4 +61,16 @@ int ConstantOperand(const Graph& graph, const Node& node) {
   return first == second ? -1 : (second ? 1 : 0);
 }
 
+std::optional<int> CutDimension(const Graph& graph, const Node& node) {
+  const std::vector<DimExpr>& from = graph.tensor(node.inputs[0]).type.shape;
+  const std::vector<DimExpr>& to = graph.tensor(node.outputs[0]).type.shape;
+  const std::vector<int64_t> steps = IntsAttr(node.attrs, "steps");
+  std::optional<int> cut;
+  for (size_t d = 0; d < to.size(); ++d) {
+    if (steps[d] != 1 || (cut && !(from[d] == to[d]))) return std::nullopt;
+    if (!(from[d] == to[d])) cut = static_cast<int>(d);
+  }
+  return cut;
+}
+
 }  // namespace hone

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "compiler/graph_passes/graph_matching.h"
+
 namespace hone {
 namespace {
 
@@ -15,19 +17,6 @@ std::optional<int64_t> ByteOffset(const Tensor& whole, const Tensor& part, int d
   const std::optional<int64_t> offset = whole.layout.OffsetOfPart(whole.type.shape, dim, begin, extent.Constant());
   if (!offset || *offset * DTypeBytes(whole.type.dtype) % kAlignment != 0) return std::nullopt;
   return *offset * DTypeBytes(whole.type.dtype);
-}
-
-// The one dimension that a slice with steps of one cuts.
-std::optional<int> CutDimension(const Graph& graph, const Node& node) {
-  const std::vector<DimExpr>& from = graph.tensor(node.inputs[0]).type.shape;
-  const std::vector<DimExpr>& to = graph.tensor(node.outputs[0]).type.shape;
-  const std::vector<int64_t> steps = IntsAttr(node.attrs, "steps");
-  std::optional<int> cut;
-  for (size_t d = 0; d < to.size(); ++d) {
-    if (steps[d] != 1 || (cut && !(from[d] == to[d]))) return std::nullopt;
-    if (!(from[d] == to[d])) cut = static_cast<int>(d);
-  }
-  return cut;
 }
 
 }  // namespace

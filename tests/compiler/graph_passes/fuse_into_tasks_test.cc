@@ -118,6 +118,14 @@ TEST(FuseIntoTasksTest, ConcatenationsAndSlicesAreViews) {
             "f32[1,16,6,6] in f32[1,32,6,6] at 16\n");
 }
 
+TEST(FuseIntoTasksTest, SlicesThatMakeUpATensorAreIt) {
+  EXPECT_EQ(Labels(CutOf(FindSmallNetwork("cross_stage"))),
+            "conv2d 3x4x4 -> 32x4x4 3x3 + relu\n"
+            "conv2d 16x4x4 -> 16x4x4 3x3 + relu\n"
+            "conv2d 48x4x4 -> 16x4x4 1x1 + relu\n"
+            "reduce_mean 16x4x4 -> 16x1x1\n");
+}
+
 // One copy makes each half out of two; the last shuffle has no slices behind it.
 TEST(FuseIntoTasksTest, ShufflesFuseWithWhatTheyRearrange) {
   EXPECT_EQ(Labels(CutOf(FindSmallNetwork("shuffle_units"))),

@@ -136,6 +136,16 @@ Graph DenseBlock() {
   return b.Finish({b.Mean(b.Op("concat", {left, right}, channels), {2, 3})});
 }
 
+// Halves of a tensor and what is made of the second, joined: cross-stage partial networks.
+Graph CrossStage() {
+  Builder b;
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 4, 4}), 32, 3)});
+  const TensorId right = b.Channels(x, 16, 32);
+  const TensorId joined =
+      b.Op("concat", {b.Channels(x, 0, 16), right, b.Op("relu", {b.Conv(right, 16, 3)})}, {{"axis", int64_t{-3}}});
+  return b.Finish({b.Mean(b.Op("relu", {b.Conv(joined, 16, 1)}), {2, 3})});
+}
+
 // Two units whose right half is computed and whose channels are shuffled after; halves end inside of a block.
 Graph ShuffleUnits() {
   Builder b;
@@ -220,6 +230,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"squeeze_excite", SqueezeExcite()});
   networks.push_back({"concat_pool", ConcatPool()});
   networks.push_back({"dense_block", DenseBlock()});
+  networks.push_back({"cross_stage", CrossStage()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
   networks.push_back({"flatten_transpose", FlattenTranspose()});
