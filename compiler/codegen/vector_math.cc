@@ -3,8 +3,7 @@
 namespace hone {
 namespace {
 
-constexpr double kShifter = 12582912;          // 1.5 * 2^23
-constexpr int32_t kShifterBits = 0x4b400000;   // nine low bits are zero
+constexpr double kShifter = 12582912;   // 1.5 * 2^23: the nine low bits are zero
 
 llvm::Type* IntegersLike(llvm::Type* type) {
   llvm::Type* i32 = llvm::Type::getInt32Ty(type->getContext());
@@ -39,14 +38,14 @@ llvm::Value* VectorMath::Max(llvm::Value* a, llvm::Value* b) {
   if (llvm::isa<llvm::Constant>(b)) std::swap(a, b);
   llvm::Value* larger = ir_.CreateSelect(ir_.CreateFCmpOGT(a, b), a, b);
   if (llvm::isa<llvm::Constant>(a)) return larger;
-  return ir_.CreateSelect(ir_.CreateFCmpUNO(a, a), a, larger);
+  return ir_.CreateSelect(ir_.CreateFCmpORD(a, a), larger, a);
 }
 
 llvm::Value* VectorMath::Min(llvm::Value* a, llvm::Value* b) {
   if (llvm::isa<llvm::Constant>(b)) std::swap(a, b);
   llvm::Value* smaller = ir_.CreateSelect(ir_.CreateFCmpOLT(a, b), a, b);
   if (llvm::isa<llvm::Constant>(a)) return smaller;
-  return ir_.CreateSelect(ir_.CreateFCmpUNO(a, a), a, smaller);
+  return ir_.CreateSelect(ir_.CreateFCmpORD(a, a), smaller, a);
 }
 
 llvm::Value* VectorMath::Clamp(llvm::Value* x, double low, double high) {
@@ -64,24 +63,20 @@ llvm::Value* VectorMath::IntegerPower(llvm::Value* exponent) {
   return ir_.CreateBitCast(bits, floats);
 }
 
-// exp(x) = 2^n exp(r), |r| <= log(2)/2; the polynomial is that of Cephes expf (S. Moshier). Adding 1.5 * 2^23 rounds to
-// an integer and leaves it in the low bits. 2^n is applied in two factors, so that results may be denormal or overflow to
-// infinity; of NaN the integer is any, and the product NaN.
+// exp(x) = 2^(n-1) 2 exp(r), |r| <= log(2)/2; the polynomial is that of Cephes expf (S. Moshier). Adding 1.5 * 2^23 rounds
+// to an integer and leaves it in the low bits. n - 1 makes the largest n a normal power and the smallest one, -126, zero.
 llvm::Value* VectorMath::Exp(llvm::Value* x) {
-  llvm::Value* clamped = Clamp(x, -104.5, 89.0);
+  llvm::Value* clamped = Clamp(x, -87.33, 89.0);
   llvm::Value* shifted = MultiplyAdd(clamped, Constant(x, 1.44269504088896341), Constant(x, kShifter));
   llvm::Value* n = ir_.CreateFSub(shifted, Constant(x, kShifter));
   llvm::Value* r = MultiplyAdd(n, Constant(x, -0.693359375), clamped);
   r = MultiplyAdd(n, Constant(x, 2.12194440e-4), r);
-  llvm::Value* p = Polynomial(r, {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2,
-                                  1.6666665459e-1, 5.0000001201e-1});
-  llvm::Value* y = ir_.CreateFAdd(MultiplyAdd(p, ir_.CreateFMul(r, r), r), Constant(x, 1.0));
+  llvm::Value* p = Polynomial(r, {2 * 1.9875691500e-4, 2 * 1.3981999507e-3, 2 * 8.3334519073e-3, 2 * 4.1665795894e-2,
+                                  2 * 1.6666665459e-1, 2 * 5.0000001201e-1});
+  llvm::Value* y = MultiplyAdd(p, ir_.CreateFMul(r, r), MultiplyAdd(r, Constant(x, 2), Constant(x, 2)));
   llvm::Type* integers = IntegersLike(x->getType());
-  llvm::Value* integer =
-      ir_.CreateSub(ir_.CreateBitCast(shifted, integers), llvm::ConstantInt::get(integers, kShifterBits));
-  llvm::Value* half = ir_.CreateAShr(integer, llvm::ConstantInt::get(integers, 1));
-  y = ir_.CreateFMul(y, IntegerPower(half));
-  return ir_.CreateFMul(y, IntegerPower(ir_.CreateSub(integer, half)));
+  llvm::Value* less = ir_.CreateSub(ir_.CreateBitCast(shifted, integers), llvm::ConstantInt::get(integers, 1));
+  return ir_.CreateFMul(y, IntegerPower(less));
 }
 
 // log(x) = e log(2) + log(m), m in [sqrt(1/2), sqrt(2)); polynomial of Cephes logf.

@@ -5,7 +5,8 @@
 namespace hone {
 
 // Elementary functions as inline polynomials on f32 scalars or vectors of any width; no calls, no tables. NaN gives NaN,
-// infinities and denormals follow IEEE. Largest errors over the whole range, in units in the last place, are tested.
+// infinities follow IEEE; results below twice the smallest normal number may be off by that. Largest errors over the
+// whole range, in units in the last place, are tested.
 // `fused`: the target multiplies and adds in one rounding.
 class VectorMath {
  public:
@@ -14,7 +15,7 @@ class VectorMath {
   llvm::Value* Exp(llvm::Value* x);       // 2 ulp
   llvm::Value* Log(llvm::Value* x);       // 2 ulp
   llvm::Value* Tanh(llvm::Value* x);      // 4 ulp
-  llvm::Value* Sigmoid(llvm::Value* x);   // 4 ulp; below the smallest normal number, that
+  llvm::Value* Sigmoid(llvm::Value* x);   // 4 ulp
   llvm::Value* Erf(llvm::Value* x);       // 5 ulp
   llvm::Value* Pow(llvm::Value* x, llvm::Value* y);   // relative 2e-7 x (1 + |y log x|)
 
