@@ -20,6 +20,8 @@ std::span<const GraphPass> PassTable() {
        RecogniseNormalisation},
       {"recognise_channel_shuffle", "channels taken in turn from groups become one operator", RecogniseChannelShuffle},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
+      {"move_pooling", "average pooling and pointwise convolutions change places where that takes fewer operations",
+       MovePooling},
       {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
        AssignLayouts},
       {"place_concats", "parts of a concatenation are written where its result lies", PlaceConcats},

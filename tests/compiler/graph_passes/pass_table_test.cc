@@ -66,6 +66,11 @@ TEST(PassTableTest, ChannelShuffleIsRecognised) {
   EXPECT_EQ(operators.find("transpose"), std::string::npos) << operators;
 }
 
+TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {
+  EXPECT_EQ(Operators(After("pooled_convolutions")),
+            "conv2d relu average_pool2d conv2d add relu conv2d average_pool2d add relu identity");
+}
+
 TEST(PassTableTest, LayerNormIsRecognised) {
   const std::string operators = Operators(After("transformer"));
   EXPECT_EQ(operators.substr(0, 17), "layer_norm matmul") << operators;

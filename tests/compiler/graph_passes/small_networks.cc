@@ -146,6 +146,20 @@ Graph CrossStage() {
   return b.Finish({b.Mean(b.Op("relu", {b.Conv(joined, 16, 1)}), {2, 3})});
 }
 
+// A transition that halves the image after its convolution, and a branch that pools many channels before it.
+Graph PooledConvolutions() {
+  Builder b;
+  const auto pool = [&](TensorId x, int64_t kernel, int64_t stride) {
+    AttrMap attrs = Builder::Window(stride == 1 ? kernel / 2 : 0, stride);
+    attrs["kernel"] = Dims({kernel, kernel});
+    attrs["count_include_pad"] = int64_t{1};
+    return b.Op("average_pool2d", {x}, attrs);
+  };
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 8, 8}), 32, 3)});
+  const TensorId small = b.Op("relu", {pool(b.BatchNorm(b.Conv(x, 16, 1)), 2, 2)});
+  return b.Finish({b.Op("relu", {b.BatchNorm(b.Conv(pool(small, 3, 1), 8, 1))})});
+}
+
 // Two units whose right half is computed and whose channels are shuffled after; halves end inside of a block.
 Graph ShuffleUnits() {
   Builder b;
@@ -231,6 +245,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"concat_pool", ConcatPool()});
   networks.push_back({"dense_block", DenseBlock()});
   networks.push_back({"cross_stage", CrossStage()});
+  networks.push_back({"pooled_convolutions", PooledConvolutions()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
   networks.push_back({"flatten_transpose", FlattenTranspose()});
