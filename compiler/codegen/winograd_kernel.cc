@@ -28,8 +28,9 @@ class WinogradEmitter {
       if (larger > 0) first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
       llvm::Value* is_larger = ir_.CreateICmpSLT(block, e_.I64(larger));
       llvm::Value* count = larger == 0 ? e_.I64(smallest) : ir_.CreateSelect(is_larger, e_.I64(smallest + 1), e_.I64(smallest));
-      Each(e_.I64(0), e_.I64(kernel_.Phases()), [&](llvm::Value* phase) {
-        EachChannelBlock(Extent(kernel_.channel), {}, [&](llvm::Value* channels) {
+      if (kernel_.interleaved >= 0) Interleave(first, count);
+      Each(e_.I64(0), e_.I64(kernel_.Phases() / kernel_.PhasesInLanes()), [&](llvm::Value* phase) {
+        EachInputBlock([&](llvm::Value* channels) {
           Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformInput(phase, channels, first, tile); });
         });
       });
@@ -105,6 +106,19 @@ class WinogradEmitter {
     if (rest > 0) If(ir_.CreateICmpSGT(end, e_.I64(whole)), [&] { run(static_cast<int>(rest), e_.I64(whole)); });
   }
 
+  // Vectors along interleaved channels are whole: what they write too much is overwritten by the next phase, or padding.
+  void EachInputBlock(const std::function<void(llvm::Value*)>& body) {
+    if (kernel_.interleaved < 0) return EachChannelBlock(Extent(kernel_.channel), {}, body);
+    WithVectorsOf(kernel_.input_lanes, [&] {
+      Each(e_.I64(0), e_.I64((kernel_.InputChannels() + kernel_.input_lanes - 1) / kernel_.input_lanes), body);
+    });
+  }
+  void WithVectorsOf(int lanes, const std::function<void()>& body) {
+    e_.SetLanes({MakeSymbol("lane", 0, lanes - 1), lanes, lanes});
+    body();
+    e_.SetLanes({});
+  }
+
   llvm::Value* Step(llvm::Value* pointer, int64_t elements) {
     if (elements == 0) return pointer;
     return ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), pointer, static_cast<uint64_t>(elements * kFloatBytes));
@@ -116,10 +130,80 @@ class WinogradEmitter {
     return Step(e_.Base(kernel_.edge), int64_t{rows().points} * columns().points * kernel_.lanes);
   }
   void ClearZeros() {
-    e_.SetLanes({MakeSymbol("lane", 0, kernel_.lanes - 1), kernel_.lanes, kernel_.lanes});
-    llvm::Type* type = e_.VectorOf(ir_.getFloatTy(), kernel_.lanes);
-    e_.StoreVector(llvm::Constant::getNullValue(type), EdgeZeros(), DType::kF32);
-    e_.SetLanes({});
+    WithVectorsOf(kernel_.lanes, [&] {
+      llvm::Type* type = e_.VectorOf(ir_.getFloatTy(), kernel_.lanes);
+      e_.StoreVector(llvm::Constant::getNullValue(type), EdgeZeros(), DType::kF32);
+    });
+  }
+
+  int64_t PitchOf(ProgramTensorId temporary) {
+    const NestTensor& tensor = e_.nest().tensors[temporary];
+    return tensor.layout.PhysicalShape(tensor.dims).back().Constant();
+  }
+  llvm::Value* InterleavedRow(llvm::Value* tile_row, llvm::Value* row) {
+    llvm::Value* number = ir_.CreateAdd(ir_.CreateMul(tile_row, e_.I64(rows().Span())), row);
+    return Element(e_.Base(kernel_.interleaved), ir_.CreateMul(number, e_.I64(PitchOf(kernel_.interleaved))));
+  }
+
+  void Interleave(llvm::Value* first, llvm::Value* count) {
+    first_row_ = ir_.CreateUDiv(first, e_.I64(columns().tiles));
+    llvm::Value* last_tile = ir_.CreateSub(ir_.CreateAdd(first, count), e_.I64(1));
+    llvm::Value* end = ir_.CreateAdd(ir_.CreateUDiv(last_tile, e_.I64(columns().tiles)), e_.I64(1));
+    Each(first_row_, end, [&](llvm::Value* number) {
+      llvm::Value* image = ir_.CreateUDiv(number, e_.I64(rows().tiles));
+      llvm::Value* start = Start(rows(), ir_.CreateURem(number, e_.I64(rows().tiles)), e_.I64(0));
+      Each(e_.I64(0), e_.I64(rows().Span()), [&](llvm::Value* i) {
+        llvm::Value* to = InterleavedRow(ir_.CreateSub(number, first_row_), i);
+        llvm::Value* row = ir_.CreateAdd(start, i);
+        If(ir_.CreateICmpULT(row, e_.I64(rows().source_extent)), [&] { InterleaveRow(image, row, to); },
+           [&] { Clear(to, columns().Reach() * Extent(kernel_.channel)); });
+      });
+    });
+  }
+  void Clear(llvm::Value* to, int64_t elements) {
+    if (elements > 0) ir_.CreateMemSet(to, ir_.getInt8(0), static_cast<uint64_t>(elements * kFloatBytes), llvm::MaybeAlign(4));
+  }
+
+  // Zeros, the row's columns with the channels of each side by side, zeros. The last vectors overlap those before.
+  void InterleaveRow(llvm::Value* image, llvm::Value* row, llvm::Value* to) {
+    const int lanes = kernel_.lanes, channels = static_cast<int>(Extent(kernel_.channel));
+    const int64_t room = columns().Reach() - columns().before, width = std::min(columns().source_extent, room);
+    Clear(to, columns().before * channels);
+    Clear(Step(to, (columns().before + width) * channels), (room - width) * channels);
+    to = Step(to, columns().before * channels);
+    e_.Bind(kernel_.image.variable, image);
+    e_.Bind(kernel_.row, row);
+    const DimExpr offset = e_.nest().tensors[kernel_.source].Offset(kernel_.source_indices);
+    const int64_t plane = LaneStride(offset, kernel_.channel.variable).value_or(0);
+    const DimExpr start = offset.Substitute({{kernel_.channel.variable, DimExpr(0)}, {kernel_.column, DimExpr(0)}});
+    llvm::Value* from = Element(e_.Base(kernel_.source), e_.Index(start));
+    WithVectorsOf(lanes, [&] {
+      Each(e_.I64(0), e_.I64((width + lanes - 1) / lanes), [&](llvm::Value* block) {
+        llvm::Value* column = ir_.CreateMul(block, e_.I64(lanes));
+        column = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, column, e_.I64(width - lanes));
+        Values planes;
+        for (int c = 0; c < channels; ++c) {
+          planes.push_back(e_.LoadVector(Step(Element(from, column), c * plane), DType::kF32));
+        }
+        llvm::Value* at = Element(to, ir_.CreateMul(column, e_.I64(channels)));
+        for (int v = 0; v < channels; ++v) e_.StoreVector(Interleaved(planes, v), Step(at, int64_t{v} * lanes), DType::kF32);
+      });
+    });
+  }
+
+  // Vector v of the planes' elements in turn.
+  llvm::Value* Interleaved(const Values& planes, int v) {
+    const int lanes = kernel_.lanes, count = static_cast<int>(planes.size());
+    llvm::Value* result = planes[0];
+    for (int plane = 0; plane < count; ++plane) {
+      std::vector<int> mask;
+      for (int lane = 0; lane < lanes; ++lane) {
+        const int element = v * lanes + lane, from = element / count;
+        mask.push_back(element % count == plane ? (plane == 0 ? from : lanes + from) : plane == 0 ? 0 : lane);
+      }
+      result = ir_.CreateShuffleVector(result, planes[plane], mask);
+    }
+    return result;
   }
 
   struct Place {
@@ -153,26 +237,16 @@ class WinogradEmitter {
   }
   llvm::Value* Inside(const WinogradDim& dim, llvm::Value* start) {
     const int64_t span = int64_t{dim.stride} * (dim.points - 1) + 1;
-    const int64_t last = dim.stride * (dim.tiles - 1) * dim.outputs + dim.Phases() - 1;
-    if (dim.before == 0 && last + span <= dim.source_extent) return ir_.getTrue();
+    if (dim.before == 0 && dim.Reach() <= dim.source_extent) return ir_.getTrue();
     if (dim.source_extent < span) return ir_.getFalse();
     return ir_.CreateICmpULE(start, e_.I64(dim.source_extent - span));
   }
-  llvm::Value* FirstChannel(llvm::Value* channels) { return ir_.CreateMul(channels, e_.I64(kernel_.lanes)); }
 
   void TransformInput(llvm::Value* phase, llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
     const Place place = PlaceOf(first, tile);
-    llvm::Value* row = Start(rows(), place.row, ir_.CreateUDiv(phase, e_.I64(columns().Phases())));
-    llvm::Value* column = Start(columns(), place.column, ir_.CreateURem(phase, e_.I64(columns().Phases())));
-    const DimExpr offset = SourceOffset(channels, place.image, row, column);
-    const int64_t row_stride = rows().stride * LaneStride(offset, kernel_.row).value_or(0);
-    const int64_t column_stride = columns().stride * LaneStride(offset, kernel_.column).value_or(0);
-    DimExpr start;
-    offset.AffineCoefficient(lane_, &start);
-    llvm::Value* origin = Element(e_.Base(kernel_.source), e_.Index(start));
-    llvm::Value* inside = ir_.CreateAnd(Inside(rows(), row), Inside(columns(), column));
-    llvm::Value* before = ir_.CreateMul(phase, e_.I64(Extent(kernel_.channel)));   // channels of other phases
-    const Points to = PointsOf(kernel_.transformed, ir_.CreateAdd(before, FirstChannel(channels)), tile);
+    llvm::Value* before = ir_.CreateMul(phase, e_.I64(kernel_.InputChannels()));   // channels of other phases
+    llvm::Value* channel = ir_.CreateMul(channels, e_.I64(kernel_.input_lanes));
+    const Points to = PointsOf(kernel_.transformed, ir_.CreateAdd(before, channel), tile);
     const auto transform = [&](llvm::Value* from, int64_t between_rows, int64_t between_columns) {
       EmitGridTransform(
           {rows().input, columns().input,
@@ -185,6 +259,22 @@ class WinogradEmitter {
            }},
           &e_);
     };
+    if (kernel_.interleaved >= 0) {
+      llvm::Value* number = ir_.CreateUDiv(ir_.CreateAdd(first, tile), e_.I64(columns().tiles));
+      const int64_t step = columns().stride * Extent(kernel_.channel);
+      llvm::Value* column = ir_.CreateMul(place.column, e_.I64(step * columns().outputs));
+      llvm::Value* from = InterleavedRow(ir_.CreateSub(number, first_row_), phase);
+      return transform(Element(from, ir_.CreateAdd(column, channel)), rows().stride * PitchOf(kernel_.interleaved), step);
+    }
+    llvm::Value* row = Start(rows(), place.row, ir_.CreateUDiv(phase, e_.I64(columns().Phases())));
+    llvm::Value* column = Start(columns(), place.column, ir_.CreateURem(phase, e_.I64(columns().Phases())));
+    const DimExpr offset = SourceOffset(channels, place.image, row, column);
+    const int64_t row_stride = rows().stride * LaneStride(offset, kernel_.row).value_or(0);
+    const int64_t column_stride = columns().stride * LaneStride(offset, kernel_.column).value_or(0);
+    DimExpr start;
+    offset.AffineCoefficient(lane_, &start);
+    llvm::Value* origin = Element(e_.Base(kernel_.source), e_.Index(start));
+    llvm::Value* inside = ir_.CreateAnd(Inside(rows(), row), Inside(columns(), column));
     // A tile over the border is first copied, with its zeros.
     llvm::Value* edge = e_.Base(kernel_.edge);
     If(inside, [&] { transform(origin, row_stride, column_stride); },
@@ -239,7 +329,7 @@ class WinogradEmitter {
 
   void TransformOutput(llvm::Value* channels, llvm::Value* first, llvm::Value* tile) {
     const Place place = PlaceOf(first, tile);
-    const Points from = PointsOf(kernel_.products, FirstChannel(channels), tile);
+    const Points from = PointsOf(kernel_.products, ir_.CreateMul(channels, e_.I64(kernel_.lanes)), tile);
     BindTile(channels, place);
     EmitGridTransform(
         {rows().output, columns().output,
@@ -296,6 +386,7 @@ class WinogradEmitter {
   Emitter& e_;
   llvm::IRBuilder<>& ir_;
   SymbolRef lane_;
+  llvm::Value* first_row_ = nullptr;   // of tiles in the block; of all images
   SymbolRef tiles_[2];
 };
 

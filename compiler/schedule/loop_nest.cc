@@ -70,7 +70,8 @@ std::string KernelText(const WinogradKernel& kernel) {
     absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles,
                     dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "");
   }
-  absl::StrAppend(&text, " t", kernel.source, " blocks ", kernel.blocks, " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
+  absl::StrAppend(&text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved", " blocks ", kernel.blocks,
+                  " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
   for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));
   return text;
 }

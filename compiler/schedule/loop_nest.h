@@ -149,6 +149,8 @@ struct WinogradDim {
   LinearProgram input, output;      // of every phase; of their sum
 
   int Phases() const { return std::min(stride, taps); }
+  int64_t Span() const { return int64_t{stride} * (points - 1) + Phases(); }           // source positions of a tile,
+  int64_t Reach() const { return int64_t{stride} * (tiles - 1) * outputs + Span(); }   // of all tiles
   // The first phases have a tap more than the others, which vanish at the last point. All have as many, or all count: Phases().
   int LongPhases() const { return taps > stride && taps % stride != 0 ? taps % stride : Phases(); }
   int Products() const { return points * Phases() - (Phases() - LongPhases()); }   // per tile, channel and point across
@@ -162,7 +164,11 @@ struct WinogradKernel {
   SymbolRef row, column;                  // source positions in source_indices
   std::vector<DimExpr> source_indices;    // of `source` in terms of image, channel, row, column
   WinogradDim dims[2];
-  int lanes = 16;                         // of both transforms, along the channels
+  int lanes = 16;                         // of the output transform, along the channels
+  int input_lanes = 16;                   // of the input transform
+  // Few channels of a row-major source are interleaved first, with the padding, for the rows of tiles that a block touches:
+  // [row of tiles, row, (column, channel)]. Phases along the columns then lie beside the channels. -1: read from the source.
+  ProgramTensorId interleaved = -1;
   ProgramTensorId source = -1, transformed = -1, products = -1, edge = -1;   // edge: a tile over the border
   int64_t blocks = 1;                     // near-equal pieces of all images' tiles
   int64_t parts = 1;                      // near-equal pieces of the products' panels; each transforms its blocks' input
@@ -173,6 +179,8 @@ struct WinogradKernel {
 
   int64_t Units() const { return parts * blocks; }   // of the parallel loop, parts outside
   int Phases() const { return dims[0].Phases() * dims[1].Phases(); }
+  int PhasesInLanes() const { return interleaved < 0 ? 1 : dims[1].Phases(); }   // beside the channels
+  int64_t InputChannels() const { return channel.extent.Constant() * PhasesInLanes(); }
   int64_t Tiles() const { return image.extent.Constant() * dims[0].tiles * dims[1].tiles; }
 };
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kMaxTaps = 7;
 constexpr int kMaxOutputs = 8;
+constexpr int64_t kMostInterleaved = 8;   // channels
 constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
 constexpr int64_t kVectorBytes = 64;
 constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
@@ -192,10 +193,14 @@ class WinogradScheduler {
     kernel().column = MakeSymbol("column", 0, std::max<int64_t>(1, kernel().dims[1].source_extent - 1));
     kernel().source_indices = {DimExpr(kernel().image.variable), DimExpr(kernel().channel.variable),
                                DimExpr(kernel().row), DimExpr(kernel().column)};
-    const NestTensor& source = tensors_[kernel().source];
-    if (!Contiguous(source.Offset(kernel().source_indices), kernel().channel)) return false;
-    const DimExpr offset = InLanes(source.Offset(kernel().source_indices), kernel().channel).first;
-    if (LaneStride(offset, kernel().row).value_or(0) == 0 || LaneStride(offset, kernel().column).value_or(0) == 0) {
+    const DimExpr offset = tensors_[kernel().source].Offset(kernel().source_indices);
+    if (Contiguous(offset, kernel().channel)) {
+      kernel().input_lanes = contract_.lanes;
+      const DimExpr in_lanes = InLanes(offset, kernel().channel).first;
+      if (LaneStride(in_lanes, kernel().row).value_or(0) == 0 || LaneStride(in_lanes, kernel().column).value_or(0) == 0) {
+        return false;
+      }
+    } else if (!(interleaves_ = Interleaves(offset))) {
       return false;
     }
     for (const Store& store : stage_.stores) {
@@ -204,6 +209,21 @@ class WinogradScheduler {
       if (!Contiguous(tensors_[store.tensor].Offset(std::move(indices)), kernel().out_channel)) return false;
     }
     return true;
+  }
+
+  // Row-major, with few channels.
+  bool Interleaves(const DimExpr& offset) {
+    const WinogradDim& across = kernel().dims[1];
+    if (Channels() > kMostInterleaved || std::min(across.source_extent, across.Reach() - across.before) < contract_.lanes) {
+      return false;
+    }
+    if (LaneStride(offset, kernel().column) != 1 || !LaneStride(offset, kernel().row)) return false;
+    // The narrowest vectors that hold a column's channels and phases.
+    kernel().input_lanes = contract_.lanes;
+    for (const int width : target_.row->vector_widths) {
+      if (width >= Channels() * across.Phases()) kernel().input_lanes = std::min(kernel().input_lanes, width);
+    }
+    return LaneStride(offset, kernel().channel.variable).has_value();
   }
 
   std::pair<DimExpr, SymbolRef> InLanes(const DimExpr& offset, const Axis& axis) const {
@@ -246,6 +266,12 @@ class WinogradScheduler {
     const auto padding = [](int64_t extent) { return (extent + kRowPadding - 1) / kRowPadding * kRowPadding - extent + kRowPadding; };
     kernel().transformed = AddTemporary({rows, columns, tiles, DimExpr(PhaseChannels())}, padding(PhaseChannels()));
     kernel().products = AddTemporary({rows, columns, tiles, DimExpr(OutChannels())}, padding(OutChannels()));
+    if (interleaves_) {
+      const WinogradDim& across = kernel().dims[1];
+      const int64_t touched = std::min((largest_ + across.tiles - 2) / across.tiles + 1, kernel().Tiles() / across.tiles);
+      kernel().interleaved = AddTemporary({DimExpr(touched), DimExpr(kernel().dims[0].Span()), DimExpr(across.Reach() * Channels())},
+                                          kRowPadding);
+    }
     // One tile, and a vector of zeros after it.
     kernel().edge = AddTemporary({DimExpr(int64_t{kernel().dims[0].points} * kernel().dims[1].points + 1),
                                   DimExpr(kernel().lanes)}, 0);
@@ -346,6 +372,7 @@ class WinogradScheduler {
   const int threads_;
   std::vector<NestTensor>& tensors_;
   int64_t largest_ = 1;              // tiles of a block
+  bool interleaves_ = false;
   ProgramTensorId packed_ = -1;
   WinogradPlan plan_;
 };

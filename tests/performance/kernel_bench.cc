@@ -8,6 +8,7 @@
 // FILTER is a part of the subjects' names. FOLDER receives the objects of the default and the best schedule.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "compiler/ops/op.h"
+#include "compiler/runtime/input_generator.h"
 #include "compiler/schedule/schedule.h"
 #include "proto/values/host_lock.h"
 #include "tests/compiler/codegen/candidate_runner.h"
@@ -127,6 +129,7 @@ struct Entrant {
   std::unique_ptr<CandidateRunner> runner;
   int calls = 1;   // per measurement
   double best = 1e9;
+  double error = 0;   // largest difference from the default's outputs / their largest
 };
 
 template <typename F>
@@ -137,11 +140,13 @@ double SecondsOf(int calls, const F& call) {
 }
 
 absl::StatusOr<Entrant> Enter(const Task& task, const Scheduled& scheduled, const Trace& trace) {
-  const auto values = [](const std::vector<TensorSpec>& specs) {
+  const auto values = [](const std::vector<TensorSpec>& specs, uint64_t seed) {
     std::vector<HostTensor> tensors;
     for (const TensorSpec& spec : specs) {
       tensors.push_back(HostTensor::Zeros(spec.dtype, spec.dims));
-      for (int64_t e = 0; e < tensors.back().Elements(); ++e) tensors.back().Set(e, 0.001 * static_cast<double>(e % 97));
+      for (int64_t e = 0; e < tensors.back().Elements(); ++e) {
+        tensors.back().Set(e, HoneGenerateReal(seed, tensors.size(), static_cast<uint64_t>(e), -1, 1));
+      }
     }
     return tensors;
   };
@@ -151,7 +156,7 @@ absl::StatusOr<Entrant> Enter(const Task& task, const Scheduled& scheduled, cons
   if (!object.ok()) return object.status();
   auto runner = CandidateRunner::Load(*object);
   if (!runner.ok()) return runner.status();
-  (*runner)->SetInputs(values(task.InputSpecs()), values(task.ConstantSpecs()));
+  (*runner)->SetInputs(values(task.InputSpecs(), 1), values(task.ConstantSpecs(), 2));
   return Entrant{trace, *object, *std::move(runner)};
 }
 
@@ -173,6 +178,26 @@ absl::StatusOr<std::vector<Entrant>> Entrants(const Task& task, std::vector<Trac
     entrants.push_back(*std::move(entrant));
   }
   return entrants;
+}
+
+// Drops what a tuner would refuse for its rounding.
+void DropInexact(const Task& task, std::vector<Entrant>* entrants) {
+  constexpr double kTolerance = 2e-5;
+  HostTensor expected;
+  for (Entrant& entrant : *entrants) {
+    const TensorSpec spec = task.OutputSpecs()[0];
+    std::vector<HostTensor> outputs = {HostTensor::Zeros(spec.dtype, spec.dims)};
+    entrant.runner->Run();
+    entrant.runner->GetOutputs(&outputs);
+    if (&entrant == &entrants->front()) expected = outputs[0];
+    double most = 0;
+    for (int64_t e = 0; e < expected.Elements(); ++e) {
+      most = std::max(most, std::fabs(expected.Get(e)));
+      entrant.error = std::max(entrant.error, std::fabs(expected.Get(e) - outputs[0].Get(e)));
+    }
+    entrant.error /= most;
+  }
+  std::erase_if(*entrants, [](const Entrant& entrant) { return !(entrant.error <= kTolerance); });
 }
 
 struct Limits {
@@ -233,6 +258,7 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
   const Task task = subject.task(target);
   absl::StatusOr<std::vector<Entrant>> entrants = Entrants(task, contract ? ContractTraces(task) : StageTraces(task));
   if (!entrants.ok()) return entrants.status();
+  if (contract) DropInexact(task, &*entrants);
   const int64_t bytes = CompulsoryBytes(task);
   const Limits limits = Measure(probe, options.rounds, bytes, &*entrants);
   const double flops = static_cast<double>(task.Flops().Constant());
@@ -252,8 +278,8 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
       if (IsWinograd(entrant.trace) && (winograd == nullptr || entrant.best < winograd->best)) winograd = &entrant;
     }
     if (winograd != nullptr) {
-      std::printf("%-20s %-10s winograd %5.2f x direct  %5.1f %%  %9.1f us  %s\n", "", "", best.best / winograd->best,
-                  percent(*winograd), winograd->best * 1e6, winograd->trace.ToString().c_str());
+      std::printf("%-20s %-10s winograd %5.2f x direct  %5.1f %%  %9.1f us  error %.1e  %s\n", "", "",
+                  best.best / winograd->best, percent(*winograd), winograd->best * 1e6, winograd->error, winograd->trace.ToString().c_str());
     }
   } else {
     const double read = MeasureReadGbps(static_cast<uint64_t>(bytes), 0.005);

@@ -81,6 +81,7 @@ struct Case {
   const char* leaf;
   const char* parallel = "m";
   std::vector<int64_t> strides = {1, 1};
+  bool plain_input = false;
 };
 
 const Case kCases[] = {
@@ -105,6 +106,12 @@ const Case kCases[] = {
     {"4x4_s2", {1, 16, 9, 11}, {16, 16, 4, 4}, {1, 1, 1, 1}, 4, 9, 1, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}},
     {"5x3_s3x1", {1, 16, 17, 11}, {16, 16, 5, 3}, {0, 1, 2, 1}, 2, 9, 2, true, "mr=4 nv=1 hold=b ku=2", "m", {3, 1}},
     {"1x3_s2", {1, 16, 9, 19}, {24, 16, 1, 3}, {0, 1, 0, 1}, 6, 9, 1, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}},
+    {"stem", {1, 3, 46, 40}, {64, 3, 7, 7}, {3, 3, 3, 3}, 5, 9, 1, true, "mr=4 nv=2 hold=b ku=4", "m", {2, 2}, true},
+    {"stem_odd", {3, 3, 33, 29}, {35, 3, 7, 7}, {3, 3, 2, 2}, 4, 7, 2, true, "mr=4 nv=1 hold=b ku=4", "n", {2, 2}, true},
+    {"stem_3x3", {2, 3, 35, 21}, {32, 3, 3, 3}, {0, 0, 0, 0}, 6, 5, 2, false, "mr=4 nv=2 hold=b ku=2", "m", {2, 2}, true},
+    {"one_channel", {1, 1, 17, 31}, {16, 1, 5, 5}, {2, 0, 2, 4}, 3, 20, 1, true, "mr=4 nv=1 hold=b ku=1", "m", {1, 2}, true},
+    {"stem_16", {1, 3, 16, 16}, {16, 3, 7, 7}, {0, 0, 0, 0}, 5, 9, 1, false, "mr=1 nv=1 hold=a ku=1", "m", {2, 2}, true},
+    {"plain_5", {1, 5, 9, 24}, {16, 5, 4, 3}, {1, 1, 1, 1}, 4, 4, 1, false, "mr=2 nv=1 hold=b ku=1", "m", {3, 2}, true},
     {"7x7_s3", {1, 18, 19, 23}, {16, 18, 7, 7}, {3, 3, 3, 3}, 4, 9, 1, false, "mr=4 nv=1 hold=b ku=4", "m", {3, 3}},
 };
 
@@ -149,6 +156,7 @@ WinogradTask MakeTask(const Case& c, const Target& target) {
     Tensor& tensor = graph.tensor({t});
     if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
   }
+  if (c.plain_input) graph.tensor(x).layout = Layout::Plain(4);
   made.task.target = target;
   made.task.threads = c.threads;
   return made;
