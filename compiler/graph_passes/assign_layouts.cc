@@ -47,7 +47,8 @@ class LayoutAssignment {
   // Padding, slices and the like: results of the same rank.
   static bool MovesWithinImage(const Node& node) {
     return node.op->op_class == OpClass::kData &&
-           (node.attrs.contains("pads") || node.attrs.contains("starts") || node.attrs.contains("groups"));
+           (node.attrs.contains("pads") || node.attrs.contains("starts") || node.attrs.contains("groups") ||
+            node.attrs.contains("block"));
   }
   static bool ReducesImage(const Node& node) {
     const std::vector<int64_t> axes = IntsAttr(node.attrs, "axes");

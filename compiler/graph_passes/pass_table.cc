@@ -20,6 +20,8 @@ std::span<const GraphPass> PassTable() {
        RecogniseNormalisation},
       {"recognise_channel_shuffle", "channels taken in turn from groups become one operator", RecogniseChannelShuffle},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
+      {"split_conv_transpose", "transposed convolutions without overlap become pointwise ones and a copy",
+       SplitConvTranspose},
       {"move_pooling", "average pooling and pointwise convolutions change places where that takes fewer operations",
        MovePooling},
       {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",

@@ -30,6 +30,7 @@ absl::Status SimplifyGraph(Graph& graph, const Target& target);
 absl::Status RecogniseNormalisation(Graph& graph, const Target& target);
 absl::Status RecogniseChannelShuffle(Graph& graph, const Target& target);
 absl::Status FoldAffine(Graph& graph, const Target& target);
+absl::Status SplitConvTranspose(Graph& graph, const Target& target);
 absl::Status MovePooling(Graph& graph, const Target& target);
 absl::Status AssignLayouts(Graph& graph, const Target& target);
 absl::Status PlaceConcats(Graph& graph, const Target& target);

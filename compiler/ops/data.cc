@@ -136,6 +136,32 @@ absl::Status LowerChannelShuffle(const OpLowering& context) {
   return absl::OkStatus();
 }
 
+constexpr AttrSpec kDepthToSpaceAttrs[] = {{"block", Kind::kInt, true}, {"channels", Kind::kInt, true}};
+constexpr OpSignature kDepthToSpace{1, 1, kDepthToSpaceAttrs, Elements::kAny, true, 4, 4};
+
+InferResult InferDepthToSpace(const AttrMap& attrs, Types inputs) {
+  const int64_t block = IntAttr(attrs, "block"), channels = IntAttr(attrs, "channels");
+  const std::vector<DimExpr>& x = inputs[0].shape;
+  if (block < 1 || block > kMostParts || !x[1].IsConstant() || x[1].Constant() % (block * block) != 0) {
+    return OpError("block * block does not divide the channels");
+  }
+  if (channels < 1 || channels > x[1].Constant() / (block * block)) return OpError("more channels than there are");
+  return std::vector<TensorType>{{inputs[0].dtype, {x[0], channels, x[2] * DimExpr(block), x[3] * DimExpr(block)}}};
+}
+
+absl::Status LowerDepthToSpace(const OpLowering& context) {
+  const DimExpr block(IntAttr(context.attrs, "block"));
+  const std::vector<Axis> axes = NumberedAxes("i", context.output_types[0].shape);
+  const DimExpr group = FloorDiv(context.input_types[0].shape[1], block * block);
+  const DimExpr row(axes[2].variable), column(axes[3].variable);
+  const DimExpr place = Mod(row, block) * block + Mod(column, block);
+  AddCopy(context, "depth_to_space", axes,
+          Load(context.inputs[0], context.input_types[0].dtype,
+               {DimExpr(axes[0].variable), place * group + DimExpr(axes[1].variable), FloorDiv(row, block),
+                FloorDiv(column, block)}));
+  return absl::OkStatus();
+}
+
 constexpr AttrSpec kGatherAttrs[] = {{"axis", Kind::kInt}};
 constexpr OpSignature kGather{2, 2, kGatherAttrs, Elements::kAny, false};
 
@@ -311,6 +337,11 @@ std::vector<OpCase> ChannelShuffleCases() {
   return {{"halves", {F32({1, 58, 3, 5})}, {{"groups", int64_t{2}}}},
           {"thirds", {F32({2, 48, 3, 1})}, {{"groups", int64_t{3}}}}};
 }
+std::vector<OpCase> DepthToSpaceCases() {
+  return {{"all", {F32({1, 64, 3, 5})}, {{"block", int64_t{2}}, {"channels", int64_t{16}}}},
+          {"one", {F32({1, 4, 3, 17})}, {{"block", int64_t{2}}, {"channels", int64_t{1}}}},
+          {"some", {F32({2, 54, 2, 3})}, {{"block", int64_t{3}}, {"channels", int64_t{5}}}}};
+}
 std::vector<OpCase> GatherCases() {
   const TensorType indices{DType::kI64, Dims({5})};
   return {{"rows", {F32({7, 16}), indices}, {{"axis", int64_t{0}}}, -7, 7},
@@ -349,6 +380,9 @@ std::vector<OpRow> DataRows() {
       MakeRow<kChannelShuffle, InferChannelShuffle>("channel_shuffle", kData,
                                                     "groups of channels taken in turn: one of each, again and again",
                                                     LowerChannelShuffle, ChannelShuffleCases, Moved),
+      MakeRow<kDepthToSpace, InferDepthToSpace>(
+          "depth_to_space", kData, "block x block groups of channels side by side; the first `channels` of each",
+          LowerDepthToSpace, DepthToSpaceCases, Moved),
       MakeRow<kGather, InferGather>("gather", kData,
                                     "x at indices along axis; negative ones count from the end, clamped",
                                     LowerGather, GatherCases, Moved),

@@ -71,6 +71,17 @@ TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {
             "conv2d relu average_pool2d conv2d add relu conv2d average_pool2d add relu identity");
 }
 
+// Groups of 15 channels take two blocks of 8; one channel needs no padding.
+TEST(PassTableTest, TransposedConvolutionsWithoutOverlapArePointwise) {
+  const Graph graph = After("tiled_upsample");
+  EXPECT_EQ(Operators(graph), "conv2d relu conv2d depth_to_space add relu conv2d depth_to_space sigmoid");
+  std::vector<std::string> weights;
+  for (int i = 0; i < graph.node_count(); ++i) {
+    if (graph.node({i}).op->name == "conv2d") weights.push_back(ShapeText(graph.tensor(graph.node({i}).inputs[1]).type.shape));
+  }
+  EXPECT_EQ(weights, (std::vector<std::string>{"[16,3,3,3]", "[64,16,1,1]", "[4,15,1,1]"}));
+}
+
 TEST(PassTableTest, LayerNormIsRecognised) {
   const std::string operators = Operators(After("transformer"));
   EXPECT_EQ(operators.substr(0, 17), "layer_norm matmul") << operators;

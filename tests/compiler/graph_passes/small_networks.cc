@@ -160,6 +160,15 @@ Graph PooledConvolutions() {
   return b.Finish({b.Op("relu", {b.BatchNorm(b.Conv(pool(small, 3, 1), 8, 1))})});
 }
 
+// A segmentation head: the image doubled twice by windows side by side.
+Graph TiledUpsample() {
+  Builder b;
+  const AttrMap twice = {{"strides", Dims({2, 2})}};
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 4, 4}), 16, 3)});
+  const TensorId up = b.Op("relu", {b.BatchNorm(b.Op("conv_transpose2d", {x, b.Constant({16, 15, 2, 2})}, twice))});
+  return b.Finish({b.Op("sigmoid", {b.Op("conv_transpose2d", {up, b.Constant({15, 1, 2, 2})}, twice)})});
+}
+
 // Two units whose right half is computed and whose channels are shuffled after; halves end inside of a block.
 Graph ShuffleUnits() {
   Builder b;
@@ -246,6 +255,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"dense_block", DenseBlock()});
   networks.push_back({"cross_stage", CrossStage()});
   networks.push_back({"pooled_convolutions", PooledConvolutions()});
+  networks.push_back({"tiled_upsample", TiledUpsample()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
   networks.push_back({"flatten_transpose", FlattenTranspose()});

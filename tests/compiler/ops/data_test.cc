@@ -32,6 +32,12 @@ TEST(ChannelShuffleTest, AgreesWithIndices) {
                 [&](const Point& o) { return At(x, {o[0], o[1] % 3 * 4 + o[1] / 3, o[2]}); });
 }
 
+TEST(DepthToSpaceTest, AgreesWithIndices) {
+  const HostTensor x = Floats({2, 12, 3, 5}, 0);
+  ExpectFormula("depth_to_space", {{"block", int64_t{2}}, {"channels", int64_t{2}}}, {x}, {2, 2, 6, 10},
+                [&](const Point& o) { return At(x, {o[0], (o[2] % 2 * 2 + o[3] % 2) * 3 + o[1], o[2] / 2, o[3] / 2}); });
+}
+
 TEST(SliceTest, AgreesWithIndices) {
   const HostTensor x = Floats({7, 17, 3}, 0);
   ExpectFormula(
@@ -225,6 +231,8 @@ TEST(DataTest, FaultsAreNamed) {
   EXPECT_TRUE(has(fault("concat", {{"axis", int64_t{2}}}, {{3, 5}, {2, 5}}), "axis 2"));
   EXPECT_TRUE(has(fault("channel_shuffle", {{"groups", int64_t{5}}}, {{1, 12}}), "do not divide"));
   EXPECT_TRUE(has(fault("channel_shuffle", {{"groups", int64_t{0}}}, {{1, 12}}), "do not divide"));
+  EXPECT_TRUE(has(fault("depth_to_space", {{"block", int64_t{2}}, {"channels", int64_t{4}}}, {{1, 12, 2, 2}}), "more channels"));
+  EXPECT_TRUE(has(fault("depth_to_space", {{"block", int64_t{5}}, {"channels", int64_t{1}}}, {{1, 12, 2, 2}}), "does not divide"));
   const auto slice = [](int64_t start, int64_t end, int64_t step) {
     return AttrMap{{"starts", DimList({start})}, {"ends", DimList({end})}, {"steps", DimList({step})}};
   };
