@@ -54,8 +54,8 @@ std::string InputsKey(const Lease& lease, uint32_t input_sets) {
   return key;
 }
 
-// The cores this process may use, one at a time: single-threaded runners share one core, hence one cache, and
-// move together when a neighbour takes it.
+// The cores this process may use, taken in turn: all runners of a rotation share the same ones, hence their caches, and
+// move together when a neighbour takes one.
 class CoreChoice {
  public:
   CoreChoice() {
@@ -66,8 +66,13 @@ class CoreChoice {
       if (CPU_ISSET(cpu, &set)) cores_.push_back(cpu);
     }
   }
-  std::optional<int> current() const {
-    return cores_.empty() ? std::nullopt : std::optional<int>(cores_[next_ % cores_.size()]);
+  // As many as there are threads; none if they would have to share.
+  std::vector<int> Take(size_t threads) const {
+    std::vector<int> taken;
+    for (size_t i = 0; i < threads && threads <= cores_.size(); ++i) {
+      taken.push_back(cores_[(next_ + i) % cores_.size()]);
+    }
+    return taken;
   }
   void Move() { ++next_; }
 
@@ -353,15 +358,14 @@ absl::Status LeaseExecutor::Measure(Batch& batch) const {
     pointers.push_back(&contestants.back());
     first_seconds.push_back(live[i]->first_seconds);
   }
-  CoreChoice core;
+  CoreChoice cores;
   const auto pin = [&] {
-    if (lease.threads > 1 || !core.current()) return;
-    for (Entrant* entrant : live) entrant->runner->PinTo(*core.current());
+    for (Entrant* entrant : live) entrant->runner->PinTo(cores.Take(lease.threads));
   };
   pin();
   const auto after_round = [&](double kept) {
     if (kept >= kMinKeptFraction) return;
-    core.Move();
+    cores.Move();
     pin();
   };
   const double probe_seconds = absl::ToDoubleSeconds(kProbeTime);

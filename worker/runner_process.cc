@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "compiler/runtime/dlpack.h"
@@ -176,11 +178,21 @@ Ending RunnerProcess::Finish(Ending ending) {
   return *ending_;
 }
 
-void RunnerProcess::PinTo(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu, &set);
-  if (!reaped_) sched_setaffinity(pid_, sizeof(set), &set);
+void RunnerProcess::PinTo(const std::vector<int>& cpus) {
+  if (reaped_) return;
+  std::vector<pid_t> threads;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid_, "/task"), error)) {
+    pid_t thread;
+    if (absl::SimpleAtoi(entry.path().filename().string(), &thread)) threads.push_back(thread);
+  }
+  std::sort(threads.begin(), threads.end());
+  for (size_t i = 0; i < std::min(threads.size(), cpus.size()); ++i) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpus[i], &set);
+    sched_setaffinity(threads[i], sizeof(set), &set);
+  }
 }
 
 StepResult RunnerProcess::AwaitLoaded(absl::Duration limit) {

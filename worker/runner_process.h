@@ -59,7 +59,9 @@ class RunnerProcess {
 
   const TensorFile& outputs() const { return outputs_; }
   const std::optional<Ending>& ending() const { return ending_; }
-  void PinTo(int cpu);  // its main thread; ignored where the system refuses
+  // Its threads, oldest first, each to a CPU of its own: two on one would halve the speed of all that this
+  // rotation compares. Ignored where the system refuses.
+  void PinTo(const std::vector<int>& cpus);
 
  private:
   RunnerProcess(pid_t pid, FileDescriptor control, TensorFile outputs, const Cancellation* cancellation);
