@@ -199,7 +199,7 @@ class WinogradEmitter {
       std::vector<int> mask;
       for (int lane = 0; lane < lanes; ++lane) {
         const int element = v * lanes + lane, from = element / count;
-        mask.push_back(element % count == plane ? (plane == 0 ? from : lanes + from) : plane == 0 ? 0 : lane);
+        mask.push_back(element % count == plane ? from + (plane > 0 ? lanes : 0) : lane);
       }
       result = ir_.CreateShuffleVector(result, planes[plane], mask);
     }

@@ -110,6 +110,10 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double parts = static_cast<double>(kernel.parts);
   statistics->transform_flops += 2 * tiles * (in * phases * parts * input_sums + out * output_sums);
   statistics->transform_bytes += 4 * tiles * points * 2 * (in * phases * parts + out);
+  if (kernel.interleaved >= 0) {   // for every block again
+    const NestTensor& strip = nest.tensors[static_cast<size_t>(kernel.interleaved)];
+    statistics->transform_bytes += 8 * static_cast<double>(kernel.Units() * strip.layout.Elements(strip.dims).Constant());
+  }
   for (const Store& store : kernel.stores) {
     statistics->transcendental += images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out *
                                   CostOf(store.value).transcendental;

@@ -43,10 +43,10 @@ Task MatmulTask(int64_t m, int64_t k, int64_t n, const Target& target) {
   return task;
 }
 
-// Stride 2; few channels are row-major, as a model's input is.
-Task StridedTask(int64_t in, int64_t out, int64_t size, int64_t kernel, const Target& target) {
-  return OneOperator(target, "conv2d", {{{1, in, size, size}}, {{out, in, kernel, kernel}, true}}, WindowAttrs(2, kernel / 2),
-                     true, in < 8);
+// Few channels are row-major, as a model's input is.
+Task StridedTask(int64_t in, int64_t out, int64_t size, int64_t kernel, const Target& target, int64_t stride = 2) {
+  return OneOperator(target, "conv2d", {{{1, in, size, size}}, {{out, in, kernel, kernel}, true}},
+                     WindowAttrs(stride, kernel / 2), true, in < 8);
 }
 
 const Subject kContractSubjects[] = {
@@ -69,6 +69,8 @@ const Subject kContractSubjects[] = {
     {"3x3/2 256->256@28", [](const Target& t) { return StridedTask(256, 256, 28, 3, t); }},
     {"3x3/2 512->512@14", [](const Target& t) { return StridedTask(512, 512, 14, 3, t); }},
     {"5x5/2 64->64@56", [](const Target& t) { return StridedTask(64, 64, 56, 5, t); }},
+    {"3x3 3->64@224", [](const Target& t) { return StridedTask(3, 64, 224, 3, t, 1); }},
+    {"3x3/2 3->32@224", [](const Target& t) { return StridedTask(3, 32, 224, 3, t); }},
     {"7x7/2 3->64@224", [](const Target& t) { return StridedTask(3, 64, 224, 7, t); }},
 };
 
