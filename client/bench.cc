@@ -118,11 +118,11 @@ absl::Status WriteInputs(const LoadedModule& module, const fs::path& folder) {
 
 // Compares one output, element by element; a difference that is not finite counts as infinite unless both are
 // alike.
-void CompareOutput(const ModuleTensor& output, const std::string& reference, BenchComparison& bench) {
+void CompareOutput(const ModuleTensor& output, const char* reference, BenchComparison& bench) {
   const int64_t size = DTypeBytes(output.spec.dtype);
   for (int64_t i = 0; i < output.spec.Elements(); ++i) {
     const double a = Element(output.spec.dtype, output.bytes.data() + i * size);
-    const double b = Element(output.spec.dtype, reference.data() + i * size);
+    const double b = Element(output.spec.dtype, reference + i * size);
     if (a == b || (std::isnan(a) && std::isnan(b))) continue;
     double difference = std::abs(a - b);
     if (!std::isfinite(difference)) difference = INFINITY;
@@ -149,7 +149,7 @@ absl::Status CompareOutputs(const LoadedModule& module, const Json& listing, con
       return absl::InternalError(
           absl::StrCat("output '", output.name, "' has another shape or dtype than ONNX Runtime's"));
     }
-    CompareOutput(output, *bytes, bench);
+    CompareOutput(output, bytes->data(), bench);
   }
   bench.agrees = bench.worst_excess <= 1;
   return absl::OkStatus();
@@ -176,25 +176,29 @@ absl::StatusOr<double> ReferenceWindow(PipedProcess& reference, double seconds) 
   if (!line.ok()) return WithContext(line.status(), "ONNX Runtime");
   auto answer = ParseJson(*line, "ONNX Runtime's answer");
   if (!answer.ok()) return answer.status();
+  absl::SleepFor(kSettle);
   const double per_call = JsonNumber(*answer, "seconds");
   if (per_call <= 0) return absl::InternalError("ONNX Runtime gave no time");
   return per_call;
 }
 
-absl::Status RunRounds(LoadedModule& module, PipedProcess& reference, const BenchOptions& options,
-                       BenchComparison& bench) {
-  std::vector<double> ours, theirs, ratios;
-  for (uint32_t round = 0; round < options.rounds; ++round) {
-    auto a = ModuleWindow(module, options.window_seconds);
+using Window = std::function<absl::StatusOr<double>()>;  // seconds per run
+
+// Each goes first in every other round, so that neither profits from its place.
+absl::Status RunRounds(const Window& module, const Window& reference, uint32_t rounds, BenchComparison& bench) {
+  std::vector<double>&ours = bench.module_rounds, &theirs = bench.reference_rounds, ratios;
+  for (uint32_t round = 0; round < rounds; ++round) {
+    absl::StatusOr<double> a, b;
+    if (round % 2 == 0) a = module();
+    b = reference();
+    if (round % 2 != 0) a = module();
     if (!a.ok()) return a.status();
-    auto b = ReferenceWindow(reference, options.window_seconds);
     if (!b.ok()) return b.status();
-    absl::SleepFor(kSettle);
     ours.push_back(*a);
     theirs.push_back(*b);
     ratios.push_back(*a / *b);
   }
-  bench.rounds = options.rounds;
+  bench.rounds = rounds;
   bench.module_median = Quantile(ours, 0.5);
   bench.module_p95 = Quantile(ours, 0.95);
   bench.reference_median = Quantile(theirs, 0.5);
@@ -204,6 +208,15 @@ absl::Status RunRounds(LoadedModule& module, PipedProcess& reference, const Benc
   bench.ratio_low = interval.low;
   bench.ratio_high = interval.high;
   return absl::OkStatus();
+}
+
+absl::Status CheckSameInterface(const std::vector<ModuleTensor>& baseline,
+                                const std::vector<ModuleTensor>& candidate, const char* what) {
+  auto same = [](const ModuleTensor& a, const ModuleTensor& b) { return a.name == b.name && a.spec == b.spec; };
+  if (std::equal(baseline.begin(), baseline.end(), candidate.begin(), candidate.end(), same))
+    return absl::OkStatus();
+  return WithRemedy(absl::InvalidArgumentError(absl::StrCat("the two modules have different ", what)),
+                    "compare modules of one model with the same shapes");
 }
 
 }  // namespace
@@ -265,7 +278,40 @@ absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& pytho
   bench.version = JsonText(*hello, "version");
   status = (*module)->Run();
   if (status.ok()) status = CompareOutputs(**module, JsonMember(*hello, "outputs"), folder, bench);
-  if (status.ok()) status = RunRounds(**module, **reference, options, bench);
+  if (!status.ok()) return status;
+  const double window = options.window_seconds;
+  status = RunRounds([&] { return ModuleWindow(**module, window); },
+                     [&] { return ReferenceWindow(**reference, window); }, options.rounds, bench);
+  if (!status.ok()) return status;
+  return bench;
+}
+
+absl::StatusOr<BenchComparison> BenchAgainstModule(const fs::path& baseline_path, const fs::path& candidate_path,
+                                                   const BenchOptions& options) {
+  auto baseline = LoadedModule::Open(baseline_path, options.threads, options.shapes);
+  if (!baseline.ok()) return WithContext(baseline.status(), baseline_path.string());
+  auto candidate = LoadedModule::Open(candidate_path, options.threads, options.shapes);
+  if (!candidate.ok()) return WithContext(candidate.status(), candidate_path.string());
+  LoadedModule &a = **baseline, &b = **candidate;
+  if (a.threads() != b.threads()) {
+    return WithRemedy(absl::FailedPreconditionError(absl::StrCat("the modules are tuned for ", a.threads(),
+                                                                 " and ", b.threads(), " threads")),
+                      "choose with --threads N");
+  }
+  absl::Status status = CheckSameInterface(a.inputs(), b.inputs(), "inputs");
+  for (LoadedModule* module : {&a, &b}) {
+    module->FillInputs(options.seed);
+    if (status.ok()) status = module->Run();
+  }
+  if (status.ok()) status = CheckSameInterface(a.outputs(), b.outputs(), "outputs");
+  if (!status.ok()) return status;
+  BenchComparison bench;
+  bench.threads = a.threads();
+  for (size_t i = 0; i < a.outputs().size(); ++i) CompareOutput(b.outputs()[i], a.outputs()[i].bytes.data(), bench);
+  bench.agrees = bench.worst_excess <= 1;
+  const double window = options.window_seconds;
+  status = RunRounds([&] { return ModuleWindow(b, window); }, [&] { return ModuleWindow(a, window); },
+                     options.rounds, bench);
   if (!status.ok()) return status;
   return bench;
 }

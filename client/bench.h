@@ -1,11 +1,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/config.h"
+#include "client/module_runner.h"
 #include "client/report.h"
 
 namespace hone {
@@ -28,6 +30,13 @@ absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& pytho
                                                         const std::filesystem::path& module,
                                                         const std::filesystem::path& model,
                                                         const BenchOptions& options);
+
+// Two modules of one interface in turns in this process; `candidate` is the comparison's module, `baseline` its
+// reference. InvalidArgument: their inputs or outputs differ; FailedPrecondition: tuned for different numbers of
+// threads and options.threads does not decide.
+absl::StatusOr<BenchComparison> BenchAgainstModule(const std::filesystem::path& baseline,
+                                                   const std::filesystem::path& candidate,
+                                                   const BenchOptions& options);
 
 // Median of the ratios and its 95 % interval by order statistics (binomial; conservative for few samples).
 struct RatioInterval {

@@ -62,6 +62,16 @@ constexpr OptionRow kBench[] = {
     {"--window", nullptr, "TIME", "Length of a window (default 100ms)."},
     {"--seed", nullptr, "N", "Seed of the inputs (default 1)."},
 };
+constexpr OptionRow kCompare[] = {
+    {"--fail-if-slower", nullptr, "PERCENT",
+     "Exit with 1 if the candidate is slower by more than this, e.g. 2%, with 95 % confidence."},
+    {"--evidence", nullptr, "FILE", "Write what was measured, round by round, as JSON."},
+    kThreads,
+    kShape,
+    {"--rounds", nullptr, "N", "Rounds, each a window of both in turn (default 31, at least 6)."},
+    {"--window", nullptr, "TIME", "Length of a window (default 100ms)."},
+    {"--seed", nullptr, "N", "Seed of the inputs (default 1)."},
+};
 constexpr OptionRow kList[] = {kLimit, kPage};
 constexpr OptionRow kModuleList[] = {{"--job", nullptr, "JOB", "Only modules of this job."}, kLimit, kPage};
 constexpr OptionRow kDownload[] = {kOut};
@@ -111,6 +121,11 @@ const Command kCommands[] = {
      "Exits with 1 if "
      "the outputs differ (rtol 1e-3, atol 1e-4).",
      "hone bench out/\nhone bench out/ --model resnet50.onnx --threads 1 --rounds 31", RunBench},
+    {"compare", "Compare two modules of one model, and gate a build on it.", "BASELINE CANDIDATE", 2, 2, kCompare,
+     "Runs both in turns in this process on the same inputs. The verdict is \"slower\" if the whole 95 % interval "
+     "of the ratio candidate / baseline lies above the limit, \"undecided\" if the limit lies in it.",
+     "hone compare old/ new/ --fail-if-slower 2%\nhone compare a/net.so b/net.so --threads 1 --evidence speed.json",
+     RunCompare},
     {"job list", "List jobs, the newest first.", "", 0, 0, kList, "", "hone job list\nhone job list --json",
      RunJobList},
     {"job show", "Show one job with its tasks.", "JOB", 1, 1, {}, "", "hone job show 7f3a", RunJobShow},

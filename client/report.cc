@@ -153,21 +153,25 @@ Json BenchJson(const BenchComparison& bench) {
           {"agrees", bench.agrees}};
 }
 
-std::string BenchText(const BenchComparison& bench, int width) {
+std::string ComparisonText(const BenchComparison& bench, const std::string& module_name,
+                           const std::string& reference_name, int width) {
   std::string text =
       FormatTable({{""}, {"median", Align::kRight}, {"p95", Align::kRight}},
-                  {{"module", FormatLatency(bench.module_median), FormatLatency(bench.module_p95)},
-                   {absl::StrCat("ONNX Runtime ", bench.version), FormatLatency(bench.reference_median),
-                    FormatLatency(bench.reference_p95)}},
+                  {{module_name, FormatLatency(bench.module_median), FormatLatency(bench.module_p95)},
+                   {reference_name, FormatLatency(bench.reference_median), FormatLatency(bench.reference_p95)}},
                   width);
   absl::StrAppendFormat(&text,
-                        "ratio: %s, the module is %s than ONNX Runtime (threads %d, %d rounds in turns)\n",
-                        RatioText(bench.ratio, bench.ratio_low, bench.ratio_high), FasterText(bench.ratio),
-                        bench.threads, bench.rounds);
+                        "ratio: %s, the %s is %s than %s (threads %d, %d rounds in turns)\n",
+                        RatioText(bench.ratio, bench.ratio_low, bench.ratio_high), module_name,
+                        FasterText(bench.ratio), reference_name, bench.threads, bench.rounds);
   absl::StrAppendFormat(&text, "outputs: %s, max difference %.1e\n",
                         bench.agrees ? "agree (rtol 1e-3, atol 1e-4)" : "DIFFER (rtol 1e-3, atol 1e-4)",
                         bench.max_error);
   return text;
+}
+
+std::string BenchText(const BenchComparison& bench, int width) {
+  return ComparisonText(bench, "module", absl::StrCat("ONNX Runtime ", bench.version), width);
 }
 
 std::string ReportText(const Json& report, const BenchComparison* bench, int width) {

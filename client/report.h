@@ -1,20 +1,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "client/json.h"
 
 namespace hone {
 
-// How the module compares with ONNX Runtime, as `hone bench` measures it.
+// How a module compares with a reference: ONNX Runtime (`hone bench`) or another module (`hone compare`).
 struct BenchComparison {
-  std::string version;  // of onnxruntime
+  std::string version;  // of onnxruntime; empty if the reference is a module
   uint32_t threads = 0;
   uint32_t rounds = 0;
   double module_median = 0;  // seconds per run
   double module_p95 = 0;
   double reference_median = 0;
   double reference_p95 = 0;
+  std::vector<double> module_rounds, reference_rounds;  // seconds per run of each round
   double ratio = 0;      // module / reference, median of the rounds' ratios
   double ratio_low = 0;  // 95 % interval
   double ratio_high = 0;
@@ -24,6 +26,8 @@ struct BenchComparison {
 };
 
 Json BenchJson(const BenchComparison& bench);
+std::string ComparisonText(const BenchComparison& bench, const std::string& module_name,
+                           const std::string& reference_name, int width);
 std::string BenchText(const BenchComparison& bench, int width);
 
 // report.json of a job (README "report.json") for people: default against tuned, ONNX Runtime beside them if

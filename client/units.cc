@@ -123,6 +123,16 @@ absl::StatusOr<v1::Budget> ParseBudget(absl::string_view text) {
   return budget;
 }
 
+absl::StatusOr<double> ParsePercent(absl::string_view text) {
+  absl::string_view digits = text;
+  double percent = 0;
+  if (!absl::ConsumeSuffix(&digits, "%") || !absl::SimpleAtod(absl::StripAsciiWhitespace(digits), &percent) ||
+      !std::isfinite(percent) || percent < 0) {
+    return UsageError(absl::StrCat("'", text, "' is not a percentage like 2%"));
+  }
+  return percent / 100;
+}
+
 absl::StatusOr<v1::ShapeBinding> ParseShape(absl::string_view text) {
   const size_t equals = text.rfind('=');
   v1::ShapeBinding binding;

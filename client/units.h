@@ -22,6 +22,8 @@ absl::StatusOr<double> ParseDuration(absl::string_view text);
 // A time ("5m"), a number of trials ("100trials"), both ("5m,100trials"), "0trials" (the prior's pick,
 // nothing measured), or "none" (until no gain is expected).
 absl::StatusOr<v1::Budget> ParseBudget(absl::string_view text);
+// "2%" or "0.5 %" as a fraction, at least 0.
+absl::StatusOr<double> ParsePercent(absl::string_view text);
 // "input=1,3,48,320". The name may itself contain '='.
 absl::StatusOr<v1::ShapeBinding> ParseShape(absl::string_view text);
 absl::StatusOr<uint64_t> ParseWhole(absl::string_view text, uint64_t lowest, uint64_t highest);

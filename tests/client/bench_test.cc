@@ -46,6 +46,23 @@ TEST(ModuleRunnerTest, SaysWhyAModuleDoesNotOpen) {
   EXPECT_FALSE(LoadedModule::Open("/proc/self/exe", 0, {}).ok());
 }
 
+TEST(BenchAgainstModuleTest, ComparesSpeedAndOutputsRoundByRound) {
+  BenchOptions options;
+  options.rounds = 6;
+  options.window_seconds = 0.0001;
+  auto same = BenchAgainstModule(ModulePath("relu"), ModulePath("relu"), options);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_TRUE(same->agrees);
+  EXPECT_GT(same->ratio, 0);
+  EXPECT_EQ(same->module_rounds.size(), 6u);
+  EXPECT_EQ(same->reference_rounds.size(), 6u);
+  auto wrong = BenchAgainstModule(ModulePath("relu"), ModulePath("wrong"), options);
+  ASSERT_TRUE(wrong.ok()) << wrong.status();
+  EXPECT_FALSE(wrong->agrees);
+  EXPECT_THAT(BenchAgainstModule(ModulePath("relu"), "/nowhere", options).status().message(),
+              HasSubstr("/nowhere"));
+}
+
 class BenchAgainstOnnxRuntimeTest : public ::testing::Test {
  protected:
   void SetUp() override {

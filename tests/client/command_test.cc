@@ -246,6 +246,27 @@ TEST_F(CommandTest, WorkersAndVersion) {
   EXPECT_THAT(out(), HasSubstr("not running"));
 }
 
+TEST_F(CommandTest, CompareGatesAndLeavesEvidence) {
+  const std::string module = fs::read_symlink("/proc/self/exe").parent_path() / "hone_test_relu.so";
+  const std::string file = folder_ / "evidence.json";
+  auto compare = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"compare", module, module, "--rounds", "6", "--window", "1ms"});
+    return Run(more);
+  };
+  ASSERT_EQ(compare({"--fail-if-slower", "100000%", "--evidence", file}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("verdict: not slower"));
+  auto evidence = ReadJsonFile(file);
+  ASSERT_TRUE(evidence.ok()) << evidence.status();
+  EXPECT_EQ(evidence->at("candidate").at("rounds_seconds").size(), 6u);
+  EXPECT_EQ(evidence->at("baseline").at("sha256"), evidence->at("candidate").at("sha256"));
+  EXPECT_EQ(evidence->at("verdict"), "not slower");
+  EXPECT_EQ(compare({"--json"}), kExitOk);
+  EXPECT_TRUE(ParseJson(out(), "out").ok());
+  EXPECT_EQ(compare({"--fail-if-slower", "2"}), kExitUsage);
+  EXPECT_EQ(compare({"--rounds", "5"}), kExitUsage);
+  EXPECT_EQ(Run({"compare", module, "/nowhere"}), kExitNotFound);
+}
+
 TEST_F(CommandTest, WithoutAServerProgramUpSaysSo) {
   environment_.erase("HONE_SERVER");
   EXPECT_NE(Run({"up", "--timeout", "5s"}), kExitOk);
