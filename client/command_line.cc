@@ -75,7 +75,9 @@ bool WantsHelp(std::span<const std::string> words) {
 absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& console,
                              const std::function<const char*(const char*)>& getenv) {
   console.json = std::find(words.begin(), words.end(), "--json") != words.end();
-  const bool nothing = words.empty() || words[0] == "help" || absl::StartsWith(words[0], "-");
+  const Match match = FindCommand(words);
+  const bool nothing = match.command == nullptr &&
+                       (words.empty() || words[0] == "help" || absl::StartsWith(words[0], "-"));
   if (nothing) {
     if (!words.empty() && words[0] == "--version") return Dispatch({"version"}, console, getenv);
     std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
@@ -89,7 +91,6 @@ absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& con
       return UsageError(absl::StrCat("there is no option ", words[0]));
     return kExitOk;
   }
-  const Match match = FindCommand(words);
   if (match.command == nullptr) return UnknownCommand(words);
   const std::span<const std::string> rest(words.begin() + match.words, words.end());
   if (WantsHelp(rest)) {

@@ -74,6 +74,7 @@ constexpr OptionRow kCompare[] = {
 };
 constexpr OptionRow kList[] = {kLimit, kPage};
 constexpr OptionRow kModuleList[] = {{"--job", nullptr, "JOB", "Only modules of this job."}, kLimit, kPage};
+constexpr OptionRow kPlot[] = {{"--out", "-o", "FILE", "Write an SVG image here instead."}};
 constexpr OptionRow kDownload[] = {kOut};
 constexpr OptionRow kExport[] = {
     {"--format", nullptr, "FORMAT", "jsonl (default: whole records) or csv."},
@@ -149,6 +150,20 @@ const Command kCommands[] = {
      RunJobCancel},
     {"job logs", "List a job's trials in order.", "JOB", 1, 1, kList, "", "hone job logs 7f3a --limit 200",
      RunJobLogs},
+    {"job plot", "Show how a job's search converged.", "JOB", 1, 1, kPlot,
+     "Best predicted latency after each trial: the sum over the tasks of weight x best time (p20) so far.",
+     "hone job plot 7f3a\nhone job plot 7f3a -o convergence.svg", RunJobPlot},
+    {"model list", "List uploaded models, the newest last.", "", 0, 0, kList, "", "hone model list", RunModelList},
+    {"model delete",
+     "Delete an uploaded model.",
+     "MODEL",
+     1,
+     1,
+     {},
+     "Refused while a job under way uses it. Its jobs, trials and modules stay. MODEL is its id or the beginning "
+     "of it.",
+     "hone model delete 3fa0",
+     RunModelDelete},
     {"module list", "List compiled modules.", "", 0, 0, kModuleList, "",
      "hone module list\nhone module list --job 7f3a", RunModuleList},
     {"module download", "Download a module's files.", "JOB_OR_MODULE", 1, 1, kDownload,
@@ -173,6 +188,26 @@ const Command kCommands[] = {
      RunLogExport},
     {"dump", "Print the compiler's text after one of its phases.", "MODEL.onnx", 1, 1, kDump, "",
      "hone dump model.onnx --after=cut\nhone dump model.onnx --after=import", RunDump},
+    {"completion",
+     "Print a script that completes hone's commands in a shell.",
+     "bash|zsh|fish",
+     1,
+     1,
+     {},
+     "Commands and options come from this very program, so print it again after an update.",
+     "hone completion bash > ~/.local/share/bash-completion/completions/hone\n"
+     "hone completion zsh > ~/.hone.zsh   # and 'source ~/.hone.zsh' in ~/.zshrc\n"
+     "hone completion fish > ~/.config/fish/completions/hone.fish",
+     RunCompletion},
+    {"help exit-codes",
+     "List the exit codes.",
+     "",
+     0,
+     0,
+     {},
+     "",
+     "hone help exit-codes",
+     RunHelpExitCodes},
     {"version",
      "Print the versions of client and server.",
      "",

@@ -59,6 +59,23 @@ absl::StatusOr<v1::InspectModelResponse> HoneClient::InspectModel(const v1::Insp
               stubs_->address);
 }
 
+absl::StatusOr<v1::ListModelsResponse> HoneClient::ListModels(int page_size, const std::string& page_token) {
+  v1::ListModelsRequest request;
+  request.set_page_size(page_size);
+  request.set_page_token(page_token);
+  return Call(*stubs_->models, &v1::ModelService::Stub::ListModels, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::Status HoneClient::DeleteModel(const std::string& name) {
+  v1::DeleteModelRequest request;
+  request.set_name(name);
+  request.set_request_id(NewRequestId());
+  return Call(*stubs_->models, &v1::ModelService::Stub::DeleteModel, request, options_.call_timeout,
+              stubs_->address)
+      .status();
+}
+
 absl::StatusOr<v1::Job> HoneClient::CreateJob(const v1::JobSpec& spec) {
   v1::CreateJobRequest request;
   request.set_request_id(NewRequestId());

@@ -52,6 +52,8 @@ class HoneClient {
   // Uploads what the server lacks of each file, then makes the model. Uploading again costs one look-up per
   // file.
   absl::StatusOr<v1::Model> UploadModel(const ModelManifest& manifest, const TransferProgress& progress = {});
+  absl::StatusOr<v1::ListModelsResponse> ListModels(int page_size, const std::string& page_token);
+  absl::Status DeleteModel(const std::string& name);  // FailedPrecondition: a job under way uses it
   absl::StatusOr<v1::InspectModelResponse> InspectModel(const v1::InspectModelRequest& request);
 
   absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec);

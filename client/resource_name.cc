@@ -74,6 +74,13 @@ absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view t
                                                         "; or take the best so far: hone job cancel ", id));
 }
 
+absl::StatusOr<v1::Model> ResolveModel(HoneClient& client, absl::string_view text) {
+  auto models = client.ListModels(kPageSize, "");
+  if (!models.ok()) return models.status();
+  return OnlyMatch<v1::Model>(models->models(), FullName("models", text), "model",
+                              "hone model list shows the models");
+}
+
 absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view text) {
   auto workers = client.ListWorkers(kPageSize, "");
   if (!workers.ok()) return workers.status();

@@ -16,6 +16,7 @@ absl::StatusOr<v1::Job> ResolveJob(HoneClient& client, absl::string_view text);
 // The module that `text` means: a module's name or id, or a job as above. Of a job that has no module yet it
 // waits until the job has ended if that is under way (cancelled), else FailedPrecondition.
 absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view text);
+absl::StatusOr<v1::Model> ResolveModel(HoneClient& client, absl::string_view text);
 absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view text);
 
 }  // namespace hone

@@ -15,14 +15,19 @@ absl::StatusOr<int> RunCompare(const CommandContext& context);
 absl::StatusOr<int> RunJobList(const CommandContext& context);
 absl::StatusOr<int> RunJobShow(const CommandContext& context);
 absl::StatusOr<int> RunJobWatch(const CommandContext& context);
+absl::StatusOr<int> RunJobPlot(const CommandContext& context);
 absl::StatusOr<int> RunJobCancel(const CommandContext& context);
 absl::StatusOr<int> RunJobLogs(const CommandContext& context);
+absl::StatusOr<int> RunModelList(const CommandContext& context);
+absl::StatusOr<int> RunModelDelete(const CommandContext& context);
 absl::StatusOr<int> RunModuleList(const CommandContext& context);
 absl::StatusOr<int> RunModuleDownload(const CommandContext& context);
 absl::StatusOr<int> RunWorkerList(const CommandContext& context);
 absl::StatusOr<int> RunWorkerShow(const CommandContext& context);
 absl::StatusOr<int> RunLogQuery(const CommandContext& context);
 absl::StatusOr<int> RunLogExport(const CommandContext& context);
+absl::StatusOr<int> RunCompletion(const CommandContext& context);
+absl::StatusOr<int> RunHelpExitCodes(const CommandContext& context);
 absl::StatusOr<int> RunVersion(const CommandContext& context);
 
 }  // namespace hone

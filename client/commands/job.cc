@@ -1,6 +1,9 @@
+#include <fstream>
+
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/listing.h"
+#include "client/convergence.h"
 #include "client/error.h"
 #include "client/job_watcher.h"
 #include "client/progress.h"
@@ -13,6 +16,7 @@ namespace hone {
 namespace {
 
 constexpr int kAllTasks = 1 << 20;
+constexpr int kRecordPage = 1000;
 
 void PrintJob(const CommandContext& context, const v1::Job& job) {
   if (context.console.json) return context.console.PrintJson(MessageJson(job));
@@ -23,6 +27,21 @@ void PrintJob(const CommandContext& context, const v1::Job& job) {
   if (!job.module().empty()) out << "module   " << ShortName(job.module()) << "\n";
   if (!job.error().empty()) out << "error    " << job.error() << "\n";
   out << "\n" << ProgressBlock(job, context.console.width, kAllTasks);
+}
+
+// All of them, in log order.
+absl::StatusOr<std::vector<v1::TuningRecord>> RecordsOf(HoneClient& client, const v1::Job& job) {
+  v1::ListRecordsRequest request;
+  request.set_filter(absl::StrCat("job=\"", job.name(), "\""));
+  request.set_page_size(kRecordPage);
+  std::vector<v1::TuningRecord> records;
+  do {
+    auto page = client.ListRecords(request);
+    if (!page.ok()) return page.status();
+    for (v1::TuningRecord& record : *page->mutable_records()) records.push_back(std::move(record));
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return records;
 }
 
 }  // namespace
@@ -119,6 +138,37 @@ absl::StatusOr<int> RunJobLogs(const CommandContext& context) {
   context.console.out << RecordTable(records->records(), context.console.width);
   PrintNextPage(context, records->next_page_token());
   if (!job->error().empty()) context.console.out << "the job failed: " << job->error() << "\n";
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunJobPlot(const CommandContext& context) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  auto records = RecordsOf(**client, *job);
+  if (!records.ok()) return records.status();
+  const std::vector<ConvergencePoint> points = Convergence(*job, *records);
+  const auto path = context.arguments.Get("--out");
+  if (path) {
+    std::ofstream file(*path, std::ios::trunc);
+    file << ConvergenceSvg(points, absl::StrCat(job->model_display_name(), ", job ", ShortName(job->name())));
+    file.close();
+    if (!file) return absl::PermissionDeniedError("cannot write " + *path);
+  }
+  if (context.console.json) {
+    Json json = Json::array();
+    for (const ConvergencePoint& point : points) {
+      json.push_back({{"trial", point.trial},
+                      {"elapsed_seconds", point.elapsed_seconds},
+                      {"predicted_seconds", point.predicted_seconds}});
+    }
+    context.console.PrintJson({{"job", job->name()}, {"points", json}});
+  } else if (points.empty()) {
+    context.console.Note("nothing was measured yet");
+  } else if (!path) {
+    context.console.out << ConvergenceText(points, context.console.width);
+  }
   return kExitOk;
 }
 

@@ -246,6 +246,76 @@ TEST_F(CommandTest, WorkersAndVersion) {
   EXPECT_THAT(out(), HasSubstr("not running"));
 }
 
+TEST_F(CommandTest, ModelsAreListedAndDeleted) {
+  for (const char* id : {"aa11", "ab22"}) {
+    v1::Model& model = server_.state().listed_models.emplace_back();
+    model.set_name(std::string("models/") + id);
+    model.set_display_name("net");
+  }
+  EXPECT_EQ(Run({"model", "list"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("ab22"));
+  EXPECT_EQ(Run({"model", "delete", "a"}), kExitBadInput);
+  EXPECT_EQ(Run({"model", "delete", "aa"}), kExitOk) << err();
+  EXPECT_EQ(server_.state().listed_models.size(), 1u);
+  EXPECT_EQ(Run({"model", "delete", "aa"}), kExitNotFound);
+}
+
+TEST_F(CommandTest, JobPlotShowsTheBestSoFar) {
+  v1::Job job;
+  job.set_name("jobs/j1");
+  job.set_model_display_name("a<b");
+  v1::TaskProgress& task = *job.mutable_progress()->add_tasks();
+  task.set_task_id("t");
+  task.set_weight(2);
+  task.set_default_seconds(4e-3);
+  server_.state().jobs["jobs/j1"] = job;
+  EXPECT_EQ(Run({"job", "plot", "j1"}), kExitOk);
+  EXPECT_THAT(err(), HasSubstr("nothing was measured"));
+  for (double seconds : {3e-3, 5e-3, 1e-3}) {
+    v1::TuningRecord& record = server_.state().records.emplace_back();
+    record.set_task_id("t");
+    record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
+    record.mutable_measurement()->set_p20_seconds(seconds);
+  }
+  EXPECT_EQ(Run({"job", "plot", "j1", "--json"}), kExitOk);
+  const Json points = ParseJson(out(), "out")->at("points");
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_DOUBLE_EQ(points[1].at("predicted_seconds").get<double>(), 6e-3);
+  EXPECT_DOUBLE_EQ(points[2].at("predicted_seconds").get<double>(), 2e-3);
+  EXPECT_EQ(Run({"job", "plot", "j1"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("6.00 ms |*"));
+  EXPECT_EQ(Run({"job", "plot", "j1", "-o", folder_ / "x.svg"}), kExitOk);
+  std::stringstream svg;
+  svg << std::ifstream(folder_ / "x.svg").rdbuf();
+  EXPECT_THAT(svg.str(), HasSubstr("a&lt;b"));
+}
+
+TEST_F(CommandTest, CompletionComesFromTheTable) {
+  EXPECT_EQ(Run({"completion", "tcsh"}), kExitUsage);
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_EQ(Run({"completion", shell}), kExitOk);
+    EXPECT_THAT(out(), HasSubstr("fail-if-slower")) << shell;
+  }
+  ASSERT_EQ(Run({"completion", "bash"}), kExitOk);
+  std::ofstream(folder_ / "hone.bash")
+      << out() << "try() { COMP_WORDS=(hone \"$@\"); COMP_CWORD=$#; _hone; echo \"${COMPREPLY[*]}\"; }\n"
+      << "try opt; try job sh; try job list --li; try bench --wi; try optimize mod\n";
+  FILE* bash = popen(("bash " + (folder_ / "hone.bash").string()).c_str(), "r");
+  char text[200] = {};
+  ASSERT_GT(fread(text, 1, sizeof(text) - 1, bash), 0u);
+  EXPECT_EQ(pclose(bash), 0);
+  EXPECT_STREQ(text, "optimize\nshow\n--limit\n--window\n\n");
+}
+
+TEST_F(CommandTest, HelpListsExitCodes) {
+  EXPECT_EQ(Run({"help", "exit-codes"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("130  interrupted"));
+  EXPECT_EQ(Run({"help", "exit-codes", "--json"}), kExitOk);
+  EXPECT_EQ(ParseJson(out(), "out")->back().at("code"), 130);
+  EXPECT_EQ(Run({"help", "job", "list"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("usage: hone job list"));
+}
+
 TEST_F(CommandTest, CompareGatesAndLeavesEvidence) {
   const std::string module = fs::read_symlink("/proc/self/exe").parent_path() / "hone_test_relu.so";
   const std::string file = folder_ / "evidence.json";

@@ -141,6 +141,18 @@ class FakeModelService : public v1::ModelService::Service {
     model->set_name("models/m1");
     return Status::OK;
   }
+  Status ListModels(ServerContext* context, const v1::ListModelsRequest*,
+                    v1::ListModelsResponse* response) override {
+    HONE_CHECK_TOKEN();
+    response->mutable_models()->Assign(state.listed_models.begin(), state.listed_models.end());
+    return Status::OK;
+  }
+  Status DeleteModel(ServerContext* context, const v1::DeleteModelRequest* request,
+                     v1::DeleteModelResponse*) override {
+    HONE_CHECK_TOKEN();
+    std::erase_if(state.listed_models, [&](const v1::Model& model) { return model.name() == request->name(); });
+    return Status::OK;
+  }
   Status InspectModel(ServerContext* context, const v1::InspectModelRequest* request,
                       v1::InspectModelResponse* response) override {
     HONE_CHECK_TOKEN();

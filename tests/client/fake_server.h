@@ -30,6 +30,7 @@ struct FakeState {
   std::string inspect_json = "{}";
   std::string dump_text;
   std::vector<v1::CreateModelRequest> models;
+  std::vector<v1::Model> listed_models;
   std::vector<v1::JobSpec> created;
   std::vector<v1::Job> job_script;  // answers of WatchJob, the last one for ever
   size_t watched = 0;
