@@ -307,7 +307,8 @@ absl::StatusOr<BenchComparison> BenchAgainstModule(const fs::path& baseline_path
   if (!status.ok()) return status;
   BenchComparison bench;
   bench.threads = a.threads();
-  for (size_t i = 0; i < a.outputs().size(); ++i) CompareOutput(b.outputs()[i], a.outputs()[i].bytes.data(), bench);
+  for (size_t i = 0; i < a.outputs().size(); ++i)
+    CompareOutput(b.outputs()[i], a.outputs()[i].bytes.data(), bench);
   bench.agrees = bench.worst_excess <= 1;
   const double window = options.window_seconds;
   status = RunRounds([&] { return ModuleWindow(b, window); }, [&] { return ModuleWindow(a, window); },

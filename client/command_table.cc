@@ -122,12 +122,14 @@ const Command kCommands[] = {
      "Exits with 1 if "
      "the outputs differ (rtol 1e-3, atol 1e-4).",
      "hone bench out/\nhone bench out/ --model resnet50.onnx --threads 1 --rounds 31", RunBench},
-    {"compare", "Compare two modules of one model, and gate a build on it.", "BASELINE CANDIDATE", 2, 2, kCompare,
+    {"compare", "Compare two modules of one model, and gate a build on it.", "BASELINE CANDIDATE", 2, 2,
+     kCompare,
      "Runs both in turns in this process on the same inputs. The verdict is \"slower\" if the whole 95 % interval "
      "of the ratio candidate / baseline lies above the limit, \"undecided\" if the limit lies in it.",
-     "hone compare old/ new/ --fail-if-slower 2%\nhone compare a/net.so b/net.so --threads 1 --evidence speed.json",
+     "hone compare old/ new/ --fail-if-slower 2%\n"
+     "hone compare a/net.so b/net.so --threads 1 --evidence speed.json",
      RunCompare},
-    {"job list", "List jobs, the newest first.", "", 0, 0, kList, "", "hone job list\nhone job list --json",
+    {"job list", "List jobs, the newest last.", "", 0, 0, kList, "", "hone job list\nhone job list --json",
      RunJobList},
     {"job show", "Show one job with its tasks.", "JOB", 1, 1, {}, "", "hone job show 7f3a", RunJobShow},
     {"job watch",
@@ -153,7 +155,8 @@ const Command kCommands[] = {
     {"job plot", "Show how a job's search converged.", "JOB", 1, 1, kPlot,
      "Best predicted latency after each trial: the sum over the tasks of weight x best time (p20) so far.",
      "hone job plot 7f3a\nhone job plot 7f3a -o convergence.svg", RunJobPlot},
-    {"model list", "List uploaded models, the newest last.", "", 0, 0, kList, "", "hone model list", RunModelList},
+    {"model list", "List uploaded models, the newest last.", "", 0, 0, kList, "", "hone model list",
+     RunModelList},
     {"model delete",
      "Delete an uploaded model.",
      "MODEL",
