@@ -76,6 +76,10 @@ constexpr OptionRow kList[] = {kLimit, kPage};
 constexpr OptionRow kModuleList[] = {{"--job", nullptr, "JOB", "Only modules of this job."}, kLimit, kPage};
 constexpr OptionRow kPlot[] = {{"--out", "-o", "FILE", "Write an SVG image here instead."}};
 constexpr OptionRow kDownload[] = {kOut};
+constexpr OptionRow kTail[] = {
+    {"--since", nullptr, "TIME", "Begin this long ago (default 10m)."},
+    {"--for", nullptr, "TIME", "End after this time (default: with Ctrl-C). With --json: one record a line."},
+};
 constexpr OptionRow kExport[] = {
     {"--format", nullptr, "FORMAT", "jsonl (default: whole records) or csv."},
     {"--out", "-o", "FILE", "Write here instead of to the terminal."},
@@ -186,6 +190,8 @@ const Command kCommands[] = {
      "hone log query 'model=\"resnet50\" AND status!=\"ok\"'\nhone log query 'latency<1ms AND "
      "trace:\"winograd\"' --limit 20",
      RunLogQuery},
+    {"log tail", "Follow the log of trials as they come.", "[FILTER]", 0, 1, kTail, kFilterDetails,
+     "hone log tail\nhone log tail 'status!=\"ok\"' --since 1h\nhone log tail --json --for 10m", RunLogTail},
     {"log export", "Write matching trials as JSON lines or CSV.", "[FILTER]", 0, 1, kExport, kFilterDetails,
      "hone log export --format csv -o trials.csv\nhone log export 'job=\"7f3a\"' --format jsonl",
      RunLogExport},

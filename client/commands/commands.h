@@ -25,6 +25,7 @@ absl::StatusOr<int> RunModuleDownload(const CommandContext& context);
 absl::StatusOr<int> RunWorkerList(const CommandContext& context);
 absl::StatusOr<int> RunWorkerShow(const CommandContext& context);
 absl::StatusOr<int> RunLogQuery(const CommandContext& context);
+absl::StatusOr<int> RunLogTail(const CommandContext& context);
 absl::StatusOr<int> RunLogExport(const CommandContext& context);
 absl::StatusOr<int> RunCompletion(const CommandContext& context);
 absl::StatusOr<int> RunHelpExitCodes(const CommandContext& context);

@@ -229,6 +229,16 @@ TEST_F(CommandTest, LogQueryPagesAndExportTakesAll) {
   EXPECT_EQ(Run({"log", "export", "--format", "xml"}), kExitUsage);
 }
 
+TEST_F(CommandTest, LogTailGivesEachRecordOnce) {
+  for (int i = 0; i < 5; ++i) server_.state().records.emplace_back().set_trial_id("b1." + std::to_string(i));
+  EXPECT_EQ(Run({"log", "tail", "status=\"ok\"", "--for", "1ms", "--json"}), kExitOk) << err();
+  const std::string lines = out();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 5);
+  EXPECT_THAT(server_.state().filters.at(0), HasSubstr("(status=\"ok\") AND create_time>=\"20"));
+  EXPECT_EQ(Run({"log", "tail", "--for", "1ms"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("b1.4"));
+}
+
 TEST_F(CommandTest, WorkersAndVersion) {
   v1::Worker& worker = server_.state().workers.emplace_back();
   worker.set_name("workers/w1");
