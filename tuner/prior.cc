@@ -22,6 +22,14 @@ double Slowdown(const NestStatistics& s, const Roofline& r) {
   return std::max({compute, loads, latency}) / compute;
 }
 
+// Every tensor once, from where the rest of the model has left it: activations in the cache that holds them all, constants
+// in the one that holds the whole model's.
+double CompulsorySeconds(const NestStatistics& s, const Roofline& r) {
+  const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
+  return (bytes - s.constant_bytes) / (r.BandwidthFor(bytes) * 1e9) +
+         s.constant_bytes / (r.BandwidthFor(std::max(bytes, r.model_constant_bytes)) * 1e9);
+}
+
 }  // namespace
 
 Roofline Roofline::Of(const Device& device, const Target& target) {
@@ -56,11 +64,12 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
   compute += s.transcendental * 20 / peak;
   const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
   // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
-  double memory = seconds(s.input_bytes + s.constant_bytes + s.output_bytes, s.input_bytes + s.constant_bytes + s.output_bytes);
+  const double once = CompulsorySeconds(s, r);
+  double memory = once;
   if (s.leaf_calls > 0) {
     const double reads = s.a_reads * s.input_bytes;
     memory = std::max(memory, seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) + seconds(reads, s.a_panel_bytes) +
-                                  seconds(s.b_reads * s.constant_bytes, s.constant_bytes));
+                                  seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes) + once);
   }
   // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
   const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
@@ -74,8 +83,7 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
 
 double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads, double saving) {
   const double compute = s.flops / saving / (r.gflops * 1e9);
-  const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
-  return std::max(compute, bytes / (r.BandwidthFor(bytes) * 1e9)) / threads;
+  return std::max(compute, CompulsorySeconds(s, r)) / threads;
 }
 
 }  // namespace hone

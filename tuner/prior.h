@@ -10,6 +10,7 @@ struct Roofline {
   double gflops = 0;               // f32 multiply-adds x 2
   double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0, dram_gbps = 0;
   double l1_bytes = 0, l2_bytes = 0, l3_bytes = 0;   // l3 shared by all cores
+  double model_constant_bytes = 0;   // all tasks' together: what a task's constants have been evicted by when it runs again
   double fork_join_seconds = 0;
   int fma_per_cycle = 2, loads_per_cycle = 2, fma_latency = 4;
 

@@ -46,7 +46,7 @@ struct Lease {
   double tolerance = 2e-5;
   uint32_t windows = 10;
   double run_limit_seconds = 10;
-  bool cold_constants = false;
+  uint64_t model_constant_bytes = 0;  // constants rotate through copies of so many bytes together
   double lease_seconds = 30;
 };
 

@@ -33,7 +33,7 @@ uint64_t TotalBytes(const std::vector<TensorSpec>& specs) {
 size_t EntrantsAtOnce(const Lease& lease) {
   uint64_t largest = 0;
   for (const LeaseTrial& trial : lease.trials) largest = std::max(largest, trial.object.size);
-  const uint64_t each = 2 * TotalBytes(lease.constants) + 4 * TotalBytes(lease.inputs) +
+  const uint64_t each = std::max(2 * TotalBytes(lease.constants), lease.model_constant_bytes) + 4 * TotalBytes(lease.inputs) +
                         4 * TotalBytes(lease.outputs) + 2 * largest + (uint64_t{64} << 20);
   const auto memory =
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
@@ -171,7 +171,7 @@ LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cance
       return result;
     }
     for (Entrant& entrant : batch.entrants) {
-      entrant.measurement.cold = lease.cold_constants;
+      entrant.measurement.cold = lease.model_constant_bytes > LastLevelCache();
       if (entrant.is_incumbent) {
         result.incumbent = std::move(entrant.measurement);
       } else {
@@ -226,6 +226,10 @@ absl::Status LeaseExecutor::PrepareInputs(Batch& batch) {
   return absl::OkStatus();
 }
 
+uint64_t LeaseExecutor::LastLevelCache() const {
+  return options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
+}
+
 absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const Batch& batch,
                                                                           const BlobId& object,
                                                                           uint32_t threads) const {
@@ -234,8 +238,7 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const 
   if (!file.ok()) return file.status();
   RunnerJob job{
       .subject = batch.subject, .threads = threads, .inputs = batch.inputs, .outputs = &lease.outputs};
-  const uint64_t l3 = options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
-  if (lease.cold_constants) job.cold_bytes = l3 + l3 / 2;
+  job.cold_bytes = std::min(lease.model_constant_bytes, LastLevelCache() + LastLevelCache() / 2);
   // Generous: transformed weights (Winograd F(6,3)) are seven times as large as the weights.
   job.address_space_bytes = 3 * object.size + batch.inputs->bytes() + 12 * TotalBytes(lease.constants) +
                             8 * (TotalBytes(lease.inputs) + TotalBytes(lease.outputs)) + 2 * job.cold_bytes +

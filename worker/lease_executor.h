@@ -43,6 +43,7 @@ class LeaseExecutor {
   absl::Status PrepareInputs(Batch& batch);
   absl::Status PrepareExpected(Batch& batch);
   absl::StatusOr<Expected> RunOracle(Batch& batch);
+  uint64_t LastLevelCache() const;  // bytes
   absl::StatusOr<std::unique_ptr<RunnerProcess>> StartRunner(const Batch& batch, const BlobId& object,
                                                              uint32_t threads) const;
   absl::Status StartEntrants(Batch& batch);

@@ -181,6 +181,8 @@ class LeafEmitter {
       llvm::Value* pointer = step > 0 && kernel_.fence ? Fence(a) : a;
       MultiplyAdd(pointer, step * k_strides_[level], b, step * panel_width(), &state);
     }
+    // Last: between loads it would keep LLVM's scheduler from ordering them for the registers there are.
+    for (int64_t vector = 0; vector < count * kernel_.panel_vectors; ++vector) Prefetch(b, vector * kernel_.lanes);
     state.push_back(Step(b, count * panel_width()));
     state.push_back(Step(a, count * k_strides_[level]));
     return state;
@@ -203,7 +205,6 @@ class LeafEmitter {
   }
 
   llvm::Value* Vector(llvm::Value* b, int vector, int64_t offset) {
-    Prefetch(b, offset + vector * kernel_.lanes);
     return e_.ir().CreateAlignedLoad(e_.VectorOf(e_.ir().getFloatTy(), kernel_.lanes),
                                      Step(b, offset + vector * kernel_.lanes),
                                      llvm::Align(static_cast<uint64_t>(kernel_.lanes * kFloatBytes)));

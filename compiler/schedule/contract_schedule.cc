@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kMaxPatterns = 16;           // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
+constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too short a stream for the hardware to run ahead
 
 // How an element offset moves along the m axes; nullopt: not by constant strides.
 using RowStrides = std::optional<std::vector<int64_t>>;
@@ -33,6 +34,9 @@ class ContractScheduler {
     SetOrder();
     std::optional<Layout> b_layout = PackedLayout();
     if (!b_layout) return Rejection::kNotLowered;
+    const NestTensor& b = tensors_[kernel_.b];
+    const int64_t b_bytes = b_layout->Elements(b.dims).Constant() * DTypeBytes(b.dtype);
+    if (b_bytes > target_.row->l2_bytes / 2) kernel_.prefetch_bytes = kPrefetchBytes;
     return ContractPlan{std::move(kernel_), *std::move(b_layout)};
   }
 

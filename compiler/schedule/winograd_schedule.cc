@@ -14,7 +14,6 @@ constexpr int64_t kMostInterleaved = 8;   // channels
 constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
 constexpr int64_t kVectorBytes = 64;
 constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
-constexpr int64_t kPrefetchBytes = 16384;   // a block of few tiles reads the kernels once, faster than hardware expects
 
 int Position(const std::vector<Axis>& axes, const DimExpr& index) {
   for (size_t i = 0; i < axes.size(); ++i) {
@@ -314,8 +313,6 @@ class WinogradScheduler {
       if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
       ContractPlan& plan = std::get<ContractPlan>(planned);
       plan_.packed = plan.b_layout;
-      const int64_t kernel_bytes = plan.b_layout.Elements(tensors_[packed_].dims).Constant() * DTypeBytes(DType::kF32);
-      if (kernel_bytes > target_.row->l2_bytes / 2) plan.kernel.prefetch_bytes = kPrefetchBytes;
       SkipShortPhases(&plan.kernel);
       kernel().contracts.push_back(std::move(plan.kernel));
     }

@@ -134,7 +134,7 @@ TEST_F(LeaseExecutorTest, EveryBehaviourHasItsOutcome) {
 
 TEST_F(LeaseExecutorTest, ColdConstantsAndThreads) {
   Lease lease = CandidatesLease({"good", "threaded"});
-  lease.cold_constants = true;
+  lease.model_constant_bytes = uint64_t{1} << 40;
   lease.threads = 2;
   const LeaseResult result = Execute(lease);
   ASSERT_EQ(result.trials.size(), 2u) << result.message;

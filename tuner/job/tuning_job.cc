@@ -98,7 +98,11 @@ absl::Status TuningJob::Cut() {
   absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(device_));
   if (!cut.ok()) return cut.status();
   cut_ = *std::move(cut);
-  const Roofline roofline = Roofline::Of(device_, options_.target);
+  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
+    for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i))) * static_cast<uint64_t>(spec.Bytes());
+  }
+  Roofline roofline = Roofline::Of(device_, options_.target);
+  roofline.model_constant_bytes = static_cast<double>(constant_bytes_);
   std::vector<TaskSearch> tasks;
   for (size_t i = 0; i < cut_.tasks.size(); ++i) {
     absl::StatusOr<TensorProgram> program = LowerTask(cut_.tasks[i]);
@@ -322,6 +326,7 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   }
   for (const v1::OracleSample& sample : oracle_samples_[t]) *lease.add_oracle_samples() = sample;
   lease.set_tolerance(kTaskTolerance);
+  lease.set_model_constant_bytes(constant_bytes_);
   lease.set_windows(kCandidateWindows);
   lease.set_run_limit_seconds(kRunLimitSeconds);
   lease.set_lease_seconds(kLeaseSeconds);

@@ -57,6 +57,7 @@ class TuningJob {
   CompileOptions options_;
   Graph graph_;
   CutGraph cut_;
+  uint64_t constant_bytes_ = 0;   // of all calls together
   Device device_;
   std::optional<TuningSession> session_;
   Booster model_;

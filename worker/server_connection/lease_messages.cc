@@ -65,7 +65,7 @@ absl::StatusOr<Lease> FromMessage(const v1::Lease& message) {
   if (message.windows() > 0) lease.windows = std::min(message.windows(), kMostWindows);
   if (message.run_limit_seconds() > 0) lease.run_limit_seconds = message.run_limit_seconds();
   if (message.lease_seconds() > 0) lease.lease_seconds = message.lease_seconds();
-  lease.cold_constants = message.cold_constants();
+  lease.model_constant_bytes = message.model_constant_bytes();
   return lease;
 }
 
