@@ -1,8 +1,10 @@
 #include "proto/values/host_lock.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,6 +57,12 @@ absl::StatusOr<int> OpenAndLock(const std::string& path, int operation, absl::Ti
   return fd;
 }
 
+// Safe in a signal handler.
+void FlockUntilDone(int fd, int operation) {
+  while (flock(fd, operation) != 0 && errno == EINTR) {
+  }
+}
+
 }  // namespace
 
 // Two files: whoever wants the lock passes the turnstile first. An exclusive waiter stands in it until it has
@@ -79,6 +87,62 @@ HostLock& HostLock::operator=(HostLock&& other) noexcept {
 void HostLock::Release() {
   if (descriptor_ >= 0) close(descriptor_);
   descriptor_ = -1;
+}
+
+struct HostShare::Slices {
+  int turnstile = -1, lock = -1;
+  timer_t timer = {};
+  bool ticking = false;
+
+  void Enter() const {
+    FlockUntilDone(turnstile, LOCK_EX);
+    FlockUntilDone(lock, LOCK_SH);
+    FlockUntilDone(turnstile, LOCK_UN);
+  }
+  static void Yield(int, siginfo_t* info, void*) {
+    const int error = errno;
+    const auto* slices = static_cast<const Slices*>(info->si_value.sival_ptr);
+    FlockUntilDone(slices->lock, LOCK_UN);
+    slices->Enter();
+    errno = error;
+  }
+  absl::Status Tick() {
+    struct sigaction action = {};
+    action.sa_sigaction = Yield;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    struct sigevent event = {};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGRTMIN;
+    event.sigev_value.sival_ptr = this;
+    event._sigev_un._tid = gettid();
+    const timespec slice = absl::ToTimespec(kSlice);
+    const itimerspec period = {.it_interval = slice, .it_value = slice};
+    ticking = sigaction(SIGRTMIN, &action, nullptr) == 0 && timer_create(CLOCK_MONOTONIC, &event, &timer) == 0;
+    if (ticking && timer_settime(timer, 0, &period, nullptr) == 0) return absl::OkStatus();
+    return absl::UnavailableError(absl::StrCat("no timer for the slices of the host lock: ", strerror(errno)));
+  }
+  ~Slices() {
+    if (ticking) timer_delete(timer);  // a signal still pending comes before this returns: it is for this thread
+    if (lock >= 0) close(lock);
+    if (turnstile >= 0) close(turnstile);
+  }
+};
+
+HostShare::HostShare(std::unique_ptr<Slices> slices) : slices_(std::move(slices)) {}
+HostShare::HostShare(HostShare&&) noexcept = default;
+HostShare::~HostShare() = default;
+
+absl::StatusOr<HostShare> HostShare::Begin(const std::string& path) {
+  auto slices = std::make_unique<Slices>();
+  absl::StatusOr<int> turnstile = OpenLockFile(path + ".turnstile");
+  if (!turnstile.ok()) return turnstile.status();
+  slices->turnstile = *turnstile;
+  absl::StatusOr<int> lock = OpenLockFile(path);
+  if (!lock.ok()) return lock.status();
+  slices->lock = *lock;
+  slices->Enter();
+  if (absl::Status status = slices->Tick(); !status.ok()) return status;
+  return HostShare(std::move(slices));
 }
 
 }  // namespace hone

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -8,8 +9,8 @@
 
 namespace hone {
 
-// Who may use this host's cores now: a worker's rotation takes the lock exclusively, every compile, train or
-// interpret slice of a hone-job (<= 50 ms) takes it shared. One lock file per host. Released by the
+// Who may use this host's cores now: a worker's rotation takes the lock exclusively, a hone-job that compiles, trains or
+// interprets shares it in slices (HostShare). One lock file per host. Released by the
 // destructor, and by the kernel when the process dies. Movable, not thread-safe; two HostLocks of one process
 // exclude each other like strangers.
 class HostLock {
@@ -31,6 +32,26 @@ class HostLock {
  private:
   explicit HostLock(int descriptor) : descriptor_(descriptor) {}
   int descriptor_ = -1;
+};
+
+// Shares the host for as long as it lives, in slices: every kSlice a signal stops the thread that made it wherever it is
+// and hands the lock to an exclusive waiter, if there is one, until that one is done. So code that cannot be cut (LLVM, a
+// linker) never keeps a measurement waiting for longer. Destroyed by the thread that made it; not nested; sleeping calls
+// of that thread (poll, nanosleep) end with EINTR. Uses the signal SIGRTMIN.
+class HostShare {
+ public:
+  static constexpr absl::Duration kSlice = absl::Milliseconds(50);
+
+  // Waits for the lock without limit. Unavailable if a lock file cannot be opened or no timer can be had.
+  static absl::StatusOr<HostShare> Begin(const std::string& path = HostLock::kDefaultPath);
+
+  HostShare(HostShare&&) noexcept;
+  ~HostShare();
+
+ private:
+  struct Slices;
+  explicit HostShare(std::unique_ptr<Slices> slices);
+  std::unique_ptr<Slices> slices_;
 };
 
 }  // namespace hone

@@ -3,8 +3,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+import traceback
 
 
 def _give_up(number, frame):
@@ -37,7 +39,10 @@ class Hone:
             raise
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, kind=None, error=None, trace=None):
+        if error:   # before the logs: whoever sees only a part of the output should see this one
+            traceback.print_exception(kind, error, trace, file=sys.stdout)
+            sys.stdout.flush()
         for name in ("server.log", "worker.log"):
             path = os.path.join(self.home, "logs", name)
             if os.path.exists(path) and not self.quiet:

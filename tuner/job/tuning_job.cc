@@ -38,9 +38,6 @@ class PriorCosts : public TaskCosts {
   const Device& device_;
 };
 
-// Compilation shares the host with measuring: never while a rotation has all cores.
-absl::StatusOr<HostLock> ShareHost() { return HostLock::Acquire(HostLock::Mode::kShared); }
-
 std::string Where(const Task& task) { return absl::StrCat("task '", task.Label(), "'"); }
 
 absl::Status Within(const Task& task, const absl::Status& status) {
@@ -147,12 +144,18 @@ absl::Status TuningJob::Tune() {
     if (cancelled_) break;
     // A module batch that is stored says that tuning had ended.
     if (next_batch_ != session_->next_number()) break;
-    absl::StatusOr<std::optional<Batch>> batch = session_->Next(SecondsSpent(), &model_);
+    absl::StatusOr<std::optional<Batch>> batch = NextBatch();
     if (!batch.ok()) return batch.status();
     if (!batch->has_value()) break;
     if (absl::Status status = SendBatch(**batch); !status.ok()) return status;
   }
   return SendProgress("compiling");
+}
+
+absl::StatusOr<std::optional<Batch>> TuningJob::NextBatch() {
+  absl::StatusOr<HostShare> share = HostShare::Begin();
+  if (!share.ok()) return share.status();
+  return session_->Next(SecondsSpent(), &model_);
 }
 
 absl::Status TuningJob::Handle(const v1::JobMessage& message) {
@@ -224,8 +227,8 @@ absl::StatusOr<const CompiledTask*> TuningJob::CompiledOf(size_t task, const Tra
   const std::string key = trace.ToString();
   const auto known = compiled_[task].find(key);
   if (known != compiled_[task].end()) return &known->second;
-  absl::StatusOr<HostLock> lock = ShareHost();
-  if (!lock.ok()) return lock.status();
+  absl::StatusOr<HostShare> share = HostShare::Begin();
+  if (!share.ok()) return share.status();
   absl::StatusOr<CompiledTask> compiled = CompileTask(cut_.tasks[task], trace, absl::StrCat("hone_task_", task));
   if (!compiled.ok()) return compiled.status();
   return &compiled_[task].emplace(key, *std::move(compiled)).first->second;
@@ -242,8 +245,8 @@ void TuningJob::ForgetLosers(size_t task) {
 absl::StatusOr<MemoryBlob> TuningJob::CandidateOf(size_t task, const Trace& trace) {
   const absl::StatusOr<const CompiledTask*> compiled = CompiledOf(task, trace);
   if (!compiled.ok()) return compiled.status();
-  absl::StatusOr<HostLock> lock = ShareHost();
-  if (!lock.ok()) return lock.status();
+  absl::StatusOr<HostShare> share = HostShare::Begin();
+  if (!share.ok()) return share.status();
   const absl::StatusOr<std::string> object = LinkCandidate(cut_.tasks[task], **compiled);
   if (!object.ok()) return object.status();
   return MemoryBlob::Make(*object);
@@ -318,8 +321,8 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   cargo.Add(*std::move(incumbent), lease.mutable_incumbent()->mutable_object());
   cargo.Add(*std::move(oracle), lease.mutable_oracle_object());
   if (!oracle_samples_.contains(t)) {
-    absl::StatusOr<HostLock> lock = ShareHost();
-    if (!lock.ok()) return lock.status();
+    absl::StatusOr<HostShare> share = HostShare::Begin();
+    if (!share.ok()) return share.status();
     absl::StatusOr<std::vector<v1::OracleSample>> samples = InterpretSamples(task, search.program(), start_.spec().seed());
     if (!samples.ok()) return Within(task, samples.status());
     oracle_samples_[t] = *std::move(samples);
@@ -361,8 +364,8 @@ absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& trace
     tasks.push_back(**task);
     options.traces.push_back(traces[i].ToString());
   }
-  absl::StatusOr<HostLock> lock = ShareHost();
-  if (!lock.ok()) return lock.status();
+  absl::StatusOr<HostShare> share = HostShare::Begin();
+  if (!share.ok()) return share.status();
   return BuildModule(cut_, tasks, options);
 }
 

@@ -35,6 +35,7 @@ class TuningJob {
   absl::Status Finish();
 
   absl::Status Handle(const v1::JobMessage& message);
+  absl::StatusOr<std::optional<Batch>> NextBatch();
   absl::Status ReceivePending();                       // what has arrived, without waiting
   absl::Status SendProgress(const std::string& phase);
   absl::Status SendBatch(const Batch& batch);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -55,9 +56,35 @@ TEST_F(HostLockTest, OverlappingSlicesDoNotStarveAnExclusiveWaiter) {
   b.join();
 }
 
+// The share is never given back by the thread that has it; only its slices end.
+TEST_F(HostLockTest, ASharerThatNeverEndsGivesWay) {
+  std::atomic<bool> stop = false, held = false;
+  std::atomic<int64_t> steps = 0;
+  std::thread sharer([&] {
+    auto share = HostShare::Begin(path_);
+    EXPECT_TRUE(share.ok()) << share.status();
+    held = true;
+    while (!stop) ++steps;
+  });
+  while (!held) std::this_thread::yield();
+  for (int i = 0; i < 3; ++i) {
+    auto lock = HostLock::Acquire(Mode::kExclusive, absl::Now() + absl::Seconds(20), path_);
+    ASSERT_TRUE(lock.ok()) << lock.status();
+    const int64_t before = steps;  // the sharer stands still while somebody else has the host
+    absl::SleepFor(2 * HostShare::kSlice);
+    EXPECT_EQ(steps, before);
+    lock->Release();
+    while (steps == before) std::this_thread::yield();
+  }
+  stop = true;
+  sharer.join();
+  EXPECT_TRUE(Try(Mode::kExclusive).ok());
+}
+
 TEST_F(HostLockTest, UnusablePathIsUnavailable) {
   EXPECT_EQ(HostLock::Acquire(Mode::kShared, absl::Now(), "/nonexistent/x").status().code(),
             absl::StatusCode::kUnavailable);
+  EXPECT_EQ(HostShare::Begin("/nonexistent/x").status().code(), absl::StatusCode::kUnavailable);
 }
 
 }  // namespace
