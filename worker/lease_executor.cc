@@ -171,7 +171,7 @@ LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cance
       return result;
     }
     for (Entrant& entrant : batch.entrants) {
-      entrant.measurement.cold = lease.model_constant_bytes > LastLevelCache();
+      entrant.measurement.cold = !ConstantsStayCached(lease);
       if (entrant.is_incumbent) {
         result.incumbent = std::move(entrant.measurement);
       } else {
@@ -230,6 +230,11 @@ uint64_t LeaseExecutor::LastLevelCache() const {
   return options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
 }
 
+// A quarter of the cache is left to activations.
+bool LeaseExecutor::ConstantsStayCached(const Lease& lease) const {
+  return lease.model_constant_bytes <= LastLevelCache() / 4 * 3;
+}
+
 absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const Batch& batch,
                                                                           const BlobId& object,
                                                                           uint32_t threads) const {
@@ -238,10 +243,11 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const 
   if (!file.ok()) return file.status();
   RunnerJob job{
       .subject = batch.subject, .threads = threads, .inputs = batch.inputs, .outputs = &lease.outputs};
-  job.cold_bytes = std::min(lease.model_constant_bytes, LastLevelCache() + LastLevelCache() / 2);
+  job.rotation_is_cached = ConstantsStayCached(lease);
+  job.rotation_bytes = std::min(lease.model_constant_bytes, LastLevelCache() + LastLevelCache() / 2);
   // Generous: transformed weights (Winograd F(6,3)) are seven times as large as the weights.
   job.address_space_bytes = 3 * object.size + batch.inputs->bytes() + 12 * TotalBytes(lease.constants) +
-                            8 * (TotalBytes(lease.inputs) + TotalBytes(lease.outputs)) + 2 * job.cold_bytes +
+                            8 * (TotalBytes(lease.inputs) + TotalBytes(lease.outputs)) + 2 * job.rotation_bytes +
                             threads * (uint64_t{16} << 20) + (uint64_t{1} << 30);
   job.cpu_seconds = static_cast<uint64_t>(
       threads * (kLoadLimitSeconds + options_.oracle_limit_seconds + 8 * lease.run_limit_seconds));

@@ -43,7 +43,8 @@ class LeaseExecutor {
   absl::Status PrepareInputs(Batch& batch);
   absl::Status PrepareExpected(Batch& batch);
   absl::StatusOr<Expected> RunOracle(Batch& batch);
-  uint64_t LastLevelCache() const;  // bytes
+  uint64_t LastLevelCache() const;                     // bytes
+  bool ConstantsStayCached(const Lease& lease) const;  // between two runs of the model
   absl::StatusOr<std::unique_ptr<RunnerProcess>> StartRunner(const Batch& batch, const BlobId& object,
                                                              uint32_t threads) const;
   absl::Status StartEntrants(Batch& batch);

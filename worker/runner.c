@@ -134,6 +134,7 @@ static int Window(RunnerContext* context, const RunnerSubject* subject, const Ru
   const int who = context->setup.threads <= 1 ? RUSAGE_THREAD : RUSAGE_SELF;
   struct rusage before, after;
   HoneThreadPoolBegin(context->pool);
+  subject->warm(context);
   int failed = subject->run(context);
   getrusage(who, &before);
   const uint64_t cpu_begin = Nanoseconds(CLOCK_THREAD_CPUTIME_ID), begin = Nanoseconds(CLOCK_MONOTONIC);

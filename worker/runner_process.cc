@@ -85,7 +85,8 @@ absl::StatusOr<RunnerSetup> MakeSetup(const RunnerJob& job, const TensorFile& ou
   setup.input_set_stride = job.inputs->input_set_stride();
   setup.inputs_file_bytes = job.inputs->bytes();
   setup.outputs_file_bytes = outputs.bytes();
-  setup.cold_bytes = job.cold_bytes;
+  setup.rotation_bytes = job.rotation_bytes;
+  setup.rotation_is_cached = job.rotation_is_cached;
   setup.address_space_bytes = job.address_space_bytes;
   setup.cpu_seconds = job.cpu_seconds;
   size_t count = 0;

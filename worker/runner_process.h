@@ -36,7 +36,8 @@ struct RunnerJob {
   uint32_t threads = 1;
   const TensorFile* inputs = nullptr;  // inputs and constants; outlives the runner
   const std::vector<TensorSpec>* outputs = nullptr;
-  uint64_t cold_bytes = 0;
+  uint64_t rotation_bytes = 0;
+  bool rotation_is_cached = false;
   uint64_t address_space_bytes = 0;
   uint64_t cpu_seconds = 0;
 };

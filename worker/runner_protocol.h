@@ -46,14 +46,15 @@ typedef struct RunnerSetup {
   uint32_t input_sets;                 /* >= 1; set s of an input lies s * input_set_stride further on */
   uint64_t input_set_stride;
   uint64_t inputs_file_bytes, outputs_file_bytes;
-  uint64_t cold_bytes; /* > 0: constants rotate through copies of at least this many bytes together */
+  uint64_t rotation_bytes;     /* > 0: constants rotate through copies of at least this many bytes together */
+  uint64_t rotation_is_cached; /* 1: a run of the whole model finds them in the last-level cache; 0: in memory */
   uint64_t address_space_bytes, cpu_seconds; /* rlimits */
   RunnerTensor tensors[kRunnerMaxTensors];
 } RunnerSetup;
 
 typedef enum RunnerCommandKind {
   kCommandCheck = 1,  /* run once on input_set over poisoned buffers and write the logical outputs */
-  kCommandWindow = 2, /* one untimed call, then `calls` timed ones, more until min_nanoseconds have passed */
+  kCommandWindow = 2, /* constants where a model finds them, one untimed call, then `calls` timed ones, more until min_nanoseconds have passed */
 } RunnerCommandKind;
 
 typedef struct RunnerCommand {

@@ -21,6 +21,7 @@ typedef struct RunnerSubject {
   int (*load)(RunnerContext*, const void* table);    /* checks the table, packs, allocates */
   int (*select)(RunnerContext*, uint32_t input_set); /* which inputs run() sees */
   int (*poison)(RunnerContext*);                     /* what run must write holds NaNs */
+  void (*warm)(RunnerContext*);                      /* constants back into the cache a model's run finds them in */
   int (*run)(RunnerContext*);                        /* one call; nothing else, it is timed */
   int (*publish)(RunnerContext*);                    /* outputs to context->outputs */
   int (*inspect)(RunnerContext*);                    /* did it write where it must not? */

@@ -147,6 +147,15 @@ TEST_F(LeaseExecutorTest, ColdConstantsAndThreads) {
   }
 }
 
+TEST_F(LeaseExecutorTest, ConstantsOfASmallModelStayInTheLastLevelCache) {
+  Lease lease = CandidatesLease({"good"});
+  lease.model_constant_bytes = uint64_t{1} << 20;
+  const LeaseResult result = Execute(lease);
+  ASSERT_EQ(result.trials.size(), 1u) << result.message;
+  EXPECT_EQ(result.trials[0].measurement.outcome, Outcome::kOk) << result.trials[0].measurement.message;
+  EXPECT_FALSE(result.trials[0].measurement.cold);
+}
+
 TEST_F(LeaseExecutorTest, BadOracleFailsTheLeaseNotTheTrials) {
   Lease lease = CandidatesLease({"good"});
   lease.oracle = Add("wrong_output");
