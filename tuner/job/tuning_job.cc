@@ -1,14 +1,16 @@
 #include "tuner/job/tuning_job.h"
 
 #include <algorithm>
-#include <set>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "proto/values/host_lock.h"
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
+#include "tuner/job/batch_message.h"
 #include "tuner/job/oracle.h"
+#include "tuner/job/prior_costs.h"
+#include "tuner/job/progress.h"
 
 namespace hone {
 namespace {
@@ -19,29 +21,9 @@ constexpr double kReferenceFlops = 1.2e10;     // above, the reference module wo
 constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
 constexpr double kLeaseSeconds = 30;
 constexpr double kRunLimitSeconds = 20;
-// Integer inputs of models are token ids, masks or segment numbers, mostly: 0 and 1 are in the range of all of them.
-constexpr double kIntegerLow = 0, kIntegerHigh = 2;
-
-// What tasks cost where nothing was measured; layouts are decided by a simple rule today and do not ask.
-class PriorCosts : public TaskCosts {
- public:
-  explicit PriorCosts(const Device& device) : device_(device) {}
-  double SecondsFor(const Task& task) const override {
-    const absl::StatusOr<TensorProgram> program = LowerTask(task);
-    if (!program.ok()) return 0;
-    const auto scheduled = Schedule(task, *program, DefaultTrace(task, *program));
-    const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
-    return legal == nullptr ? 0 : PriorSeconds(legal->statistics, Roofline::Of(device_, task.target), task.threads);
-  }
-
- private:
-  const Device& device_;
-};
-
-std::string Where(const Task& task) { return absl::StrCat("task '", task.Label(), "'"); }
 
 absl::Status Within(const Task& task, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(Where(task), ": ", status.message()));
+  return absl::Status(status.code(), absl::StrCat("task '", task.Label(), "': ", status.message()));
 }
 
 }  // namespace
@@ -95,8 +77,10 @@ absl::Status TuningJob::Cut() {
   absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(device_));
   if (!cut.ok()) return cut.status();
   cut_ = *std::move(cut);
+  code_.emplace(cut_.tasks);
   for (size_t i = 0; i < cut_.tasks.size(); ++i) {
-    for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i))) * static_cast<uint64_t>(spec.Bytes());
+    const auto calls = static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i)));
+    for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += calls * static_cast<uint64_t>(spec.Bytes());
   }
   Roofline roofline = Roofline::Of(device_, options_.target);
   roofline.model_constant_bytes = static_cast<double>(constant_bytes_);
@@ -104,7 +88,8 @@ absl::Status TuningJob::Cut() {
   for (size_t i = 0; i < cut_.tasks.size(); ++i) {
     absl::StatusOr<TensorProgram> program = LowerTask(cut_.tasks[i]);
     if (!program.ok()) return Within(cut_.tasks[i], program.status());
-    absl::StatusOr<TaskSearch> task = TaskSearch::Make(cut_.tasks[i], *std::move(program), cut_.WeightOf(static_cast<int>(i)), roofline);
+    absl::StatusOr<TaskSearch> task =
+        TaskSearch::Make(cut_.tasks[i], *std::move(program), cut_.WeightOf(static_cast<int>(i)), roofline);
     if (!task.ok()) return Within(cut_.tasks[i], task.status());
     tasks.push_back(*std::move(task));
   }
@@ -196,87 +181,9 @@ absl::Status TuningJob::SendProgress(const std::string& phase) {
   progress.set_seconds_spent(SecondsSpent());
   progress.set_seconds_budget(budget.seconds());
   progress.set_trials_budget(budget.trials());
-  if (session_) {
-    progress.set_trials_done(session_->trials_done());
-    progress.set_predicted_seconds(session_->PredictedSeconds());
-    progress.set_default_predicted_seconds(session_->DefaultPredictedSeconds());
-    for (const TaskSearch& task : session_->tasks()) {
-      v1::TaskProgress& row = *progress.add_tasks();
-      row.set_task_id(task.task().Id());
-      row.set_label(task.task().Label());
-      row.set_weight(static_cast<uint32_t>(task.weight()));
-      row.set_trials(static_cast<uint32_t>(task.trials()));
-      row.set_best_seconds(task.measured() ? task.best_seconds() : 0);
-      row.set_default_seconds(task.measured() ? task.default_seconds() : 0);
-      row.set_floor_seconds(task.floor_seconds());
-      row.set_best_trace(task.best_trace().ToString());
-    }
-    double eta = budget.seconds() > 0 ? budget.seconds() - SecondsSpent() : 0;
-    if (budget.trials() > 0 && session_->trials_done() > 0) {
-      const double each = SecondsSpent() / session_->trials_done();
-      const double rest = each * (budget.trials() - std::min(budget.trials(), session_->trials_done()));
-      eta = budget.seconds() > 0 ? std::min(eta, rest) : rest;
-    }
-    progress.set_eta_seconds(std::max(0.0, eta));
-  }
+  if (session_) AddTasks(*session_, &progress);
   return link_->Send(message);
 }
-
-absl::StatusOr<const CompiledTask*> TuningJob::CompiledOf(size_t task, const Trace& trace) {
-  compiled_.resize(cut_.tasks.size());
-  const std::string key = trace.ToString();
-  const auto known = compiled_[task].find(key);
-  if (known != compiled_[task].end()) return &known->second;
-  absl::StatusOr<HostShare> share = HostShare::Begin();
-  if (!share.ok()) return share.status();
-  absl::StatusOr<CompiledTask> compiled = CompileTask(cut_.tasks[task], trace, absl::StrCat("hone_task_", task));
-  if (!compiled.ok()) return compiled.status();
-  return &compiled_[task].emplace(key, *std::move(compiled)).first->second;
-}
-
-void TuningJob::ForgetLosers(size_t task) {
-  if (compiled_.empty()) return;
-  const TaskSearch& search = session_->tasks()[task];
-  const std::set<std::string> kept = {ReferenceTrace().ToString(), search.default_trace().ToString(),
-                                      search.best_trace().ToString()};
-  std::erase_if(compiled_[task], [&](const auto& entry) { return !kept.contains(entry.first); });
-}
-
-absl::StatusOr<MemoryBlob> TuningJob::CandidateOf(size_t task, const Trace& trace) {
-  const absl::StatusOr<const CompiledTask*> compiled = CompiledOf(task, trace);
-  if (!compiled.ok()) return compiled.status();
-  absl::StatusOr<HostShare> share = HostShare::Begin();
-  if (!share.ok()) return share.status();
-  const absl::StatusOr<std::string> object = LinkCandidate(cut_.tasks[task], **compiled);
-  if (!object.ok()) return object.status();
-  return MemoryBlob::Make(*object);
-}
-
-namespace {
-
-// The blobs that ride on one message: descriptors in order of first mention, each distinct object once. They close with
-// it: a job of a thousand trials holds no thousand descriptors.
-class Cargo {
- public:
-  void Add(MemoryBlob blob, v1::BlobRef* ref) {
-    *ref = blob.ref();
-    if (!mentioned_.insert(blob.ref().sha256()).second) return;
-    descriptors_.push_back(blob.descriptor());
-    blobs_.push_back(std::move(blob));
-  }
-  const std::vector<int>& descriptors() const { return descriptors_; }
-
- private:
-  std::set<std::string> mentioned_;
-  std::vector<int> descriptors_;
-  std::vector<MemoryBlob> blobs_;
-};
-
-void FillSpecs(const std::vector<TensorSpec>& specs, google::protobuf::RepeatedPtrField<v1::TensorSpec>* messages) {
-  for (const TensorSpec& spec : specs) *messages->Add() = ToMessage(spec);
-}
-
-}  // namespace
 
 absl::Status TuningJob::SendBatch(const Batch& batch) {
   const size_t t = static_cast<size_t>(batch.task);
@@ -291,13 +198,13 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   proposal.set_compiler_build(CompilerBuild());
   proposal.set_target(options_.target.ToString());
   Cargo cargo;
-  ForgetLosers(t);
+  code_->KeepOnly(t, {ReferenceTrace().ToString(), search.default_trace().ToString(), search.best_trace().ToString()});
   for (size_t i = 0; i < batch.drafts.size(); ++i) {
     v1::ProposedTrial& trial = *proposal.add_trials();
     trial.set_trial_id(absl::StrCat("b", batch.number, ".", i));
     trial.set_trace(batch.drafts[i].trace.ToString());
     trial.set_predicted_seconds(batch.drafts[i].predicted_seconds);
-    absl::StatusOr<MemoryBlob> object = CandidateOf(t, batch.drafts[i].trace);
+    absl::StatusOr<MemoryBlob> object = code_->CandidateOf(t, batch.drafts[i].trace);
     if (object.ok()) {
       cargo.Add(*std::move(object), trial.mutable_object());
     } else {
@@ -305,9 +212,9 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
       trial.set_message(std::string(object.status().message()));
     }
   }
-  absl::StatusOr<MemoryBlob> incumbent = CandidateOf(t, batch.incumbent);
+  absl::StatusOr<MemoryBlob> incumbent = code_->CandidateOf(t, batch.incumbent);
   if (!incumbent.ok()) return Within(task, incumbent.status());
-  absl::StatusOr<MemoryBlob> oracle = CandidateOf(t, ReferenceTrace());
+  absl::StatusOr<MemoryBlob> oracle = code_->CandidateOf(t, ReferenceTrace());
   if (!oracle.ok()) return Within(task, oracle.status());
   v1::Lease& lease = *proposal.mutable_lease();
   lease.set_kind(v1::LEASE_KIND_CANDIDATES);
@@ -337,18 +244,6 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   return link_->Send(message, cargo.descriptors());
 }
 
-std::vector<Trace> TuningJob::BestTraces() const {
-  std::vector<Trace> traces;
-  for (const TaskSearch& task : session_->tasks()) traces.push_back(task.best_trace());
-  return traces;
-}
-
-std::vector<Trace> TuningJob::DefaultTraces() const {
-  std::vector<Trace> traces;
-  for (const TaskSearch& task : session_->tasks()) traces.push_back(task.default_trace());
-  return traces;
-}
-
 absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds) {
   if (model_digest_.empty()) model_digest_ = Sha256Hex(files_.files.at(files_.main_file).bytes);
   ModuleOptions options{.name = files_.name,
@@ -359,7 +254,7 @@ absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& trace
                         .predicted_seconds = predicted_seconds};
   std::vector<CompiledTask> tasks;
   for (size_t i = 0; i < traces.size(); ++i) {
-    const absl::StatusOr<const CompiledTask*> task = CompiledOf(i, traces[i]);
+    const absl::StatusOr<const CompiledTask*> task = code_->Of(i, traces[i]);
     if (!task.ok()) return Within(cut_.tasks[i], task.status());
     tasks.push_back(**task);
     options.traces.push_back(traces[i].ToString());
@@ -377,21 +272,6 @@ absl::StatusOr<const std::string*> Library(const ModuleFiles& files) {
     if (name.size() > 3 && name.compare(name.size() - 3, 3, ".so") == 0) return &bytes;
   }
   return absl::InternalError("the module has no shared library");
-}
-
-std::vector<TensorSpec> ModuleSpecs(const Graph& graph, const std::vector<TensorId>& ids) {
-  std::vector<TensorSpec> specs;
-  for (const TensorId id : ids) {
-    const TensorType& type = graph.tensor(id).type;
-    TensorSpec spec{.dtype = type.dtype, .dims = ConstantShape(type.shape).value_or(std::vector<int64_t>())};
-    if (type.dtype == DType::kBool) {
-      spec.low = 0, spec.high = 2;
-    } else if (!IsFloat(type.dtype)) {
-      spec.low = kIntegerLow, spec.high = kIntegerHigh;
-    }
-    specs.push_back(std::move(spec));
-  }
-  return specs;
 }
 
 }  // namespace
@@ -474,7 +354,11 @@ ReportInput TuningJob::ReportOf(const std::optional<ModuleComparison>& compariso
 }
 
 absl::Status TuningJob::Finish() {
-  const std::vector<Trace> defaults = DefaultTraces(), best = BestTraces();
+  std::vector<Trace> defaults, best;
+  for (const TaskSearch& task : session_->tasks()) {
+    defaults.push_back(task.default_trace());
+    best.push_back(task.best_trace());
+  }
   absl::StatusOr<ModuleFiles> by_default = BuildWith(defaults, session_->DefaultPredictedSeconds());
   if (!by_default.ok()) return by_default.status();
   std::optional<ModuleFiles> tuned;   // none: nothing beat its default, both are one module

@@ -11,6 +11,7 @@
 #include "tuner/cost_model/booster.h"
 #include "tuner/job/job_link.h"
 #include "tuner/job/report.h"
+#include "tuner/job/task_code.h"
 #include "tuner/tuning_session.h"
 
 namespace hone {
@@ -40,16 +41,10 @@ class TuningJob {
   absl::Status SendProgress(const std::string& phase);
   absl::Status SendBatch(const Batch& batch);
 
-  // The code of a task under a trace, compiled once: the module links what was measured.
-  absl::StatusOr<const CompiledTask*> CompiledOf(size_t task, const Trace& trace);
-  void ForgetLosers(size_t task);   // code that neither a batch nor the module will ask for
-  absl::StatusOr<MemoryBlob> CandidateOf(size_t task, const Trace& trace);
   absl::StatusOr<ModuleFiles> BuildWith(const std::vector<Trace>& traces, double predicted_seconds);
   absl::StatusOr<std::optional<ModuleComparison>> Compare(const ModuleFiles& by_default, const ModuleFiles& tuned);
   absl::Status SendModule(const ModuleFiles& files, const std::string& report);
   double SecondsSpent() const;
-  std::vector<Trace> BestTraces() const;
-  std::vector<Trace> DefaultTraces() const;
   ReportInput ReportOf(const std::optional<ModuleComparison>& comparison) const;
 
   v1::StartJob start_;
@@ -64,7 +59,7 @@ class TuningJob {
   Booster model_;
   bool cancelled_ = false;
   Clock::time_point begin_;
-  std::vector<std::map<std::string, CompiledTask>> compiled_;         // by task, trace
+  std::optional<TaskCode> code_;
   std::string model_digest_;                                          // of the main file; empty until asked for
   std::map<size_t, std::vector<v1::OracleSample>> oracle_samples_;    // by task
   std::map<uint32_t, std::map<std::string, TuningRecord>> records_;   // by batch, trial id

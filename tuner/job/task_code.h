@@ -1,0 +1,28 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compiler/compile.h"
+#include "tuner/job/job_link.h"
+
+namespace hone {
+
+// The code of a job's tasks under traces, compiled once: the module links what was measured. Compiles and links sharing
+// the host (HostShare). Not thread-safe.
+class TaskCode {
+ public:
+  explicit TaskCode(const std::vector<Task>& tasks) : tasks_(tasks), compiled_(tasks.size()) {}   // `tasks` outlives this
+
+  absl::StatusOr<const CompiledTask*> Of(size_t task, const Trace& trace);
+  absl::StatusOr<MemoryBlob> CandidateOf(size_t task, const Trace& trace);   // linked, for a worker to measure
+  void KeepOnly(size_t task, const std::set<std::string>& traces);           // what nobody will ask for again goes
+
+ private:
+  const std::vector<Task>& tasks_;
+  std::vector<std::map<std::string, CompiledTask>> compiled_;   // by task, trace
+};
+
+}  // namespace hone
