@@ -120,4 +120,33 @@ Emitter::Values Emitter::LoadBlock(const Scalar& load, const SymbolRef& point, i
   return rows;
 }
 
+llvm::Constant* Emitter::Mask(int active) {
+  std::vector<llvm::Constant*> bits;
+  for (int lane = 0; lane < lanes_.lanes; ++lane) bits.push_back(ir_.getInt1(lane < active));
+  return llvm::ConstantVector::get(bits);
+}
+
+llvm::Value* Emitter::LoadVector(llvm::Value* address, DType dtype) {
+  llvm::Type* type = VectorOf(MemoryType(dtype), lanes_.lanes);
+  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
+  llvm::Value* value = nullptr;
+  if (lanes_.active < lanes_.lanes) {
+    value = ir_.CreateMaskedLoad(type, address, align, Mask(lanes_.active), llvm::Constant::getNullValue(type));
+  } else {
+    value = ir_.CreateAlignedLoad(type, address, align);
+  }
+  if (dtype != DType::kBool) return value;
+  return ir_.CreateICmpNE(value, llvm::Constant::getNullValue(type));
+}
+
+void Emitter::StoreVector(llvm::Value* value, llvm::Value* address, DType dtype) {
+  const llvm::Align align(static_cast<uint64_t>(DTypeBytes(dtype)));
+  if (dtype == DType::kBool) value = ir_.CreateZExt(value, VectorOf(ir_.getInt8Ty(), lanes_.lanes));
+  if (lanes_.active < lanes_.lanes) {
+    ir_.CreateMaskedStore(value, address, align, Mask(lanes_.active));
+  } else {
+    ir_.CreateAlignedStore(value, address, align);
+  }
+}
+
 }  // namespace hone
