@@ -81,9 +81,11 @@ std::string Verdict(const Json& report) {
   if (verdict == "no gain") text += ": the default schedule was already the best found; it is what you get";
   const Json& verified = JsonMember(report, "verified");
   if (verified.is_object()) {
-    absl::StrAppendFormat(&text, "\nverified on the device: max error %.1e (tolerance %.1e), %.0f inputs",
-                          JsonNumber(verified, "max_error"), JsonNumber(verified, "tolerance"),
-                          JsonNumber(verified, "inputs"));
+    absl::StrAppendFormat(&text, "\nverified on the device against %s: max error %.1e (tolerance %.1e), %.0f inputs",
+                          JsonText(verified, "against"), JsonNumber(verified, "max_error"),
+                          JsonNumber(verified, "tolerance"), JsonNumber(verified, "inputs"));
+  } else {
+    text += "\nnot verified on the device: too large for the reference schedules there; compare it with ONNX Runtime";
   }
   return text + "\n";
 }

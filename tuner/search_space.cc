@@ -9,7 +9,6 @@ namespace {
 
 using Decision = SearchSpace::Decision;
 
-constexpr int64_t kMostPoints = 8; // of a Winograd tile in one dimension
 constexpr size_t kFewValues = 4;   // a neighbour may take any of them
 
 std::vector<std::string> Numbers(const std::vector<int64_t>& values) {
@@ -29,21 +28,6 @@ std::vector<std::string> UpTo(int64_t most, const std::vector<int64_t>& values) 
 
 std::vector<std::string> Widths(const Task& task) {
   return Numbers({task.target.row->vector_widths.begin(), task.target.row->vector_widths.end()});
-}
-
-// The taps that are transformed: of a stride, every stride-th.
-int64_t LongestPhase(const Anchor& anchor, int dim) {
-  return (anchor.taps[dim] + anchor.stride[dim] - 1) / anchor.stride[dim];
-}
-
-// Direct, and tiles whose transforms stay accurate and that are not mostly overhang.
-std::vector<std::string> WinogradSizes(const Anchor& anchor) {
-  std::vector<std::string> algorithms = {"direct"};
-  const int64_t taps = std::max(LongestPhase(anchor, 0), LongestPhase(anchor, 1)), extent = std::max(anchor.tiled[0], anchor.tiled[1]);
-  for (int64_t m = 2; m + taps - 1 <= kMostPoints && m < extent + 2; ++m) {
-    if (m != 3 || taps != 3) algorithms.push_back(absl::StrCat("winograd m=", m));
-  }
-  return algorithms;
 }
 
 // Wider vectors than the blocks of channels would be cut to them.
@@ -67,7 +51,9 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
   for (int64_t steps = 64; steps * 2 <= anchor.k; steps *= 2) splits.push_back(steps);
   std::vector<Decision> decisions;
   if (anchor.winograd() && task.policy == AlgorithmPolicy::kFast) {
-    decisions.push_back({"algorithm", WinogradSizes(anchor)});
+    std::vector<std::string> algorithms = {"direct"};
+    for (const int64_t m : WinogradSizes(anchor)) algorithms.push_back(absl::StrCat("winograd m=", m));
+    decisions.push_back({"algorithm", std::move(algorithms)});
     decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
   }
   const std::vector<Decision> leaf = {
@@ -123,9 +109,9 @@ SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
   }
   if (decisions_.empty() || decisions_.front().name != "algorithm") return;
   for (int d = 0; d < 2; ++d) {
-    const int64_t taps = anchor.taps[d], longest = LongestPhase(anchor, d), m = kMostPoints + 1 - longest;
+    const int64_t taps = anchor.taps[d], longest = anchor.LongestPhase(d), m = kMostWinogradPoints + 1 - longest;
     // Products of m outputs: shorter phases save one.
-    const int64_t phases = std::min(anchor.stride[d], taps), products = kMostPoints * phases - (longest * phases - taps);
+    const int64_t phases = std::min(anchor.stride[d], taps), products = kMostWinogradPoints * phases - (longest * phases - taps);
     if (longest > 1) saving_ *= static_cast<double>(m * taps) / static_cast<double>(products);
   }
 }

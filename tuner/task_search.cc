@@ -16,7 +16,27 @@ constexpr double kPriorError = 0.15;     // priors (log seconds) that differ by 
 constexpr size_t kExploredPart = 4;      // ... among the better one in so many candidates
 constexpr int kApart = 2;                // decisions in which the members of a batch differ, where there is a choice
 constexpr double kOptimism = 0.5;        // deviations by which uncertain schedules are favoured
+constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;   // what the prior may err by between algorithms
 constexpr double kGain = 0.98;           // a ratio below is progress
+
+// What is built where nothing is measured: the default schedule, or another algorithm where the prior sees a clear gain.
+Trace ZeroTrialTrace(const Task& task, const TensorProgram& program, const Anchor& anchor, const Roofline& roofline) {
+  const auto seconds = [&](const Trace& trace) {
+    const auto scheduled = Schedule(task, program, trace);
+    const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
+    return legal == nullptr ? HUGE_VAL : PriorSeconds(legal->statistics, roofline, task.threads);
+  };
+  Trace best = DefaultTrace(task, program);
+  const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;
+  double limit = seconds(best) / (strided ? kStridedDoubt : kAlgorithmDoubt);
+  for (Trace& trace : WinogradTraces(task, program)) {
+    const double predicted = seconds(trace);
+    if (predicted >= limit) continue;
+    limit = predicted;
+    best = std::move(trace);
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -28,7 +48,7 @@ absl::StatusOr<TaskSearch> TaskSearch::Make(Task task, TensorProgram program, in
 
 TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofline& roofline, Anchor anchor)
     : task_(std::move(task)), program_(std::move(program)), weight_(weight), roofline_(roofline), anchor_(anchor),
-      space_(task_, anchor_), default_trace_(DefaultTrace(task_, program_)), best_trace_(default_trace_) {
+      space_(task_, anchor_), default_trace_(ZeroTrialTrace(task_, program_, anchor_, roofline_)), best_trace_(default_trace_) {
   proposed_.insert(default_trace_.ToString());
   const auto scheduled = Schedule(task_, program_, default_trace_);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {

@@ -14,7 +14,6 @@ namespace hone {
 namespace {
 
 constexpr int64_t kAlignment = 64;
-constexpr int64_t kShortRows = 16;   // longer ones have too many ways of being crossed
 constexpr int64_t kMaxScratchBytes = int64_t{1} << 34;
 
 int64_t BytesOf(const NestTensor& tensor) {
@@ -430,42 +429,6 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
       FuseStages(program, leaf != Decisions::Leaf::kGeneric && ReadsBlocks(task.graph));
   if (std::holds_alternative<Rejection>(fused)) return std::get<Rejection>(fused);
   return NestBuilder(task, std::get<FusedStages>(std::move(fused)), std::get<Decisions>(decisions)).Run();
-}
-
-Trace ReferenceTrace() { return *Trace::Parse("trace 1; algorithm direct; leaf generic"); }
-
-Trace DefaultTrace(const Task& task, const TensorProgram& program) {
-  std::vector<Trace> candidates;
-  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
-  const int lanes = task.target.vector_width();
-  const auto stage_trace = [&](const char* leaf, const char* key, int value) {
-    return *Trace::Parse(absl::StrCat("trace 1; algorithm direct; leaf ", leaf, " ", key, "=", value, " vw=", lanes,
-                                      "; parallel outer"));
-  };
-  if (anchor.ok()) {
-    if (anchor->kind == AnchorKind::kContract) {
-      const ContractChoice choice = DefaultContractChoice(*anchor, task.target, task.threads);
-      const int hiding = 3 * task.target.row->fma_latency * task.target.row->fma_per_cycle / 2;
-      if (anchor->row > 1 && anchor->row <= kShortRows && choice.mr * choice.nv < hiding) {
-        // Short image rows leave too few accumulators to hide the latency: tiles that cross them stay full.
-        Anchor flat = *anchor;
-        flat.row = 1;
-        ContractChoice crossing = DefaultContractChoice(flat, task.target, task.threads);
-        crossing.cross_rows = true;
-        if (crossing.mr > choice.mr) candidates.push_back(ContractTrace(crossing));
-      }
-      candidates.push_back(ContractTrace(choice));
-    }
-    if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
-      candidates.push_back(stage_trace("window", "tile", WindowTile(anchor->tile_extent, task.target)));
-    }
-    if (anchor->kind == AnchorKind::kRow) candidates.push_back(stage_trace("row", "unroll", 4));
-    candidates.push_back(stage_trace("map", "unroll", 1));
-  }
-  for (const Trace& trace : candidates) {
-    if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) return trace;
-  }
-  return ReferenceTrace();
 }
 
 }  // namespace hone

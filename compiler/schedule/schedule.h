@@ -34,7 +34,13 @@ struct Anchor {
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
   int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
+  // The taps that are transformed: of a stride, every stride-th.
+  int64_t LongestPhase(int dim) const { return (taps[dim] + stride[dim] - 1) / stride[dim]; }
 };
+
+inline constexpr int64_t kMostWinogradPoints = 8;   // of a tile in one dimension: beyond, transforms lose too much
+// Outputs per tile and dimension for which the transforms stay accurate and tiles are not mostly overhang.
+std::vector<int64_t> WinogradSizes(const Anchor& anchor);
 
 // Why a trace is not a schedule of this task. Cheap: turned to text only when asked.
 enum class Rejection : uint8_t {
@@ -75,5 +81,8 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
 Trace ReferenceTrace();
 // A sound schedule without search: the untuned default.
 Trace DefaultTrace(const Task& task, const TensorProgram& program);
+// Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
+// model must tell. None where the algorithm does not apply or is forbidden.
+std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program);
 
 }  // namespace hone

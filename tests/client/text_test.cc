@@ -203,7 +203,7 @@ constexpr char kReport[] =
     R"({"model":"net","target":"x86-64-v3","threads":2,"device":{"cpu_name":"CPU"},"trials":64,"seconds":301,
   "verdict":"faster","default":{"median_seconds":0.012,"p20_seconds":0.0119,"p95_seconds":0.013},
   "tuned":{"median_seconds":0.008,"p20_seconds":0.0079,"p95_seconds":0.009,"ratio":0.664,"ratio_low":0.66,"ratio_high":0.67},
-  "verified":{"max_error":3.2e-6,"tolerance":1e-4,"inputs":2},
+  "verified":{"max_error":3.2e-6,"tolerance":1e-4,"inputs":2,"against":"reference schedules"},
   "tasks":[{"label":"conv","weight":2,"seconds":0.004,"share":0.5,"default_seconds":0.006,"floor_seconds":0.003,"roofline_fraction":0.75,"trials":32}]})";
 
 TEST(ReportTest, ShowsBothTimesTheVerdictAndTheTasks) {

@@ -116,5 +116,22 @@ TEST(PriorTest, SeesWhatWinogradSaves) {
   EXPECT_GT(of_phases, four);
 }
 
+TEST(ZeroTrialTest, WinogradWhereThePriorSeesAClearGain) {
+  const Target target = FindTarget("x86-64-v4").value();
+  const auto algorithm = [](const TaskSearch& search) { return search.default_trace().Find("algorithm")->operands[0]; };
+  EXPECT_EQ(algorithm(SearchOf(ConvTask(64, 64, 56, 3, target))), "winograd");
+  EXPECT_EQ(algorithm(SearchOf(ConvTask(64, 64, 56, 3, target, /*threads=*/2))), "winograd");
+  EXPECT_EQ(algorithm(SearchOf(ConvTask(256, 64, 56, 1, target))), "direct");
+  EXPECT_EQ(algorithm(SearchOf(ConvTask(512, 512, 14, 3, target, 1, /*stride=*/2))), "direct");   // too many weights to read
+}
+
+TEST(ZeroTrialTest, ExactTasksStayDirect) {
+  Task task = ConvTask(64, 64, 56, 3, FindTarget("x86-64-v4").value());
+  EXPECT_FALSE(WinogradTraces(task, LowerTask(task).value()).empty());
+  task.policy = AlgorithmPolicy::kExact;
+  EXPECT_TRUE(WinogradTraces(task, LowerTask(task).value()).empty());
+  EXPECT_EQ(SearchOf(std::move(task)).default_trace().Find("algorithm")->operands[0], "direct");
+}
+
 }  // namespace
 }  // namespace hone

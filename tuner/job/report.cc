@@ -51,7 +51,10 @@ std::string ReportJson(const ReportInput& input) {
     report["tuned"]["ratio_high"] = c.tuned_wins() ? c.tuned.ratio_high : 1.0;
     if (c.tuned_wins()) report["verdict"] = "faster";
     const double error = c.tuned_wins() ? c.tuned.max_error : c.by_default.max_error;
-    report["verified"] = {{"max_error", error}, {"tolerance", c.tolerance}, {"inputs", c.inputs}};
+    if (c.verified()) {
+      report["verified"] = {
+          {"max_error", error}, {"tolerance", c.tolerance}, {"inputs", c.inputs}, {"against", c.reference + " schedules"}};
+    }
     if (c.tuned.outcome != Outcome::kOk) {
       report["tuned_outcome"] = {{"outcome", std::string(OutcomeName(c.tuned.outcome))}, {"message", c.tuned.message}};
     }

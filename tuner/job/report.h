@@ -13,7 +13,10 @@ namespace hone {
 struct ModuleComparison {
   Measurement by_default, tuned;
   double tolerance = 0;
+  std::string reference;   // whose outputs theirs were compared with: "reference", "direct" or "default" schedules
   uint32_t inputs = 2;
+  // A default module compared with itself proves nothing.
+  bool verified() const { return reference != "default" || tuned_wins(); }
   // Whether the tuned module is handed over: right, and faster beyond doubt.
   bool tuned_wins() const {
     return tuned.outcome == Outcome::kOk && tuned.ratio_high > 0 && tuned.ratio_high < 1;

@@ -8,6 +8,7 @@
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
 #include "tuner/job/batch_message.h"
+#include "tuner/job/module_reference.h"
 #include "tuner/job/oracle.h"
 #include "tuner/job/prior_costs.h"
 #include "tuner/job/progress.h"
@@ -17,7 +18,6 @@ namespace {
 
 constexpr double kTaskTolerance = 2e-5;        // of the largest reference value
 constexpr double kModuleTolerance = 1e-4;
-constexpr double kReferenceFlops = 1.2e10;     // above, the reference module would run for tens of seconds
 constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
 constexpr double kLeaseSeconds = 30;
 constexpr double kRunLimitSeconds = 20;
@@ -278,10 +278,7 @@ absl::StatusOr<const std::string*> Library(const ModuleFiles& files) {
 
 absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleFiles& by_default,
                                                                    const ModuleFiles& tuned) {
-  double flops = 0;
-  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
-    flops += cut_.WeightOf(static_cast<int>(i)) * static_cast<double>(cut_.tasks[i].Flops().AsConstant().value_or(0));
-  }
+  const ModuleReference reference = ReferenceOf(*session_);
   const uint32_t number = session_->next_number();
   const std::string trial = absl::StrCat("b", number, ".0"), incumbent = absl::StrCat("b", number, ".incumbent");
   if (next_batch_ == number) {
@@ -313,9 +310,8 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     lease.mutable_incumbent()->set_trial_id("incumbent");
     if (absl::Status status = add(tuned, proposed.mutable_object()); !status.ok()) return status;
     if (absl::Status status = add(by_default, lease.mutable_incumbent()->mutable_object()); !status.ok()) return status;
-    if (flops <= kReferenceFlops) {
-      const std::vector<Trace> reference(cut_.tasks.size(), ReferenceTrace());
-      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference, 0);
+    if (reference.name != "default") {
+      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference.traces, 0);
       if (!oracle.ok()) return oracle.status();
       if (absl::Status status = add(*oracle, lease.mutable_oracle_object()); !status.ok()) return status;
     }
@@ -334,7 +330,7 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     if (!message.ok()) return message.status();
     if (absl::Status status = Handle(*message); !status.ok()) return status;
   }
-  ModuleComparison comparison{.tolerance = kModuleTolerance};
+  ModuleComparison comparison{.tolerance = kModuleTolerance, .reference = reference.name};
   comparison.tuned = records_[number].at(trial).measurement;
   if (const auto found = records_[number].find(incumbent); found != records_[number].end()) {
     comparison.by_default = found->second.measurement;

@@ -1,0 +1,103 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "compiler/schedule/contract_schedule.h"
+#include "compiler/schedule/stage_schedule.h"
+
+// Schedules that are good without search.
+namespace hone {
+namespace {
+
+constexpr int64_t kShortRows = 16;   // longer ones have too many ways of being crossed
+constexpr int64_t kWinogradTiles[] = {9, 16, 20, 28, 40, 49};   // that a block transforms and multiplies together
+
+// The choices for the products of one block of tiles: few rows, many of them at once.
+std::vector<ContractChoice> ProductChoices(const Anchor& anchor, int64_t tiles, const Target& target, int threads) {
+  Anchor products = anchor;
+  products.m = tiles;
+  products.row = 1;
+  products.k = anchor.k / (anchor.taps[0] * anchor.taps[1]);
+  std::vector<ContractChoice> choices;
+  for (const int64_t columns : {int64_t{target.vector_width()}, anchor.n}) {
+    products.n = std::min(anchor.n, columns);
+    ContractChoice choice = DefaultContractChoice(products, target, threads);
+    const int64_t rows = (tiles + choice.mr - 1) / choice.mr;
+    choice.mr = static_cast<int>((tiles + rows - 1) / rows);
+    choice.panels_outer = true;
+    choice.tiles_per_block = 0;
+    choice.parallel_m = true;
+    choice.parallel_n = false;
+    choices.push_back(choice);
+    std::swap(choice.parallel_m, choice.parallel_n);
+    if (threads > 1) choices.push_back(choice);
+  }
+  return choices;
+}
+
+}  // namespace
+
+Trace ReferenceTrace() { return *Trace::Parse("trace 1; algorithm direct; leaf generic"); }
+
+Trace DefaultTrace(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> candidates;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  const int lanes = task.target.vector_width();
+  const auto stage_trace = [&](const char* leaf, const char* key, int value) {
+    return *Trace::Parse(absl::StrCat("trace 1; algorithm direct; leaf ", leaf, " ", key, "=", value, " vw=", lanes,
+                                      "; parallel outer"));
+  };
+  if (anchor.ok()) {
+    if (anchor->kind == AnchorKind::kContract) {
+      const ContractChoice choice = DefaultContractChoice(*anchor, task.target, task.threads);
+      const int hiding = 3 * task.target.row->fma_latency * task.target.row->fma_per_cycle / 2;
+      if (anchor->row > 1 && anchor->row <= kShortRows && choice.mr * choice.nv < hiding) {
+        // Short image rows leave too few accumulators to hide the latency: tiles that cross them stay full.
+        Anchor flat = *anchor;
+        flat.row = 1;
+        ContractChoice crossing = DefaultContractChoice(flat, task.target, task.threads);
+        crossing.cross_rows = true;
+        if (crossing.mr > choice.mr) candidates.push_back(ContractTrace(crossing));
+      }
+      candidates.push_back(ContractTrace(choice));
+    }
+    if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
+      candidates.push_back(stage_trace("window", "tile", WindowTile(anchor->tile_extent, task.target)));
+    }
+    if (anchor->kind == AnchorKind::kRow) candidates.push_back(stage_trace("row", "unroll", 4));
+    candidates.push_back(stage_trace("map", "unroll", 1));
+  }
+  for (const Trace& trace : candidates) {
+    if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) return trace;
+  }
+  return ReferenceTrace();
+}
+
+std::vector<int64_t> WinogradSizes(const Anchor& anchor) {
+  std::vector<int64_t> sizes;
+  const int64_t taps = std::max(anchor.LongestPhase(0), anchor.LongestPhase(1));
+  const int64_t extent = std::max(anchor.tiled[0], anchor.tiled[1]);
+  for (int64_t m = 2; m + taps - 1 <= kMostWinogradPoints && m < extent + 2; ++m) {
+    if (m != 3 || taps != 3) sizes.push_back(m);
+  }
+  return sizes;
+}
+
+std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> traces;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  if (!anchor.ok() || !anchor->winograd() || task.policy == AlgorithmPolicy::kExact) return traces;
+  for (const int64_t m : WinogradSizes(*anchor)) {
+    for (const int64_t tiles : kWinogradTiles) {
+      for (const ContractChoice& choice : ProductChoices(*anchor, tiles, task.target, task.threads)) {
+        std::string text = ContractTrace(choice).ToString();
+        const std::string direct = "algorithm direct;";
+        text.replace(text.find(direct), direct.size(), absl::StrCat("algorithm winograd m=", m, " tiles=", tiles, ";"));
+        Trace trace = *Trace::Parse(text);
+        if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) traces.push_back(std::move(trace));
+      }
+    }
+  }
+  return traces;
+}
+
+}  // namespace hone
