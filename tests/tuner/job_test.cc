@@ -7,6 +7,8 @@
 #include "absl/status/status.h"
 #include "tests/compiler/frontend/onnx/onnx_model.h"
 #include "tests/tuner/job_harness.h"
+#include "tests/tuner/tuning_tasks.h"
+#include "tuner/job/module_reference.h"
 
 namespace hone {
 namespace {
@@ -153,6 +155,21 @@ TEST(JobTest, EndsWithItsServer) {
   job.Start(StartWith(100), Classifier());
   job.Serve(0);
   EXPECT_NE(job.CloseAndWait(), 0);
+}
+
+TEST(ModuleReferenceTest, ReferenceSchedulesWhereTheyEndInTimeElseTheDirectOnes) {
+  const Target target = FindTarget("x86-64-v4").value();
+  const auto reference = [](Task task, int calls) {
+    std::vector<TaskSearch> tasks;
+    tasks.push_back(SearchOf(std::move(task), calls));
+    return ReferenceOf(TuningSession(std::move(tasks), {}));
+  };
+  const Task conv = ConvTask(64, 64, 56, 3, target);   // 0.23 GFLOP, Winograd by default
+  EXPECT_EQ(reference(conv, 1).name, "reference");
+  EXPECT_EQ(reference(conv, 1).traces[0], ReferenceTrace());
+  EXPECT_EQ(reference(conv, 1000).name, "direct");
+  EXPECT_EQ(reference(conv, 1000).traces[0], DefaultTrace(conv, LowerTask(conv).value()));
+  EXPECT_EQ(reference(ConvTask(64, 64, 56, 1, target), 10000).name, "default");
 }
 
 }  // namespace
