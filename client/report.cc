@@ -90,6 +90,11 @@ std::string Verdict(const Json& report) {
   return text + "\n";
 }
 
+// Measured, of the largest value; nothing without a measurement.
+std::string ErrorText(const Json& task) {
+  return task.contains("max_error") ? absl::StrFormat("%.0e", JsonNumber(task, "max_error")) : "-";
+}
+
 std::string Tasks(const Json& report, int width) {
   Rows rows;
   std::vector<Json> tasks(JsonMember(report, "tasks").begin(), JsonMember(report, "tasks").end());
@@ -102,7 +107,7 @@ std::string Tasks(const Json& report, int width) {
                     FormatLatency(JsonNumber(task, "default_seconds")),
                     FormatLatency(JsonNumber(task, "floor_seconds")),
                     FormatPercent(JsonNumber(task, "roofline_fraction")), JsonText(task, "trials"),
-                    JsonText(task, "weight"), JsonText(task, "label")});
+                    JsonText(task, "weight"), JsonText(task, "algorithm"), ErrorText(task), JsonText(task, "label")});
   }
   if (rows.empty()) return "";
   std::string text = FormatTable({{"share", Align::kRight},
@@ -112,6 +117,8 @@ std::string Tasks(const Json& report, int width) {
                                   {"of roofline", Align::kRight},
                                   {"trials", Align::kRight},
                                   {"times", Align::kRight},
+                                  {"algorithm", Align::kLeft},
+                                  {"error", Align::kRight},
                                   {"task", Align::kLeft, true}},
                                  rows, width);
   if (tasks.size() > rows.size()) {

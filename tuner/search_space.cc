@@ -89,17 +89,16 @@ constexpr Rule kRules[] = {{AnchorKind::kContract, "contract", ContractDecisions
                            {AnchorKind::kRow, "row", RowDecisions},
                            {AnchorKind::kMap, "map", RowDecisions}};
 
-// "direct" or "winograd m=4": what stands in the decision's values.
+size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(random() % count); }
+
+}  // namespace
+
 std::string AlgorithmOf(const Trace& trace) {
   const Primitive& algorithm = *trace.Find("algorithm");
   std::string text = algorithm.operands[0];
   if (const auto m = algorithm.Option("m")) absl::StrAppend(&text, " m=", std::string(*m));
   return text;
 }
-
-size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(random() % count); }
-
-}  // namespace
 
 SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
   for (const Rule& rule : kRules) {

@@ -8,6 +8,9 @@
 
 namespace hone {
 
+// "direct" or "winograd m=4": for people, and what the decision's values are.
+std::string AlgorithmOf(const Trace& trace);
+
 // The schedules considered for one task: a few decisions with a few values each, laid down by a rule per kind of task.
 // Not every point is legal; Schedule() tells cheaply. Immutable.
 class SearchSpace {

@@ -64,8 +64,15 @@ CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statis
   return sample;
 }
 
+std::optional<double> TaskSearch::best_error() const {
+  const auto found = errors_.find(best_trace_.ToString());
+  return found == errors_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void TaskSearch::ObserveIncumbent(const Trace& trace, const Measurement& measurement) {
   if (measurement.outcome != Outcome::kOk || measurement.p20_seconds <= 0) return;
+  double& error = errors_[trace.ToString()];
+  error = std::max(error, measurement.max_error);
   const auto [least, first] = incumbent_seconds_.try_emplace(trace.ToString(), measurement.p20_seconds);
   least->second = std::min(least->second, measurement.p20_seconds);
   seconds_[least->first] = least->second;
@@ -93,6 +100,7 @@ void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measu
   }
   if (seconds <= 0) return;
   seconds_[trace.ToString()] = seconds;
+  errors_[trace.ToString()] = measurement.max_error;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     samples_.push_back(SampleOf(trace, legal->statistics));

@@ -40,6 +40,8 @@ class TaskSearch {
   double default_seconds() const { return default_seconds_.value_or(prior_seconds_); }
   double best_seconds() const { return best_seconds_.value_or(default_seconds()); }
   double floor_seconds() const { return floor_seconds_; }
+  // Of the best schedule, as measured: the largest deviation from the reference, of its largest value.
+  std::optional<double> best_error() const;
   bool measured() const { return default_seconds_.has_value(); }
   int trials() const { return trials_; }
   int trials_without_gain() const { return trials_without_gain_; }
@@ -83,6 +85,7 @@ class TaskSearch {
   double best_bound_ = 0;                          // upper end of the best one's interval, seconds
   std::map<std::string, double> seconds_;          // by trace, of what was measured
   std::map<std::string, double> incumbent_seconds_; // by trace, least as an incumbent
+  std::map<std::string, double> errors_;           // by trace, largest measured
   std::set<std::string> proposed_;
   std::map<Point, std::optional<Scored>> scored_;
   std::vector<Point> pool_;                        // legal points by prior, best first; the same for every seed

@@ -204,7 +204,8 @@ constexpr char kReport[] =
   "verdict":"faster","default":{"median_seconds":0.012,"p20_seconds":0.0119,"p95_seconds":0.013},
   "tuned":{"median_seconds":0.008,"p20_seconds":0.0079,"p95_seconds":0.009,"ratio":0.664,"ratio_low":0.66,"ratio_high":0.67},
   "verified":{"max_error":3.2e-6,"tolerance":1e-4,"inputs":2,"against":"reference schedules"},
-  "tasks":[{"label":"conv","weight":2,"seconds":0.004,"share":0.5,"default_seconds":0.006,"floor_seconds":0.003,"roofline_fraction":0.75,"trials":32}]})";
+  "tasks":[{"label":"conv","weight":2,"seconds":0.004,"share":0.5,"default_seconds":0.006,"floor_seconds":0.003,
+  "roofline_fraction":0.75,"algorithm":"winograd m=4","max_error":3.1e-6,"trials":32}]})";
 
 TEST(ReportTest, ShowsBothTimesTheVerdictAndTheTasks) {
   const std::string text = ReportText(*ParseJson(kReport, "report"), nullptr, 0);
@@ -212,6 +213,8 @@ TEST(ReportTest, ShowsBothTimesTheVerdictAndTheTasks) {
   EXPECT_THAT(text, HasSubstr("0.664 (0.660 to 0.670)"));
   EXPECT_THAT(text, HasSubstr("verdict: faster, 1.51x the default's speed"));
   EXPECT_THAT(text, HasSubstr("75.0 %"));
+  EXPECT_THAT(text, HasSubstr("winograd m=4"));
+  EXPECT_THAT(text, HasSubstr("3e-06"));
 }
 
 TEST(ReportTest, EmptyReportIsNoCrash) {

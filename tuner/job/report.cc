@@ -16,7 +16,7 @@ json Times(const Measurement& measurement) {
 
 json TaskRow(const TaskSearch& task, double total) {
   const double seconds = task.weight() * task.best_seconds();
-  return {{"task_id", task.task().Id()},
+  json row = {{"task_id", task.task().Id()},
           {"label", task.task().Label()},
           {"weight", task.weight()},
           {"seconds", seconds},
@@ -26,7 +26,10 @@ json TaskRow(const TaskSearch& task, double total) {
           {"roofline_fraction", task.best_seconds() > 0 ? task.floor_seconds() / task.best_seconds() : 0},
           {"measured", task.measured()},
           {"trace", task.best_trace().ToString()},
+          {"algorithm", AlgorithmOf(task.best_trace())},
           {"trials", task.trials()}};
+  if (const std::optional<double> error = task.best_error()) row["max_error"] = *error;
+  return row;
 }
 
 }  // namespace
