@@ -122,6 +122,7 @@ double SearchSpace::size() const {
 }
 
 SearchSpace::Point SearchSpace::Random(std::mt19937_64& random) const {
+  if (!drawn_.empty()) return drawn_[Pick(random, drawn_.size())];
   Point point;
   for (const Decision& decision : decisions_) point.push_back(static_cast<int>(Pick(random, decision.values.size())));
   return point;

@@ -28,6 +28,8 @@ class SearchSpace {
   // The largest factor by which an algorithm of the space multiplies less than the direct one.
   double Saving() const { return saving_; }
   Point Random(std::mt19937_64& random) const;
+  // From now on Random gives points of these only.
+  void DrawFrom(std::vector<Point> points) { drawn_ = std::move(points); }
   // One or two decisions changed.
   Point Mutated(const Point& point, std::mt19937_64& random) const;
   // Every point that differs in one decision by one step (ordered values) or any value (few values).
@@ -41,6 +43,7 @@ class SearchSpace {
 
   std::string leaf_;
   double saving_ = 1;
+  std::vector<Point> drawn_;   // empty: all
   std::vector<Decision> decisions_;
 };
 

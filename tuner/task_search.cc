@@ -57,6 +57,16 @@ TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofl
   }
 }
 
+void TaskSearch::RestrictTo(const std::set<std::string>& traces) {
+  only_ = traces;
+  std::vector<Point> points;
+  for (const std::string& trace : traces) {
+    Point point = space_.PointOf(*Trace::Parse(trace));
+    if (!point.empty() && traces.contains(space_.TraceOf(point).ToString())) points.push_back(std::move(point));
+  }
+  space_.DrawFrom(std::move(points));
+}
+
 CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statistics) const {
   CostSample sample;
   sample.features = FeaturesOf({anchor_, statistics, trace, roofline_, task_.threads});
@@ -122,6 +132,7 @@ const std::optional<TaskSearch::Scored>& TaskSearch::ScoreOf(const Point& point)
   const auto [entry, added] = scored_.try_emplace(point);
   if (!added) return entry->second;
   const Trace trace = space_.TraceOf(point);
+  if (!only_.empty() && !only_.contains(trace.ToString())) return entry->second;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     entry->second = Scored{trace.ToString(), SampleOf(trace, legal->statistics)};

@@ -47,6 +47,8 @@ class TaskSearch {
   int trials_without_gain() const { return trials_without_gain_; }
   bool exhausted() const { return exhausted_; }   // no new legal schedule was found
 
+  // For replays of recorded measurements: proposes no others than these and the default.
+  void RestrictTo(const std::set<std::string>& traces);
   void MarkProposed(const Trace& trace) { proposed_.insert(trace.ToString()); }
   // The incumbent is measured again with every batch. The least of its times replaces the ratio that chose it, which
   // luck has made too good.
@@ -88,6 +90,7 @@ class TaskSearch {
   std::map<std::string, double> errors_;           // by trace, largest measured
   std::set<std::string> proposed_;
   std::map<Point, std::optional<Scored>> scored_;
+  std::set<std::string> only_;                     // empty: every legal trace
   std::vector<Point> pool_;                        // legal points by prior, best first; the same for every seed
   std::vector<CostSample> samples_;
   int trials_ = 0, trials_without_gain_ = 0;

@@ -3,9 +3,6 @@
 //   tuner_bar [seeds [trials [tasks [target]]]]
 // Exits with 1 where a bar is missed: geometric mean below 1, no task worse than 3 %, zero-trial pick within 25 % of the
 // best known.
-#include <sys/resource.h>
-#include <time.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -13,132 +10,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/values/host_lock.h"
-#include "proto/values/tensor_values.h"
-#include "tests/compiler/codegen/candidate_runner.h"
-#include "tests/tuner/tuning_tasks.h"
+#include "tests/performance/task_bench.h"
 #include "tuner/cost_model/booster.h"
 #include "tuner/tuning_session.h"
-#include "worker/comparison.h"
 #include "worker/device_detection.h"
-#include "worker/rotation.h"
-#include "worker/stopwatch.h"
 
 namespace hone {
 namespace {
 
 constexpr uint32_t kSearchWindows = 8, kFinalWindows = 25;
-constexpr double kTolerance = 2e-5;
 constexpr double kWorstTask = 1.03, kZeroTrials = 1.25;
 
-double Now(clockid_t clock) {
-  timespec time;
-  clock_gettime(clock, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-int64_t InvoluntarySwitches() {
-  rusage usage;
-  getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nivcsw;
-}
-
-// A candidate loaded into this process.
-class LocalContestant : public Contestant {
- public:
-  explicit LocalContestant(std::unique_ptr<CandidateRunner> runner) : runner_(std::move(runner)) {}
-  Report RunWindow(uint32_t calls) override {
-    runner_->Run();
-    const int64_t switches = InvoluntarySwitches();
-    const double wall = Now(CLOCK_MONOTONIC), cpu = Now(CLOCK_THREAD_CPUTIME_ID);
-    for (uint32_t i = 0; i < calls; ++i) runner_->Run();
-    const double spent = Now(CLOCK_THREAD_CPUTIME_ID) - cpu, elapsed = Now(CLOCK_MONOTONIC) - wall;
-    Report report;
-    report.window = {.seconds = elapsed / calls, .calls = calls, .cpu_fraction = spent / elapsed};
-    report.window.kept = InvoluntarySwitches() == switches && report.window.cpu_fraction > kKeptCpuFraction;
-    return report;
-  }
-  CandidateRunner& runner() { return *runner_; }
-
- private:
-  std::unique_ptr<CandidateRunner> runner_;
-};
-
-template <typename T>
-T Must(absl::StatusOr<T> value) {
-  if (value.ok()) return *std::move(value);
-  std::fprintf(stderr, "tuner_bar: %s\n", value.status().ToString().c_str());
-  std::exit(2);
-}
-
-// Compiles and measures schedules of one task.
-class Bench {
- public:
-  explicit Bench(const Task& task) : task_(task), program_(Must(LowerTask(task))) {
-    uint64_t number = 0;
-    for (const auto& [specs, tensors] : {std::pair{task.InputSpecs(), &inputs_}, {task.ConstantSpecs(), &constants_}}) {
-      for (const TensorSpec& spec : specs) {
-        tensors->push_back(HostTensor::Zeros(spec.dtype, spec.dims));
-        GenerateTensor(spec, 1, number++, tensors->back().bytes.data());
-      }
-    }
-    auto oracle = Load(ReferenceTrace());
-    oracle->runner().Run();
-    expected_ = Outputs(oracle->runner());
-  }
-
-  // In rotation with the first one. Wrong outputs are outcomes.
-  std::vector<Measurement> Measure(const std::vector<Trace>& traces, uint32_t windows, bool race) {
-    std::vector<std::unique_ptr<LocalContestant>> contestants;
-    std::vector<Contestant*> pointers;
-    std::vector<double> first;
-    std::vector<bool> wrong;
-    for (const Trace& trace : traces) {
-      contestants.push_back(Load(trace));
-      pointers.push_back(contestants.back().get());
-      const Stopwatch watch;
-      contestants.back()->runner().Run();
-      first.push_back(watch.Seconds());
-      const std::vector<HostTensor> outputs = Outputs(contestants.back()->runner());
-      wrong.push_back(CompareTensors(task_.OutputSpecs()[0], expected_[0].bytes.data(), outputs[0].bytes.data()).max_error >
-                      kTolerance);
-    }
-    const HostLock lock = Must(HostLock::Acquire(HostLock::Mode::kExclusive));
-    RotationOptions options{.windows = windows};
-    if (race) options.incumbent = 0;
-    std::vector<Measurement> measurements = Rotate(pointers, first, options, nullptr);
-    for (size_t i = 0; i < wrong.size(); ++i) {
-      if (wrong[i]) measurements[i].outcome = Outcome::kWrongOutput;
-    }
-    return measurements;
-  }
-
- private:
-  std::unique_ptr<LocalContestant> Load(const Trace& trace) {
-    std::string& object = objects_[trace.ToString()];
-    if (object.empty()) {
-      const auto scheduled = Schedule(task_, program_, trace);
-      const CompiledTask compiled = Must(CompileNest(task_, std::get<Scheduled>(scheduled), "task"));
-      object = Must(LinkCandidate(task_, compiled));
-    }
-    auto runner = Must(CandidateRunner::Load(object));
-    runner->SetInputs(inputs_, constants_);
-    return std::make_unique<LocalContestant>(std::move(runner));
-  }
-  std::vector<HostTensor> Outputs(CandidateRunner& runner) {
-    std::vector<HostTensor> outputs;
-    for (const TensorSpec& spec : task_.OutputSpecs()) outputs.push_back(HostTensor::Zeros(spec.dtype, spec.dims));
-    runner.GetOutputs(&outputs);
-    return outputs;
-  }
-
-  Task task_;
-  TensorProgram program_;
-  std::vector<HostTensor> inputs_, constants_, expected_;
-  std::map<std::string, std::string> objects_;   // by trace
-};
-
 // Best trace after `trials`.
-Trace Tune(const TaskSearch& start, Bench* bench, SearchStrategy strategy, uint64_t seed, uint32_t trials) {
+Trace Tune(const TaskSearch& start, TaskBench* bench, SearchStrategy strategy, uint64_t seed, uint32_t trials) {
   TuningSession session({start}, {.seed = seed, .strategy = strategy, .budget = {.trials = trials}});
   Booster model(seed);
   while (const std::optional<Batch> batch = Must(session.Next(0, &model))) {
@@ -161,7 +45,7 @@ struct Finals {
 
 Finals RunTask(const Task& task, const Roofline& roofline, int seeds, uint32_t trials) {
   const TaskSearch start = Must(TaskSearch::Make(task, Must(LowerTask(task)), 1, roofline));
-  Bench bench(task);
+  TaskBench bench(task);
   std::vector<Trace> finalists = {start.default_trace()};
   for (int seed = 1; seed <= seeds; ++seed) {
     for (const SearchStrategy strategy : {SearchStrategy::kEvolutionary, SearchStrategy::kRandom}) {
@@ -207,15 +91,11 @@ int Main(int argc, char** argv) {
   const Roofline roofline = Roofline::Of(device, target);
   std::printf("%s, %s, %.1f GFLOP/s, %d seeds, %u trials\n", device.cpu_name.c_str(), target.ToString().c_str(),
               roofline.gflops, seeds, trials);
-  struct Row {
-    int64_t channels, out, size, kernel;
-  };
-  constexpr Row kRows[] = {{64, 64, 56, 3}, {256, 64, 56, 1}, {128, 128, 28, 3}, {1024, 256, 14, 1}, {512, 512, 7, 3}};
   double log_ratio = 0, worst = 0, worst_zero = 0;
   size_t count = 0;
-  for (const Row& row : kRows) {
+  for (const Task& task : JudgedTasks(target)) {
     if (count == most_tasks) break;
-    const Finals finals = RunTask(ConvTask(row.channels, row.out, row.size, row.kernel, target), roofline, seeds, trials);
+    const Finals finals = RunTask(task, roofline, seeds, trials);
     log_ratio += finals.log_ratio;
     worst = std::max(worst, std::exp(finals.log_ratio));
     worst_zero = std::max(worst_zero, finals.zero_trials);
