@@ -99,7 +99,8 @@ absl::Status WorkerSession::Run() {
     const std::shared_ptr<Cancellation> cancellation = cancellation_;
     lock.unlock();
     const Stopwatch watch;
-    const LeaseResult result = executor_.Execute(lease, *cancellation);
+    const LeaseResult result =
+        options_.measure ? options_.measure(lease, *cancellation) : executor_.Execute(lease, *cancellation);
     Log(absl::StrCat("lease ", lease.lease_id, ": ", std::string(OutcomeName(result.outcome)), ", ",
                      result.trials.size(), " trials in ", absl::FormatDuration(watch.Elapsed()),
                      result.message.empty() ? "" : ": ", result.message));

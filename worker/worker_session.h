@@ -1,6 +1,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -30,6 +31,8 @@ struct WorkerSessionOptions {
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(10);
   absl::Duration stop_grace = absl::Seconds(5);  // a lease under way may take this much longer after Stop
+  // Carries out leases instead of hone-runner, if set: a simulated device.
+  std::function<LeaseResult(const Lease&, const Cancellation&)> measure;
 };
 
 // A worker at work: one thread talks to the server (enrols, polls, heartbeats, hands in results), the caller

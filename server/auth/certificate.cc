@@ -17,6 +17,7 @@ namespace hone {
 namespace {
 
 constexpr long kValidSeconds = 10L * 365 * 24 * 3600;
+constexpr long kClockErrorSeconds = 24 * 3600;  // a device's clock may be behind ours
 
 template <typename T, void (*Free)(T*)>
 struct Deleter {
@@ -68,7 +69,7 @@ absl::StatusOr<CertificatePem> MakeSelfSignedCertificate(const std::string& host
   X509_NAME* name = X509_get_subject_name(x509);
   const bool filled =
       X509_set_version(x509, 2) == 1 && SetSerial(x509) &&
-      X509_gmtime_adj(X509_getm_notBefore(x509), -3600) != nullptr &&
+      X509_gmtime_adj(X509_getm_notBefore(x509), -kClockErrorSeconds) != nullptr &&
       X509_gmtime_adj(X509_getm_notAfter(x509), kValidSeconds) != nullptr &&
       X509_set_pubkey(x509, key.get()) == 1 &&
       X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,

@@ -16,8 +16,6 @@
 namespace hone {
 namespace {
 
-// What a call may take beyond what it was asked to wait.
-constexpr absl::Duration kCallTime = absl::Seconds(20);
 constexpr double kSlowestBytesPerSecond = 256 * 1024;
 constexpr int kLargestMessage = 16 << 20;
 
@@ -34,8 +32,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& option
   const std::string name = options.server_name.empty() ? PinnedName(options.ca_pem) : options.server_name;
   if (!name.empty()) arguments.SetSslTargetNameOverride(name);
   arguments.SetMaxReceiveMessageSize(kLargestMessage);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.keepalive)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(options.keepalive / 2)));
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5000);
@@ -97,6 +97,7 @@ std::string PinnedName(const std::string& pem) {
 }
 
 struct ServerConnection::Stubs {
+  absl::Duration answer_time;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::WorkerService::Stub> workers;
   std::unique_ptr<v1::BlobService::Stub> blobs;
@@ -105,6 +106,7 @@ struct ServerConnection::Stubs {
 
 ServerConnection::ServerConnection(const ServerConnectionOptions& options)
     : stubs_(std::make_unique<Stubs>()) {
+  stubs_->answer_time = options.answer_time;
   stubs_->channel = MakeChannel(options);
   stubs_->workers = v1::WorkerService::NewStub(stubs_->channel);
   stubs_->blobs = v1::BlobService::NewStub(stubs_->channel);
@@ -118,7 +120,7 @@ absl::StatusOr<Credentials> ServerConnection::Enrol(const std::string& enrol_tok
                                                     const std::string& request_id,
                                                     const std::string& display_name, const Device& device) {
   grpc::ClientContext context;
-  Prepare(context, enrol_token, kCallTime);
+  Prepare(context, enrol_token, stubs_->answer_time);
   v1::EnrolRequest request;
   request.set_request_id(request_id);
   request.set_display_name(display_name);
@@ -142,7 +144,7 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credential
   request.set_wait_seconds(absl::ToDoubleSeconds(call.wait));
 
   grpc::ClientContext context;
-  Prepare(context, credentials.token, call.wait + kCallTime);
+  Prepare(context, credentials.token, call.wait + stubs_->answer_time);
   if (!stubs_->synchronize.Begin(&context)) return absl::CancelledError("interrupted");
   v1::SynchronizeResponse response;
   const grpc::Status status = stubs_->workers->Synchronize(&context, request, &response);
@@ -170,7 +172,7 @@ absl::Status ServerConnection::Download(const Credentials& credentials, const Bl
                                         const std::function<absl::Status(std::string_view)>& sink) {
   grpc::ClientContext context;
   Prepare(context, credentials.token,
-          kCallTime + absl::Seconds(static_cast<double>(blob.size) / kSlowestBytesPerSecond));
+          stubs_->answer_time + absl::Seconds(static_cast<double>(blob.size) / kSlowestBytesPerSecond));
   v1::DownloadBlobRequest request;
   request.set_sha256(blob.sha256);
   request.set_offset(offset);

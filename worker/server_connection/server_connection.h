@@ -46,6 +46,10 @@ struct ServerConnectionOptions {
   std::string address;      // HOST:PORT
   std::string ca_pem;       // certificates to trust
   std::string server_name;  // expected in the certificate, if not empty; else PinnedName(ca_pem), else HOST
+  absl::Duration answer_time = absl::Seconds(20);  // of a call, beyond what it was asked to wait
+  // A connection silent for so long is tried, and given up half of it later: with the heartbeat of a third of
+  // a lease, one that broke without a word is replaced before the lease is lost.
+  absl::Duration keepalive = absl::Seconds(10);
 };
 
 // The DNS name in the first certificate of a PEM text, empty if there is none. A certificate with such a name
