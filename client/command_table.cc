@@ -107,6 +107,10 @@ const Command kCommands[] = {
      "Jobs under way stop too and go on with the next 'hone up'. Data stays.",
      "hone down",
      RunDown},
+    {"dashboard", "Print the address of the server's web page.", "", 0, 0, {},
+     "Jobs with live curves, trials, tasks beside the roofline, workers, modules compared; reading only. The address "
+     "carries the token after '#', which browsers keep to themselves; it works on this machine only.",
+     "hone dashboard", RunDashboard},
     {"optimize", "Tune a model for a device and compile it to a module.", "MODEL.onnx", 1, 1, kOptimize,
      "Checks the model first; nothing is queued if a node is unsupported or a dimension open. Shows progress "
      "as it goes; "

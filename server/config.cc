@@ -28,7 +28,7 @@ constexpr FlagRow kFlags[] = {
        config.listen = text;
        return !text.empty();
      }},
-    {"--http", "HOST:PORT", "address of /healthz and /readyz, loopback only (default 127.0.0.1:0)",
+    {"--http", "HOST:PORT", "address of the dashboard and /healthz, /readyz; loopback only (default 127.0.0.1:0)",
      [](ServerConfig& config, const std::string& text) {
        config.http = text;
        return !text.empty();

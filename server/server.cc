@@ -4,6 +4,8 @@
 #include "absl/time/clock.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/http/dashboard.h"
+#include "server/http/health.h"
 #include "server/workers/record_message.h"
 
 namespace hone {
@@ -17,6 +19,8 @@ constexpr absl::Duration kShutdownPatience = absl::Seconds(2);  // an idle clien
 constexpr absl::Duration kSweepPeriod = absl::Hours(1);
 constexpr absl::Duration kBlobGrace = absl::Hours(24);  // between an upload and the model that names it
 constexpr char kTimerTopic[] = "timer";                 // nobody notifies it
+
+constexpr std::string_view kApiPath = "/api/";  // then SERVICE/METHOD?FIELD=VALUE&...
 
 }  // namespace
 
@@ -55,14 +59,27 @@ absl::Status Server::Serve() {
       ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, *executor_, *inspections_});
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
   HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
-  HONE_ASSIGN_OR_RETURN(health_, HealthServer::Start(config_.http, [this] { return store_->CheckHealth(); }));
+  api_ = std::make_unique<JsonApi>(*tokens_, edge_->InProcessChannel());
+  HONE_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, HttpRoutes()));
   Repeat("lease_expiry", std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4)),
          [this] { return broker_->ExpireLeases(); });
   Repeat("blob_sweep", kSweepPeriod, [this] { return SweepBlobs(); });
-  HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), health_->address()));
+  HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), http_->address()));
   LogEvent("serving",
-           {{"grpc", edge_->address()}, {"http", health_->address()}, {"data_dir", config_.data_dir}});
+           {{"grpc", edge_->address()}, {"http", http_->address()}, {"data_dir", config_.data_dir}});
   return absl::OkStatus();
+}
+
+std::vector<HttpRoute> Server::HttpRoutes() {
+  std::vector<HttpRoute> routes = HealthRoutes([this] { return store_->CheckHealth(); });
+  for (HttpRoute& page : DashboardRoutes()) routes.push_back(std::move(page));
+  routes.push_back({std::string(kApiPath), [this](const HttpRequest& request) {
+                      const absl::StatusOr<std::string> json =
+                          api_->Call(request.path.substr(kApiPath.size()), request.query, request.authorization);
+                      return json.ok() ? HttpResponse{.content_type = "application/json", .body = *json}
+                                       : JsonError(json.status());
+                    }});
+  return routes;
 }
 
 void Server::Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work) {
@@ -86,7 +103,8 @@ absl::Status Server::SweepBlobs() {
 Server::~Server() {
   const bool served = edge_ != nullptr;
   if (folder_ != nullptr) folder_->RemoveEndpoint();
-  health_.reset();
+  http_.reset();
+  api_.reset();
   if (hub_ != nullptr) hub_->Stop();  // long polls answer with what they have
   if (edge_ != nullptr) edge_->Stop(absl::Now() + kShutdownPatience);
   edge_.reset();

@@ -6,9 +6,10 @@
 
 #include "server/config.h"
 #include "server/data_folder.h"
-#include "server/http/health_server.h"
+#include "server/http/http_server.h"
 #include "server/jobs/job_scheduler.h"
 #include "server/service/grpc_edge.h"
+#include "server/service/json_api.h"
 #include "server/storage/sqlite_store.h"
 
 namespace hone {
@@ -27,6 +28,7 @@ class Server {
   absl::Status Serve();
   // Runs `work` on the executor, now and again after each period, until the hub stops.
   void Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work);
+  std::vector<HttpRoute> HttpRoutes();
   absl::Status SweepBlobs();
 
   // In the order of their dependence: each is used by those below it.
@@ -43,7 +45,8 @@ class Server {
   std::unique_ptr<ServiceContext> context_;
   std::unique_ptr<JobScheduler> scheduler_;
   std::unique_ptr<GrpcEdge> edge_;
-  std::unique_ptr<HealthServer> health_;
+  std::unique_ptr<JsonApi> api_;
+  std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace hone

@@ -7,6 +7,7 @@ namespace hone {
 
 absl::StatusOr<int> RunUp(const CommandContext& context);
 absl::StatusOr<int> RunDown(const CommandContext& context);
+absl::StatusOr<int> RunDashboard(const CommandContext& context);
 absl::StatusOr<int> RunOptimize(const CommandContext& context);
 absl::StatusOr<int> RunInspect(const CommandContext& context);
 absl::StatusOr<int> RunDump(const CommandContext& context);

@@ -112,6 +112,12 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
 
 const std::string& GrpcEdge::address() const { return parts_->listener->address(); }
 
+std::shared_ptr<grpc::Channel> GrpcEdge::InProcessChannel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  return parts_->server->InProcessChannel(arguments);
+}
+
 void GrpcEdge::Stop(absl::Time deadline) {
   if (parts_->server == nullptr) return;
   parts_->listener->Stop();

@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "grpcpp/channel.h"
 #include "server/auth/certificate.h"
 #include "server/service/service_context.h"
 
@@ -19,6 +20,8 @@ class GrpcEdge {
   ~GrpcEdge();  // Stop()s
 
   const std::string& address() const;  // with the real port
+  // Reaches the services without TLS and without the token check: callers authorise first (JsonApi).
+  std::shared_ptr<grpc::Channel> InProcessChannel() const;
   // No new calls; those under way get until `deadline`, then they are cancelled. Long polls end when the hub
   // is stopped.
   void Stop(absl::Time deadline);

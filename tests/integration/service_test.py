@@ -2,6 +2,7 @@
 
     service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | kill_server | kill_job | kill_worker | detach
 """
+import contextlib
 import os
 import sys
 import tempfile
@@ -11,6 +12,16 @@ from onnx import TensorProto, helper
 
 from hone_service import Hone
 import survival
+
+
+@contextlib.contextmanager
+def stand_in_programs(programs, stand_in):
+    """A folder of hard links: the programs find each other in the folder they were started from."""
+    with tempfile.TemporaryDirectory(prefix="stand-in-", dir=programs) as folder:
+        for name in ("hone", "hone-server", "hone-worker", "hone-runner"):
+            os.link(os.path.join(programs, name), os.path.join(folder, name))
+        os.link(stand_in, os.path.join(folder, "hone-job"))
+        yield folder
 
 
 def relu_model(hone):
@@ -57,13 +68,8 @@ for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worke
 
 def main():
     programs, stand_in, case = sys.argv[1:]
-    # Hard links: the programs find each other in the folder they were started from.
-    with tempfile.TemporaryDirectory(prefix="stand-in-", dir=programs) as folder:
-        for name in ("hone", "hone-server", "hone-worker", "hone-runner"):
-            os.link(os.path.join(programs, name), os.path.join(folder, name))
-        os.link(stand_in, os.path.join(folder, "hone-job"))
-        with Hone(folder) as hone:
-            CASES[case](hone)
+    with stand_in_programs(programs, stand_in) as folder, Hone(folder) as hone:
+        CASES[case](hone)
     print("passed")
 
 

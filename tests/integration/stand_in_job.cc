@@ -24,6 +24,9 @@ namespace {
 
 constexpr int kLink = 3;
 constexpr int kBatch = 4;
+constexpr char kTaskKey[] = "stand-in task";
+constexpr char kTaskLabel[] = "multiply 1000";
+constexpr double kDefaultSeconds = 1e-3, kFloorSeconds = 1e-8;  // made up
 constexpr int kElements = 1000;  // of tests/worker/candidate.c
 
 [[noreturn]] void Die(const std::string& why) {
@@ -137,7 +140,10 @@ class StandInJob {
 
   // The log also has the incumbents' measurements: they are no trials.
   void Note(const v1::TuningRecord& record) {
-    if (proposed_.count(record.trial_id()) > 0) seen_.insert(record.trial_id());
+    if (proposed_.count(record.trial_id()) == 0) return;
+    seen_.insert(record.trial_id());
+    if (record.measurement().outcome() == v1::OUTCOME_OK)
+      best_seconds_ = std::min(best_seconds_, record.measurement().p20_seconds());
   }
 
   void Progress(const std::string& phase) {
@@ -146,6 +152,16 @@ class StandInJob {
     progress.set_phase(phase);
     progress.set_trials_done(seen_.size());
     progress.set_trials_budget(start_.spec().budget().trials());
+    progress.set_predicted_seconds(best_seconds_);
+    progress.set_default_predicted_seconds(kDefaultSeconds);
+    v1::TaskProgress& task = *progress.add_tasks();
+    task.set_task_id(Sha256Hex(kTaskKey));
+    task.set_label(kTaskLabel);
+    task.set_weight(1);
+    task.set_trials(seen_.size());
+    task.set_best_seconds(best_seconds_);
+    task.set_default_seconds(kDefaultSeconds);
+    task.set_floor_seconds(kFloorSeconds);
     Send(message);
   }
 
@@ -153,8 +169,8 @@ class StandInJob {
     v1::JobMessage message;
     v1::ProposeBatch& batch = *message.mutable_propose();
     batch.set_number(++batches_);
-    batch.set_task_key("stand-in task");
-    batch.set_task_label("multiply 1000");
+    batch.set_task_key(kTaskKey);
+    batch.set_task_label(kTaskLabel);
     batch.set_trace_version(1);
     batch.set_compiler_build("stand-in");
     batch.set_target("x86-64-v2");
@@ -209,6 +225,7 @@ class StandInJob {
   v1::StartJob start_;
   const Blob candidate_;
   std::set<std::string> proposed_, seen_;  // trial ids
+  double best_seconds_ = kDefaultSeconds;
   uint32_t batches_ = 0;
   bool cancelled_ = false;
 };

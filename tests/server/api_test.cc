@@ -1,9 +1,6 @@
 // The API's edge through a real hone-server process: who may call what, and what bad input gets.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +9,6 @@
 #include <optional>
 #include <set>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -33,18 +29,6 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-FileDescriptor Connect(const std::string& address) {
-  int port = 0;
-  EXPECT_TRUE(absl::SimpleAtoi(address.substr(address.rfind(':') + 1), &port));
-  FileDescriptor socket(::socket(AF_INET, SOCK_STREAM, 0));
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_port = htons(static_cast<uint16_t>(port));
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
-  return socket;
-}
 
 class ApiTest : public testing::Test {
  protected:
@@ -407,27 +391,6 @@ TEST_F(ApiTest, AnInspectionEndsWithItsCaller) {
   const absl::Time begin = absl::Now();
   EXPECT_TRUE(WIFEXITED(server_.Stop(SIGTERM)));
   EXPECT_LT(absl::Now() - begin, absl::Seconds(20));  // a hung child would hold it for a minute
-}
-
-TEST_F(ApiTest, AnswersHealthProbes) {
-  const auto get = [&](const std::string& request) {
-    const FileDescriptor socket = Connect(server_.Http());
-    EXPECT_EQ(send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(request.size()));
-    shutdown(socket.get(), SHUT_WR);
-    std::string response;
-    char buffer[1024];
-    for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;)
-      response.append(buffer, static_cast<size_t>(got));
-    return response;
-  };
-  EXPECT_THAT(get("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr("200 OK"));
-  EXPECT_THAT(get("GET /readyz HTTP/1.1\r\n\r\n"), HasSubstr("200 OK"));
-  EXPECT_THAT(get("GET /../../etc/passwd HTTP/1.1\r\n\r\n"), HasSubstr("404"));
-  EXPECT_THAT(get("POST /healthz HTTP/1.1\r\n\r\n"), HasSubstr("405"));
-  EXPECT_THAT(get("nonsense\r\n\r\n"), HasSubstr("400"));
-  EXPECT_THAT(get("GET /" + std::string(10'000, 'a')), IsEmpty());
-  EXPECT_THAT(get("GET /healthz HTTP/1.1\r\n\r\n"), HasSubstr("200 OK"));
 }
 
 TEST_F(ApiTest, ServesOnAfterItsDescriptorsWereExhausted) {

@@ -15,6 +15,7 @@
 #include "hone/v1/records.grpc.pb.h"
 #include "hone/v1/server.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
+#include "proto/values/file_descriptor.h"
 #include "tests/server/temporary_folder.h"
 
 namespace hone {
@@ -49,6 +50,9 @@ class ServerProcess {
   const std::vector<std::string> wrapper_;
   pid_t pid_ = -1;
 };
+
+// A TCP connection to 127.0.0.1; `address` is HOST:PORT.
+FileDescriptor Connect(const std::string& address);
 
 // All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server
 // is up, for at most 20 s; failures fail the test.

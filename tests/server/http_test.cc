@@ -1,0 +1,146 @@
+// The HTTP side of a real hone-server process: probes, the dashboard's files, the reading API and its limits.
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/server/fake_worker.h"
+#include "tests/server/server_process.h"
+
+namespace hone {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+struct Answer {
+  int status = 0;  // 0: none
+  std::string head, body;
+  json Json() const { return json::parse(body, nullptr, /*allow_exceptions=*/false); }
+};
+
+class HttpTest : public testing::Test {
+ protected:
+  HttpTest() : server_(folder_.path() + "/data") { server_.Start(); }
+
+  Answer Send(const std::string& request) const {
+    const FileDescriptor socket = Connect(server_.Http());
+    send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL);
+    shutdown(socket.get(), SHUT_WR);
+    std::string whole;
+    char buffer[4096];
+    for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;)
+      whole.append(buffer, static_cast<size_t>(got));
+    Answer answer;
+    const size_t end = whole.find("\r\n\r\n");
+    if (end == std::string::npos || whole.size() < 12) return answer;
+    EXPECT_TRUE(absl::SimpleAtoi(whole.substr(9, 3), &answer.status)) << whole;
+    answer.head = whole.substr(0, end);
+    answer.body = whole.substr(end + 4);
+    return answer;
+  }
+
+  Answer Get(const std::string& path, const std::string& token = "") const {
+    const std::string authorization = token.empty() ? "" : absl::StrCat("Authorization: Bearer ", token, "\r\n");
+    return Send(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", authorization, "\r\n"));
+  }
+  Answer Api(const std::string& call) const { return Get("/api/" + call, server_.AdminToken()); }
+
+  TemporaryFolder folder_;
+  ServerProcess server_;
+};
+
+TEST_F(HttpTest, AnswersProbesAndRefusesNonsense) {
+  EXPECT_EQ(Get("/healthz").status, 200);
+  EXPECT_EQ(Get("/readyz").status, 200);
+  EXPECT_EQ(Get("/../../etc/passwd").status, 404);
+  EXPECT_EQ(Get("/healthz/").status, 404);
+  EXPECT_EQ(Send("POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc").status, 405);
+  EXPECT_NE(Send("nonsense\r\n\r\n").status, 200);
+  EXPECT_NE(Send("GET /" + std::string(100'000, 'a')).status, 200);
+  EXPECT_NE(Send("GET /healthz HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n").status, 200);
+  EXPECT_EQ(Get("/healthz").status, 200);
+}
+
+TEST_F(HttpTest, ServesThePageUnderAStrictPolicy) {
+  const std::pair<const char*, const char*> kPages[] = {
+      {"/", "text/html"}, {"/main.js", "text/javascript"}, {"/style.css", "text/css"}};
+  for (const auto& [path, type] : kPages) {
+    const Answer answer = Get(path);
+    EXPECT_EQ(answer.status, 200) << path;
+    EXPECT_THAT(answer.head, HasSubstr(type)) << path;
+    EXPECT_THAT(answer.head, HasSubstr("Content-Security-Policy: default-src 'none'; script-src 'self';")) << path;
+    EXPECT_THAT(answer.body, Not(IsEmpty())) << path;
+    EXPECT_THAT(answer.body, Not(HasSubstr("innerHTML"))) << path;
+  }
+}
+
+TEST_F(HttpTest, AsksForATokenWithTheRole) {
+  const FakeWorker worker(server_);
+  const struct {
+    std::string token;
+    int status;
+  } kCallers[] = {{"", 401},           {std::string(64, '0'), 401},    {"%s%n'; --", 401},
+                  {worker.token, 403}, {server_.EnrolToken(), 403}, {server_.AdminToken(), 200}};
+  for (const auto& caller : kCallers) EXPECT_EQ(Get("/api/JobService/ListJobs", caller.token).status, caller.status);
+  EXPECT_THAT(Get("/api/JobService/ListJobs").head, HasSubstr("WWW-Authenticate: Bearer"));
+  EXPECT_EQ(Get("/api/JobService/ListJobs?token=" + server_.AdminToken()).status, 401);
+  EXPECT_THAT(server_.Read("../data.log"), Not(HasSubstr(server_.AdminToken())));
+}
+
+TEST_F(HttpTest, OnlyReads) {
+  for (const char* method : {"JobService/CancelJob", "JobService/CreateJob", "ModelService/DeleteModel",
+                             "WorkerService/Enrol", "JobService/../JobService/ListJobs", "", "x"})
+    EXPECT_EQ(Api(method).status, 404) << method;
+  EXPECT_EQ(Api("JobService/ListJobs?nonsense=1").status, 400);
+  EXPECT_EQ(Api("JobService/ListJobs?page_size=many").status, 400);
+  EXPECT_EQ(Api("JobService/GetJob?name=jobs/none").status, 404);
+  const Answer bad = Api("RecordService/ListRecords?filter=%22");
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_EQ(bad.Json()["code"], "INVALID_ARGUMENT");
+}
+
+TEST_F(HttpTest, TellsJobsTrialsAndWorkersAsJson) {
+  const std::string hostile = "<img src=x onerror=alert(1)>\"'&";
+  FakeWorker worker(server_);
+  worker.Start();
+  Caller caller(server_.Channel(server_.AdminToken()));
+  const v1::Job job = caller.CreateJob(caller.CreateModel("batches=2 trials=4", hostile).name());
+  EXPECT_EQ(caller.WaitForEnd(job.name()).state(), v1::JOB_STATE_SUCCEEDED);
+  const json listed = Api("JobService/ListJobs?page_size=10").Json();
+  ASSERT_EQ(listed["jobs"].size(), 1u) << listed;
+  EXPECT_EQ(listed["jobs"][0]["model_display_name"], hostile);
+  EXPECT_EQ(listed["jobs"][0]["state"], "JOB_STATE_SUCCEEDED");
+  EXPECT_EQ(listed["next_page_token"], "");
+  EXPECT_EQ(Api("JobService/GetJob?name=" + job.name()).Json(), listed["jobs"][0]);
+  const std::string id = job.name().substr(job.name().find('/') + 1);
+  const json log = Api(absl::StrCat("RecordService/ListRecords?filter=job%3D%22", id, "%22%20AND%20batch%3E%3D0")).Json();
+  ASSERT_THAT(log["records"], Not(IsEmpty())) << log;
+  EXPECT_TRUE(log["records"][0]["measurement"]["p20_seconds"].is_number());
+  EXPECT_EQ(Api("WorkerService/ListWorkers").Json()["workers"][0]["name"], worker.name);
+  EXPECT_EQ(Api("ModuleService/ListModules").Json()["modules"][0]["job"], job.name());
+  worker.Stop();
+}
+
+TEST_F(HttpTest, IdleConnectionsAreBounded) {
+  std::vector<FileDescriptor> idle;
+  for (int i = 0; i < 200; ++i) idle.push_back(Connect(server_.Http()));
+  Caller caller(server_.Channel(server_.AdminToken()));
+  v1::ServerInfo info;
+  EXPECT_TRUE(caller.server->GetServerInfo(Caller::Context().get(), {}, &info).ok());
+  idle.clear();
+  Answer answer;
+  for (int i = 0; i < 1000 && answer.status == 0; ++i) answer = Get("/healthz");  // closed ones are reaped soon
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(server_.Stop(SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace hone
