@@ -146,6 +146,7 @@ class LeafEmitter {
     carried.push_back(a);
     const auto once = [&](const Values& now) {
       Values next = Reduce(level + 1, now.back(), {now.begin(), now.end() - 1});
+      if (kernel_.prefetch_rows && level + 2 == kernel_.k.size()) PrefetchNextRows(now.back());
       next.push_back(Step(now.back(), k_strides_[level]));
       return next;
     };
@@ -197,8 +198,21 @@ class LeafEmitter {
   // Asks for what lies `prefetch_bytes` further on in the packed operand, once per cache line.
   void Prefetch(llvm::Value* b, int64_t element) {
     if (kernel_.prefetch_bytes == 0 || element * kFloatBytes % kLineBytes != 0) return;
-    llvm::Value* address = e_.ir().CreateConstGEP1_64(e_.ir().getFloatTy(), b,
-                                                      static_cast<uint64_t>(element + kernel_.prefetch_bytes / kFloatBytes));
+    PrefetchAt(b, element + kernel_.prefetch_bytes / kFloatBytes);
+  }
+
+  // The block of channels at hand, of the rows of the tile that comes next. Once: panels inside find it there.
+  void PrefetchNextRows(llvm::Value* a) {
+    const int64_t row = LaneStride(a_base_, kernel_.m.back().variable).value_or(0);
+    const auto prefetch = [&] {
+      for (const int64_t offset : row_offsets_) PrefetchAt(a, offset + static_cast<int64_t>(rows_.size()) * row);
+    };
+    if (kernel_.panels_outer) return prefetch();
+    e_.If(e_.ir().CreateICmpEQ(e_.Index(DimExpr(panel_)), e_.I64(0)), prefetch);
+  }
+
+  void PrefetchAt(llvm::Value* base, int64_t element) {
+    llvm::Value* address = e_.ir().CreateConstGEP1_64(e_.ir().getFloatTy(), base, static_cast<uint64_t>(element));
     constexpr uint32_t kRead = 0, kAllLevels = 3, kData = 1;
     e_.ir().CreateIntrinsic(llvm::Intrinsic::prefetch, {e_.ir().getPtrTy()},
                             {address, e_.ir().getInt32(kRead), e_.ir().getInt32(kAllLevels), e_.ir().getInt32(kData)});

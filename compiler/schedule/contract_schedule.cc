@@ -34,9 +34,14 @@ class ContractScheduler {
     SetOrder();
     std::optional<Layout> b_layout = PackedLayout();
     if (!b_layout) return Rejection::kNotLowered;
-    const NestTensor& b = tensors_[kernel_.b];
-    const int64_t b_bytes = b_layout->Elements(b.dims).Constant() * DTypeBytes(b.dtype);
-    if (b_bytes > target_.row->l2_bytes / 2) kernel_.prefetch_bytes = kPrefetchBytes;
+    const NestTensor &a = tensors_[kernel_.a], &b = tensors_[kernel_.b];
+    const auto leaves_l2 = [&](const NestTensor& tensor, const Layout& layout) {
+      return layout.Elements(tensor.dims).Constant() * DTypeBytes(tensor.dtype) > target_.row->l2_bytes / 2;
+    };
+    if (leaves_l2(b, *b_layout)) kernel_.prefetch_bytes = kPrefetchBytes;
+    // A tile's lines of one block of channels lie together, those of the next block far away: no stream for the hardware.
+    const bool blocks = kernel_.k.size() == 2 && k_strides_.back() == 1 && Extent(kernel_.k.back()) == choice_.lanes;
+    kernel_.prefetch_rows = blocks && leaves_l2(a, a.layout);
     return ContractPlan{std::move(kernel_), *std::move(b_layout)};
   }
 

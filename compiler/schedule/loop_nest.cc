@@ -60,7 +60,7 @@ std::string KernelText(const ContractKernel& kernel) {
                       " hold ", kHeld[static_cast<int>(kernel.hold)], " unroll ", kernel.unroll, " patterns ",
                       kernel.patterns.size(), " tiles ", kernel.tiles.size(), " block ", kernel.tiles_per_block,
                       kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk,
-                      kernel.prefetch_bytes > 0 ? " prefetch" : "", " chunks ",
+                      kernel.prefetch_bytes > 0 ? " prefetch" : "", kernel.prefetch_rows ? " prefetch-rows" : "", " chunks ",
                       kernel.chunks, "\n");
 }
 

@@ -119,6 +119,7 @@ struct ContractKernel {
   HeldSide hold = HeldSide::kB;
   int unroll = 1;                   // of the innermost loop
   int64_t prefetch_bytes = 0;       // of operand b: how far ahead it is asked for; 0: left to the hardware
+  bool prefetch_rows = false;       // of operand a: the next tile's are asked for, block of channels by block of channels
   bool fence = false;               // keep loads of unrolled steps apart
   int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass
   // Which of these iterations count, where some operands are known to be zero: bit i of the index is set at the last point of
