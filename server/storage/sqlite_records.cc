@@ -83,8 +83,28 @@ std::string_view ResourcePrefix(RecordField field) {
 
 using Parameter = std::variant<std::string, double, int64_t>;
 
+const char* Operator(Comparison comparison) {
+  switch (comparison) {
+    case Comparison::kHas:
+      return "";
+    case Comparison::kEqual:
+      return "=";
+    case Comparison::kNotEqual:
+      return "<>";
+    case Comparison::kLess:
+      return "<";
+    case Comparison::kLessEqual:
+      return "<=";
+    case Comparison::kGreater:
+      return ">";
+    case Comparison::kGreaterEqual:
+      return ">=";
+  }
+  return "";
+}
+
 // The SQL of one comparison; appends its parameter. A missing latency makes it false, under NOT as well as
-// without.
+// without; the other columns are never NULL, and compared as they are so that indices serve.
 std::string CompareSql(const RecordFilter& filter, std::vector<Parameter>& parameters) {
   Parameter value = filter.value;
   const std::string_view prefix = ResourcePrefix(filter.field);
@@ -94,23 +114,9 @@ std::string CompareSql(const RecordFilter& filter, std::vector<Parameter>& param
   }
   parameters.push_back(std::move(value));
   const std::string column = Column(filter.field);
-  switch (filter.comparison) {
-    case Comparison::kHas:
-      return absl::StrCat("instr(", column, ", ?) > 0");
-    case Comparison::kEqual:
-      return absl::StrCat("ifnull(", column, " = ?, 0)");
-    case Comparison::kNotEqual:
-      return absl::StrCat("ifnull(", column, " <> ?, 0)");
-    case Comparison::kLess:
-      return absl::StrCat("ifnull(", column, " < ?, 0)");
-    case Comparison::kLessEqual:
-      return absl::StrCat("ifnull(", column, " <= ?, 0)");
-    case Comparison::kGreater:
-      return absl::StrCat("ifnull(", column, " > ?, 0)");
-    case Comparison::kGreaterEqual:
-      return absl::StrCat("ifnull(", column, " >= ?, 0)");
-  }
-  return "0";
+  if (filter.comparison == Comparison::kHas) return absl::StrCat("instr(", column, ", ?) > 0");
+  const std::string comparison = absl::StrCat(column, " ", Operator(filter.comparison), " ?");
+  return filter.field == RecordField::kLatency ? absl::StrCat("ifnull(", comparison, ", 0)") : comparison;
 }
 
 std::string FilterSql(const RecordFilter& filter, std::vector<Parameter>& parameters) {

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,7 +25,7 @@ class Browser:
         self.number, self.buffer, self.errors, self.session = 0, b"", [], None
 
     def __enter__(self):
-        self.profile = tempfile.TemporaryDirectory(prefix="hone-browser-")
+        self.profile = tempfile.TemporaryDirectory(prefix="hone-browser-", ignore_cleanup_errors=True)
         to_read, self.write_end = os.pipe()
         self.read_end, to_write = os.pipe()
 
@@ -36,7 +37,7 @@ class Browser:
         self.process = subprocess.Popen(
             [find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--remote-debugging-pipe", f"--user-data-dir={self.profile.name}", "about:blank"],
-            preexec_fn=place, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            preexec_fn=place, close_fds=False, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_read)
         os.close(to_write)
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
@@ -47,7 +48,7 @@ class Browser:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)   # its children too
         self.process.wait()
         os.close(self.write_end)
         os.close(self.read_end)

@@ -94,12 +94,13 @@ class JobLog {
 
   trials() { return this.records.filter(record => record.trial); }
 
-  // The best predicted latency after each trial: the sum over the tasks of weight x best time so far.
+  // The best predicted latency after each trial: the sum over the tasks of weight x best time so far, and what the
+  // server expects of tasks that were never measured, so that the curve ends at the job's predicted latency.
   convergence(job) {
     const tasks = new Map();
     let total = 0;
     for (const task of job.progress?.tasks ?? []) {
-      tasks.set(task.task_id, {weight: task.weight, best: task.default_seconds});
+      if (task.default_seconds > 0) tasks.set(task.task_id, {weight: task.weight, best: task.default_seconds});
       total += task.weight * task.default_seconds;
     }
     if (!(total > 0)) return [];
@@ -108,13 +109,14 @@ class JobLog {
     for (const record of this.records) {
       if (record.trial) ++trial;
       const task = tasks.get(record.task);
-      if (task && record.outcome === "ok" && record.seconds > 0 && !(record.seconds >= task.best && task.best > 0)) {
+      if (task && record.outcome === "ok" && record.seconds > 0 && record.seconds < task.best) {
         total += task.weight * (record.seconds - task.best);
         task.best = record.seconds;
       }
       if (record.trial) points.push({trial, time: record.time - this.records[0].time, seconds: total, record});
     }
-    return points;
+    const rest = Math.max(0, job.progress.predicted_seconds - total);
+    return points.map(point => ({...point, seconds: point.seconds + rest}));
   }
 }
 

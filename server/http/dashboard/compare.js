@@ -18,19 +18,21 @@ const label = module => `${report(module).model ?? jobs.items.get(module.job)?.m
 
 const total = r => r.tuned?.median_seconds || r.sum_of_tasks_seconds;
 
-// Rows of {label, weight, a, b}: seconds in one run of the model, by task; undefined where it has no such task.
+// Rows of {label, weight, a, b, guess}: seconds in one run of the model, by task; undefined where it has no such task.
+// `guess`: one side was never measured (its job ended before), so its time is the prior's and no ground to compare.
 function joined(a, b) {
   const rows = new Map();
   for (const [side, r] of [["a", a], ["b", b]]) {
     for (const task of r.tasks ?? []) {
       const key = task.label || task.task_id;
-      const row = rows.get(key) ?? {label: key, weight: 0};
+      const row = rows.get(key) ?? {label: key, weight: 0, guess: false};
       row[side] = (row[side] ?? 0) + task.weight * task.seconds;
       row.weight = Math.max(row.weight, task.weight);
+      row.guess ||= !(task.trials > 0);
       rows.set(key, row);
     }
   }
-  const delta = row => (row.b ?? 0) - (row.a ?? 0);
+  const delta = row => (row.guess ? 0 : (row.b ?? 0) - (row.a ?? 0));
   return [...rows.values()].map(row => ({...row, delta: delta(row)})).sort((p, q) => Math.abs(q.delta) - Math.abs(p.delta));
 }
 
@@ -46,24 +48,33 @@ function verdict(a, b) {
   return Math.abs(ratio - 1) < 0.005 ? "as fast as A" : ratio > 1 ? "faster than A" : "slower than A";
 }
 
+function table(rows) {
+  const limit = Math.max(...rows.map(row => Math.abs(row.delta)), 0);
+  return el("table", {class: "stacking"},
+      el("thead", {}, el("tr", {}, ["Task", "B against A", "A", "B", "A / B"].map(
+          (name, i) => el("th", {scope: "col", class: i > 1 && "number"}, name)))),
+      el("tbody", {}, rows.map(row => el("tr", {},
+          el("th", {scope: "row"}, row.label, row.weight > 1 && el("small", {class: "muted"}, ` ×${row.weight}`)),
+          el("td", {class: "bar"}, !row.guess && difference(row.delta, limit)),
+          el("td", {"data-label": "A", class: "number"}, latency(row.a)),
+          el("td", {"data-label": "B", class: "number"}, latency(row.b)),
+          el("td", {"data-label": "A / B", class: "number"}, row.guess ? "–" : times(row.a / row.b))))));
+}
+
 function comparison(a, b) {
   const rows = joined(a, b);
-  const limit = Math.max(...rows.map(row => Math.abs(row.delta)), 0);
+  const measured = rows.filter(row => !row.guess), guesses = rows.filter(row => row.guess);
   return [
     el("dl", {class: "figures"}, figure("A", latency(total(a)), a.verdict), figure("B", latency(total(b)), b.verdict),
        figure("A / B", times(total(a) / total(b)), verdict(a, b)),
-       figure("Sum of tasks", `${latency(a.sum_of_tasks_seconds)} → ${latency(b.sum_of_tasks_seconds)}`)),
-    card("Task by task", el("p", {class: "muted"}, "Time of a task in one run of the model; the largest differences first. " +
-                                                   "Left, B takes less time; right, more."),
-        el("table", {class: "stacking"},
-           el("thead", {}, el("tr", {}, ["Task", "B against A", "A", "B", "A / B"].map(
-               (name, i) => el("th", {scope: "col", class: i > 1 && "number"}, name)))),
-           el("tbody", {}, rows.map(row => el("tr", {},
-               el("th", {scope: "row"}, row.label, row.weight > 1 && el("small", {class: "muted"}, ` ×${row.weight}`)),
-               el("td", {class: "bar"}, difference(row.delta, limit)),
-               el("td", {"data-label": "A", class: "number"}, latency(row.a)),
-               el("td", {"data-label": "B", class: "number"}, latency(row.b)),
-               el("td", {"data-label": "A / B", class: "number"}, times(row.a / row.b)))))))];
+       figure("Sum of tasks", `${latency(a.sum_of_tasks_seconds)} → ${latency(b.sum_of_tasks_seconds)}`,
+              guesses.length > 0 && `${guesses.length} of ${rows.length} tasks only estimated`)),
+    el("p", {class: "muted"}, "Each was measured in its own job. ", el("code", {}, "hone compare"), " runs both in turns and decides."),
+    measured.length > 0 && card("Task by task",
+        el("p", {class: "muted"}, "Time of a task in one run of the model; the largest differences first. Left, B takes less " +
+                                  "time; right, more."), table(measured)),
+    guesses.length > 0 && el("details", {class: "card"}, el("summary", {}, `${guesses.length} tasks that one of the two only ` +
+                                                            "estimated, and did not measure"), table(guesses))];
 }
 
 export function compareView(first = "", second = "") {

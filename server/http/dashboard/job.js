@@ -4,7 +4,7 @@ import {ago, card, count, duration, el, figure, latency, percent, render, second
 import {curve, outcomes, restoreCursors, roofline} from "./charts.js";
 import {progressBar, speedup, statePill} from "./jobs.js";
 
-const MAX_TASKS = 40, LAST_TRIALS = 15;
+const TASKS_SHOWN = 15, LAST_TRIALS = 10;
 
 let axis = "trial";  // of the curve: trial or time
 
@@ -23,7 +23,7 @@ function figures(job, trials) {
 
 function facts(job) {
   const spec = job.spec ?? {};
-  return [job.progress?.phase, spec.target && `target ${spec.target}`,
+  return [!ended(job) && job.progress?.phase, spec.target && `target ${spec.target}`,
           spec.threads > 0 && `${spec.threads} thread${spec.threads > 1 ? "s" : ""}`, spec.strategy, spec.algorithms,
           job.child_restarts > 0 && `restarted ${job.child_restarts}×`, `created ${when(job.create_time_micros)}`]
       .filter(Boolean).join(" · ");
@@ -54,6 +54,13 @@ function taskRow(task, total) {
       el("td", {"data-label": "Trials", class: "number"}, count(task.trials)));
 }
 
+function tasksTable(tasks, total) {
+  return el("table", {class: "stacking tasks"},
+      el("thead", {}, el("tr", {}, ["Task", "Roofline", "", "Share", "Best", "Over default", "Trials"].map(
+          (name, i) => el("th", {scope: "col", class: i > 1 && "number"}, name)))),
+      el("tbody", {}, tasks.map(task => taskRow(task, total))));
+}
+
 function tasksCard(job) {
   const cost = task => task.weight * (task.best_seconds || task.default_seconds);
   const tasks = [...(job.progress?.tasks ?? [])].sort((a, b) => cost(b) - cost(a));
@@ -61,11 +68,9 @@ function tasksCard(job) {
   const total = tasks.reduce((sum, task) => sum + cost(task), 0);
   return card("Tasks beside the roofline",
       el("p", {class: "muted"}, "Filled: how much of the device's limit the best schedule reaches. Tick: the default schedule."),
-      el("table", {class: "stacking tasks"},
-         el("thead", {}, el("tr", {}, ["Task", "Roofline", "", "Share", "Best", "Over default", "Trials"].map(
-             (name, i) => el("th", {scope: "col", class: i > 1 && "number"}, name)))),
-         el("tbody", {}, tasks.slice(0, MAX_TASKS).map(task => taskRow(task, total)))),
-      tasks.length > MAX_TASKS && el("p", {class: "muted"}, `and ${tasks.length - MAX_TASKS} smaller ones`));
+      tasksTable(tasks.slice(0, TASKS_SHOWN), total),
+      tasks.length > TASKS_SHOWN && el("details", {}, el("summary", {}, `${tasks.length - TASKS_SHOWN} smaller ones`),
+                                       tasksTable(tasks.slice(TASKS_SHOWN), total)));
 }
 
 function trialsCard(trials) {

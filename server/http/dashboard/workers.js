@@ -11,11 +11,17 @@ const history = new Map();  // name -> [{time, busy, trials}], one for each look
 
 function note(worker) {
   const samples = history.get(worker.name) ?? [];
-  samples.push({time: Date.now() / 1e3, busy: worker.state === "busy" ? 1 : 0, trials: Number(worker.trials_done)});
+  samples.push({time: Date.now() / 1e3, busy: worker.state === "busy" ? 1 : 0, seconds: worker.busy_seconds,
+                trials: Number(worker.trials_done)});
   history.set(worker.name, samples.slice(-SAMPLES));
 }
 
-const mean = values => values.reduce((sum, v) => sum + v, 0) / values.length;
+// The part of the time it held leases since this page was opened: as the server counts it or, until that moves, as seen.
+function busyPart(samples) {
+  const first = samples[0], last = samples[samples.length - 1];
+  const counted = (last.seconds - first.seconds) / (last.time - first.time);
+  return counted > 0 ? Math.min(1, counted) : samples.reduce((sum, s) => sum + s.busy, 0) / samples.length;
+}
 
 function perMinute(samples) {
   const first = samples[0], last = samples[samples.length - 1];
@@ -39,13 +45,17 @@ function calibration(device) {
 function workerCard(worker) {
   const d = worker.device ?? {}, samples = history.get(worker.name);
   return el("section", {class: "card"},
-      el("h2", {}, worker.display_name || shortId(worker.name), " ", pill(worker.state, KINDS[worker.state] ?? "warn")),
+      el("h2", {}, worker.display_name || shortId(worker.name), " ", pill(worker.state, KINDS[worker.state] ?? "warn"), " ",
+         worker.hold && pill(worker.hold, worker.hold === "quarantined" ? "bad" : "warn")),
       el("p", {class: "muted"}, [d.cpu_name, d.target, d.cores > 0 && `${d.cores} cores`, d.l2_bytes > 0 && `L2 ${bytes(d.l2_bytes)}`,
                                  d.l3_bytes > 0 && `L3 ${bytes(d.l3_bytes)}`].filter(Boolean).join(" · ")),
+      worker.hold_reason && el("p", {class: "notice"}, worker.hold_reason),
       el("dl", {class: "figures"},
          figure("Last seen", ago(worker.last_seen_micros)), figure("Trials", count(worker.trials_done)),
-         figure("Busy", percent(mean(samples.map(s => s.busy))), "since opened"),
-         figure("Trials / min", perMinute(samples).toFixed(0))),
+         figure("Busy", percent(busyPart(samples)), "since opened"),
+         figure("Trials / min", perMinute(samples).toFixed(0)),
+         worker.leases_lost > 0 && figure("Leases lost", count(worker.leases_lost), `of ${count(+worker.leases_done + +worker.leases_lost)}`)),
+      worker.last_failure && el("p", {class: "muted"}, `Last lost lease: ${worker.last_failure}`),
       worker.state !== "lost" && sparkline(pace(samples), {width: 300, height: 48, low: 0}),
       calibration(d));
 }
