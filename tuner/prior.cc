@@ -53,9 +53,14 @@ Roofline Roofline::Of(const Device& device, const Target& target) {
 }
 
 double Roofline::BandwidthFor(double bytes) const {
-  if (bytes <= l1_bytes * kLevelShare) return l1_gbps;
-  if (bytes <= l2_bytes * kLevelShare) return l2_gbps;
-  return bytes <= l3_bytes * kLevelShare ? l3_gbps : dram_gbps;
+  const std::pair<double, double> levels[] = {{l1_bytes, l1_gbps}, {l2_bytes, l2_gbps}, {l3_bytes, l3_gbps}};
+  double seconds = 0, rest = 1;   // per GB; the share that no nearer level holds
+  for (const auto& [capacity, gbps] : levels) {
+    const double held = bytes > 0 ? std::min(rest, capacity * kLevelShare / bytes) : rest;
+    seconds += held / gbps;
+    rest -= held;
+  }
+  return 1 / (seconds + rest / dram_gbps);
 }
 
 double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/schedule/contract_schedule.h"
@@ -18,8 +19,8 @@ std::vector<ContractChoice> ProductChoices(const Anchor& anchor, int64_t tiles, 
   products.row = 1;
   products.k = anchor.k / (anchor.taps[0] * anchor.taps[1]);
   std::vector<ContractChoice> choices;
-  for (const int64_t columns : {int64_t{target.vector_width()}, anchor.n}) {
-    products.n = std::min(anchor.n, columns);
+  for (const int64_t vectors : {1, 2, 3}) {
+    products.n = std::min(anchor.n, vectors * target.vector_width());
     ContractChoice choice = DefaultContractChoice(products, target, threads);
     const int64_t rows = (tiles + choice.mr - 1) / choice.mr;
     choice.mr = static_cast<int>((tiles + rows - 1) / rows);
@@ -87,7 +88,10 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
   if (!anchor.ok() || !anchor->winograd() || task.policy == AlgorithmPolicy::kExact) return traces;
   for (const int64_t m : WinogradSizes(*anchor)) {
-    for (const int64_t tiles : kWinogradTiles) {
+    const int64_t all = ((anchor->tiled[0] + m - 1) / m) * ((anchor->tiled[1] + m - 1) / m);
+    std::set<int64_t> blocks;
+    for (const int64_t tiles : kWinogradTiles) blocks.insert(std::min(tiles, all));
+    for (const int64_t tiles : blocks) {
       for (const ContractChoice& choice : ProductChoices(*anchor, tiles, task.target, task.threads)) {
         std::string text = ContractTrace(choice).ToString();
         const std::string direct = "algorithm direct;";
