@@ -63,6 +63,7 @@ constexpr FeatureRow kRows[] = {
     {"hold_none", [](const FeatureInput& x) { return Is(x, "hold", "none"); }},
     {"rows_table", [](const FeatureInput& x) { return Is(x, "rows", "table"); }},
     {"panels_outer", [](const FeatureInput& x) { return Operand(x, "order", "n,m"); }},
+    {"strassen_levels", [](const FeatureInput& x) { return AlgorithmOption(x, "levels"); }},
     {"winograd_m", [](const FeatureInput& x) { return AlgorithmOption(x, "m"); }},
     {"winograd_tiles", [](const FeatureInput& x) { return Log(AlgorithmOption(x, "tiles")); }},
     {"log_transform_flops", [](const FeatureInput& x) { return Log(x.statistics.transform_flops); }},

@@ -56,6 +56,7 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
     decisions.push_back({"algorithm", std::move(algorithms)});
     decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
   }
+  if (anchor.strassen() && task.policy == AlgorithmPolicy::kFast) decisions.push_back({"algorithm", {"direct", "strassen levels=1", "strassen levels=2"}});
   const std::vector<Decision> leaf = {
       {"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
       {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
@@ -96,7 +97,9 @@ size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(
 std::string AlgorithmOf(const Trace& trace) {
   const Primitive& algorithm = *trace.Find("algorithm");
   std::string text = algorithm.operands[0];
-  if (const auto m = algorithm.Option("m")) absl::StrAppend(&text, " m=", std::string(*m));
+  for (const char* key : {"m", "levels"}) {
+    if (const auto value = algorithm.Option(key)) absl::StrAppend(&text, " ", key, "=", std::string(*value));
+  }
   return text;
 }
 
@@ -107,6 +110,7 @@ SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
     decisions_ = rule.decisions(task, anchor);
   }
   if (decisions_.empty() || decisions_.front().name != "algorithm") return;
+  if (anchor.strassen()) saving_ *= 64.0 / 49;
   for (int d = 0; d < 2; ++d) {
     const int64_t taps = anchor.taps[d], longest = anchor.LongestPhase(d), m = kMostWinogradPoints + 1 - longest;
     // Products of m outputs: shorter phases save one.
@@ -163,7 +167,7 @@ Trace SearchSpace::TraceOf(const Point& point) const {
   std::string leaf = absl::StrCat("leaf ", leaf_);
   std::string rest, algorithm = Value(point, "algorithm");
   if (algorithm.empty()) algorithm = "direct";
-  const bool winograd = algorithm != "direct";
+  const bool winograd = algorithm.starts_with("winograd"), strassen = algorithm.starts_with("strassen");
   if (winograd) absl::StrAppend(&algorithm, " tiles=", Value(point, "tiles"));
   for (size_t d = 0; d < decisions_.size(); ++d) {
     const std::string& name = decisions_[d].name;
@@ -178,7 +182,8 @@ Trace SearchSpace::TraceOf(const Point& point) const {
       // Panels outside sweep all rows: a block of rows decides nothing there.
       if (Value(point, "order") == "m,n") absl::StrAppend(&rest, "; block m ", value);
     } else if (name == "split") {
-      if (value != "0") absl::StrAppend(&rest, "; split k ", value);
+      // Partial sums of Strassen's products have places of their own.
+      if (value != "0" && !strassen) absl::StrAppend(&rest, "; split k ", value);
     } else {
       absl::StrAppend(&leaf, " ", name, "=", value);
     }

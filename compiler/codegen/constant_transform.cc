@@ -23,7 +23,13 @@ class TransformEmitter {
   TransformEmitter(const std::vector<int64_t>& dims, const AxisTransforms& transforms, Emitter* emitter)
       : dims_(dims), transforms_(transforms), e_(*emitter), indices_(dims.size()) {}
 
-  void Run(llvm::Value* from, llvm::Value* to) { Loops(0, from, to); }
+  void Run(llvm::Value* from, llvm::Value* to) {
+    if (transforms_[0].quarters) {
+      SumQuarters(0, from, to);
+    } else {
+      Loops(0, from, to);
+    }
+  }
 
  private:
   bool Transformed(size_t dim) const { return transforms_[0].dim == static_cast<int>(dim) || transforms_[1].dim == static_cast<int>(dim); }
@@ -38,6 +44,51 @@ class TransformEmitter {
       Loops(dim + 1, from, to);
       return Values();
     });
+  }
+
+  // Loops over a quarter, around its sums.
+  void SumQuarters(size_t dim, llvm::Value* from, llvm::Value* to) {
+    const Quarters& q = *transforms_[0].quarters;
+    if (dim == dims_.size()) return Sums(from, to);
+    const int d = static_cast<int>(dim);
+    const int64_t extent = d == q.k_dim ? q.k_halves.back() : d == transforms_[0].dim ? q.n_halves.back() : dims_[dim];
+    const SymbolRef symbol = MakeSymbol(absl::StrCat("i", dim), 0, std::max<int64_t>(1, extent - 1));
+    indices_[dim] = DimExpr(symbol);
+    e_.Loop(extent, {}, [&](llvm::Value* i, const Values&) {
+      e_.Bind(symbol, i);
+      SumQuarters(dim + 1, from, to);
+      return Values();
+    });
+  }
+
+  void Sums(llvm::Value* from, llvm::Value* to) {
+    llvm::IRBuilder<>& ir = e_.ir();
+    const AxisTransform& transform = transforms_[0];
+    const Quarters& q = *transform.quarters;
+    const size_t k = static_cast<size_t>(q.k_dim), n = static_cast<size_t>(transform.dim);
+    const auto address = [&](size_t tensor, llvm::Value* base, int64_t k_first, int64_t n_first) {
+      std::vector<DimExpr> at = indices_;
+      at[k] = at[k] + DimExpr(k_first);
+      at[n] = at[n] + DimExpr(n_first);
+      return ir.CreateInBoundsGEP(ir.getFloatTy(), base, e_.Index(e_.nest().tensors[tensor].Offset(at)));
+    };
+    Values blocks;
+    for (int i = 0; i < transform.matrix.columns; ++i) {
+      const Quarters::Block block = q.BlockOf(i, dims_[k], dims_[n]);
+      llvm::Value* value = ir.CreateLoad(ir.getFloatTy(), address(0, from, block.k, block.n));
+      value = ir.CreateFPExt(value, ir.getDoubleTy());
+      llvm::Value* counts = ir.CreateICmpSGE(e_.Index(indices_[k]), e_.I64(block.k_counts));
+      blocks.push_back(ir.CreateSelect(counts, value, llvm::ConstantFP::get(ir.getDoubleTy(), 0)));
+    }
+    for (int row = 0; row < transform.matrix.rows; ++row) {
+      llvm::Value* sum = llvm::ConstantFP::get(ir.getDoubleTy(), 0);
+      for (int i = 0; i < transform.matrix.columns; ++i) {
+        if (transform.matrix(row, i) == 0) continue;
+        llvm::Value* factor = llvm::ConstantFP::get(ir.getDoubleTy(), transform.matrix(row, i));
+        sum = ir.CreateFAdd(sum, ir.CreateFMul(factor, blocks[static_cast<size_t>(i)]));
+      }
+      ir.CreateStore(ir.CreateFPTrunc(sum, ir.getFloatTy()), address(1, to, 0, row * q.pitch));
+    }
   }
 
   llvm::Value* Address(int tensor, llvm::Value* base, int row, int column) {

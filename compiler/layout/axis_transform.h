@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,13 +18,31 @@ struct Matrix {
   bool operator==(const Matrix&) const = default;
 };
 
-// What happens to a constant before it is laid out: every line along `dim` becomes matrix x line.
+// A constant cut in two along two dimensions, once or several times. Halves that do not divide an extent overlap; what the
+// second half along `k_dim` shares with the first counts as zero there.
+struct Quarters {
+  int k_dim = 0;
+  std::vector<int64_t> k_halves, n_halves;   // extents of a quarter, outermost cut first
+  int64_t pitch = 0;                // between sums, along the other dimension; >= n_half, zeros between
+
+  // Block `number`, in the order of its quarters 11, 12, 21, 22, outermost cut first, of an array k x n: where it begins, and
+  // the first of its steps along k that counts.
+  struct Block {
+    int64_t k = 0, n = 0, k_counts = 0;
+  };
+  Block BlockOf(int number, int64_t k, int64_t n) const;
+  bool operator==(const Quarters&) const = default;
+};
+
+// What happens to a constant before it is laid out: every line along `dim` becomes matrix x line. With `quarters` the
+// matrix's columns are blocks along (k_dim, dim), and its rows are sums of them side by side along `dim`.
 struct AxisTransform {
   int dim = 0;
   Matrix matrix;   // columns: the extent before; rows: the extent after
+  std::optional<Quarters> quarters;
   bool operator==(const AxisTransform&) const = default;
 };
-using AxisTransforms = std::vector<AxisTransform>;   // none, or one of each of two different dimensions
+using AxisTransforms = std::vector<AxisTransform>;   // none, one of each of two different dimensions, or one of quarters
 
 std::vector<int64_t> TransformedDims(std::vector<int64_t> dims, const AxisTransforms& transforms);
 // "c:3->6 d:3->6", letters as in layouts; empty for none.

@@ -99,6 +99,39 @@ std::vector<double> Transformed(const std::vector<double>& values, const std::ve
   return result;
 }
 
+// Sums of the quarters of a dense row-major tensor.
+std::vector<double> SumsOfQuarters(const std::vector<double>& values, const std::vector<int64_t>& dims,
+                                   const AxisTransform& transform) {
+  const Quarters& q = *transform.quarters;
+  const std::vector<int64_t> after = TransformedDims(dims, {transform});
+  const auto strides = [](const std::vector<int64_t>& shape) {
+    std::vector<int64_t> result(shape.size(), 1);
+    for (size_t d = shape.size(); d-- > 1;) result[d - 1] = result[d] * shape[d];
+    return result;
+  };
+  const std::vector<int64_t> from_strides = strides(dims), to_strides = strides(after);
+  std::vector<Quarters::Block> blocks;
+  for (int i = 0; i < transform.matrix.columns; ++i) blocks.push_back(q.BlockOf(i, dims[q.k_dim], dims[transform.dim]));
+  std::vector<double> result(static_cast<size_t>(to_strides[0] * after[0]), 0.0);
+  for (size_t to = 0; to < result.size(); ++to) {
+    const auto at = [&](int d) { return static_cast<int64_t>(to) / to_strides[d] % after[d]; };
+    int64_t base = 0;
+    for (int d = 0; d < static_cast<int>(dims.size()); ++d) {
+      if (d != q.k_dim && d != transform.dim) base += at(d) * from_strides[d];
+    }
+    const int64_t k = at(q.k_dim), n = at(transform.dim) % q.pitch, row = at(transform.dim) / q.pitch;
+    if (n >= q.n_halves.back()) continue;
+    for (int i = 0; i < transform.matrix.columns; ++i) {
+      const double factor = transform.matrix(static_cast<int>(row), i);
+      const Quarters::Block& block = blocks[static_cast<size_t>(i)];
+      if (factor == 0 || k < block.k_counts) continue;
+      const int64_t from = base + (k + block.k) * from_strides[q.k_dim] + (n + block.n) * from_strides[transform.dim];
+      result[to] += factor * values[static_cast<size_t>(from)];
+    }
+  }
+  return result;
+}
+
 // The same coordinates of a constant after its transforms, in f32, computed in f64.
 std::vector<float> TransformSlice(const ConstantData& constant, const AxisTransforms& transforms, int64_t begin, int64_t end) {
   std::vector<int64_t> dims = constant.dims;
@@ -107,7 +140,7 @@ std::vector<float> TransformSlice(const ConstantData& constant, const AxisTransf
   const size_t slice = constant.size / sizeof(float) / static_cast<size_t>(constant.dims[0]);
   std::vector<double> values(data + begin * static_cast<int64_t>(slice), data + end * static_cast<int64_t>(slice));
   for (const AxisTransform& transform : transforms) {
-    values = Transformed(values, dims, transform);
+    values = transform.quarters ? SumsOfQuarters(values, dims, transform) : Transformed(values, dims, transform);
     dims = TransformedDims(std::move(dims), {transform});
   }
   return {values.begin(), values.end()};
@@ -115,8 +148,12 @@ std::vector<float> TransformSlice(const ConstantData& constant, const AxisTransf
 
 absl::Status CheckConstant(const ConstantData& constant, const Layout& layout, const AxisTransforms& transforms) {
   for (const AxisTransform& transform : transforms) {
-    if (constant.dtype != DType::kF32 || transform.dim < 1 || transform.dim >= static_cast<int>(constant.dims.size()) ||
-        constant.dims[transform.dim] != transform.matrix.columns) {
+    const int rank = static_cast<int>(constant.dims.size());
+    const bool fits = transform.quarters ? transform.dim >= 0 && transform.dim < rank && transform.quarters->k_dim >= 0 &&
+                                               transform.quarters->k_dim < rank
+                                         : transform.dim >= 1 && transform.dim < rank &&
+                                               constant.dims[transform.dim] == transform.matrix.columns;
+    if (constant.dtype != DType::kF32 || !fits) {
       return absl::InvalidArgumentError("a transform fits neither the constant's type nor its extents");
     }
   }
@@ -139,13 +176,17 @@ struct Slice {
   uint8_t* packed;
 };
 
+// Every sum needs all of the constant.
+bool SumsQuarters(const AxisTransforms& transforms) { return !transforms.empty() && transforms[0].quarters.has_value(); }
+
 void RunSlice(const Slice& s) {
   const ConstantData& c = *s.constant;
   const size_t bytes = c.dims.empty() ? c.size : c.size / c.dims[0];
   if (!s.transforms->empty()) {
     const std::vector<float> values = TransformSlice(c, *s.transforms, s.begin, s.end);
     PackSliceOf(DTypeBytes(c.dtype), TransformedDims(c.dims, *s.transforms),
-                reinterpret_cast<const uint8_t*>(values.data()), *s.offsets, s.begin, s.end, s.packed);
+                reinterpret_cast<const uint8_t*>(values.data()), *s.offsets, s.begin,
+                SumsQuarters(*s.transforms) ? TransformedDims(c.dims, *s.transforms)[0] : s.end, s.packed);
     return;
   }
   if (s.offsets != nullptr) {
@@ -161,7 +202,8 @@ void AddSlices(const ConstantData& c, const AxisTransforms& transforms,
                const std::vector<std::vector<int64_t>>* offsets, uint8_t* packed, std::vector<Slice>* slices) {
   if (c.size == 0) return;
   const int64_t outer = c.dims.empty() ? 1 : c.dims[0];
-  const int64_t step = std::max<int64_t>(1, kSliceBytes / std::max<int64_t>(1, c.size / outer));
+  const int64_t some = std::max<int64_t>(1, kSliceBytes / std::max<int64_t>(1, c.size / outer));
+  const int64_t step = SumsQuarters(transforms) ? outer : some;
   for (int64_t begin = 0; begin < outer; begin += step) {
     slices->push_back({&c, &transforms, offsets, begin, std::min(outer, begin + step), packed});
   }

@@ -34,7 +34,10 @@ class PlanBuilder {
 
   absl::StatusOr<int64_t> BytesOf(const Tensor& t, const Layout& layout, const AxisTransforms& transforms = {}) const {
     std::vector<DimExpr> shape = t.type.shape;
-    for (const AxisTransform& transform : transforms) shape[transform.dim] = DimExpr(transform.matrix.rows);
+    if (!transforms.empty()) {
+      const std::vector<int64_t> after = TransformedDims(*ConstantShape(shape), transforms);
+      shape.assign(after.begin(), after.end());
+    }
     const int64_t elements = layout.Elements(shape).Bounds().upper;
     if (elements < 0 || elements > (int64_t{1} << 46)) {
       return absl::InvalidArgumentError(absl::StrCat("tensor '", t.name, "' ", t.type.ToString(),

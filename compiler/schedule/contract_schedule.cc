@@ -105,9 +105,8 @@ class ContractScheduler {
   int64_t BlockOf(const Axis& axis) const {
     const NestTensor& a = tensors_[view_.a];
     for (size_t d = 0; d < view_.a_indices.size(); ++d) {
-      if (std::get<DimExpr>(view_.a_indices[d]) == DimExpr(axis.variable)) {
-        return a.layout.BlockOf(static_cast<int>(d));
-      }
+      const std::optional<int64_t> first = (std::get<DimExpr>(view_.a_indices[d]) - DimExpr(axis.variable)).AsConstant();
+      if (first && *first % a.layout.BlockOf(static_cast<int>(d)) == 0) return a.layout.BlockOf(static_cast<int>(d));
     }
     return 1;
   }

@@ -4,10 +4,11 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "compiler/schedule/contract_schedule.h"
+#include "compiler/schedule/decisions.h"
 #include "compiler/schedule/fused_stages.h"
 #include "compiler/schedule/nest_statistics.h"
 #include "compiler/schedule/stage_schedule.h"
+#include "compiler/schedule/strassen_schedule.h"
 #include "compiler/schedule/winograd_schedule.h"
 
 namespace hone {
@@ -25,58 +26,6 @@ int64_t BytesOf(const NestTensor& tensor) {
 bool ReadsBlocks(const Graph& graph) {
   return std::any_of(graph.inputs().begin(), graph.inputs().end(),
                      [&](TensorId id) { return !graph.tensor(id).layout.IsPlain(); });
-}
-
-// The decisions of a trace, read once.
-struct Decisions {
-  enum class Leaf { kGeneric, kContract, kStage } leaf = Leaf::kGeneric;
-  ContractChoice contract;
-  std::optional<WinogradChoice> winograd;   // with contract leaves
-  StageChoice anchor;          // of the costliest stage, for stage leaves
-  bool fuse_rows = true;
-};
-
-std::variant<Decisions, Rejection> Read(const Trace& trace, const Target& target) {
-  const Primitive* algorithm = trace.Find("algorithm");
-  if (algorithm == nullptr) return Rejection::kUnknownAlgorithm;
-  const bool winograd = algorithm->operands[0] == "winograd";
-  if (!winograd && algorithm->operands[0] != "direct") return Rejection::kUnknownAlgorithm;
-  for (const char* verb : {"compute_at", "store_at", "roll", "cache", "fuse", "tile", "inner_layout"}) {
-    if (trace.Find(verb) != nullptr) return Rejection::kNotLowered;
-  }
-  const Primitive* leaf = trace.Find("leaf");
-  if (leaf == nullptr) return Rejection::kWrongLeaf;
-  const std::string& kind = leaf->operands[0];
-  Decisions decisions;
-  if (winograd) {
-    if (kind != "contract") return Rejection::kWrongLeaf;
-    decisions.winograd = WinogradChoice{static_cast<int>(algorithm->IntOption("m", 0)), algorithm->IntOption("tiles", 16)};
-  }
-  if (kind == "generic") return decisions;
-  if (kind == "contract") {
-    decisions.leaf = Decisions::Leaf::kContract;
-    std::variant<ContractChoice, Rejection> choice = ReadContractChoice(trace);
-    if (std::holds_alternative<Rejection>(choice)) return std::get<Rejection>(choice);
-    decisions.contract = std::get<ContractChoice>(choice);
-    return decisions;
-  }
-  if (kind != "window" && kind != "row" && kind != "map") return Rejection::kWrongLeaf;
-  decisions.leaf = Decisions::Leaf::kStage;
-  decisions.anchor.lanes = static_cast<int>(leaf->IntOption("vw", target.vector_width()));
-  const int count = static_cast<int>(leaf->IntOption(kind == "window" ? "tile" : "unroll", 1));
-  if (kind == "map") {
-    decisions.anchor.points = count;
-  } else {
-    decisions.anchor.tile = count;
-    if (kind == "row") decisions.anchor.partial = count;
-  }
-  const std::vector<int>& widths = target.row->vector_widths;
-  if (std::find(widths.begin(), widths.end(), decisions.anchor.lanes) == widths.end()) {
-    return Rejection::kWidthNotOfTarget;
-  }
-  if (count < 1) return Rejection::kBadTile;
-  if (count + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
-  return decisions;
 }
 
 class NestBuilder {
@@ -102,6 +51,8 @@ class NestBuilder {
         ++s;
       } else if (is_anchor && winograd) {
         if (const auto rejection = AddWinograd(fused_.stages[s++], *winograd)) return *rejection;
+      } else if (is_anchor && decisions_.strassen > 0) {
+        if (const auto rejection = AddStrassen(fused_.stages[s++])) return *rejection;
       } else if (is_anchor && decisions_.leaf == Decisions::Leaf::kContract) {
         if (const auto rejection = AddContract(fused_.stages[s++])) return *rejection;
       } else if (const size_t end = RowsFrom(s); end > s + 1) {
@@ -113,6 +64,8 @@ class NestBuilder {
     }
     if (!PlaceScratch()) return Rejection::kTooLarge;
     NestStatistics statistics = StatisticsOf(nest_, task_.target);
+    statistics.flops -= saved_flops_;
+    statistics.transform_bytes += partial_bytes_;
     return Scheduled{std::move(nest_), statistics};
   }
 
@@ -282,14 +235,41 @@ class NestBuilder {
         ScheduleWinograd(stage, view, *decisions_.winograd, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     WinogradPlan& plan = std::get<WinogradPlan>(planned);
-    NestTensor& weights = nest_.tensors[view.contract.b];
-    const size_t inputs = task_.graph.inputs().size();
-    NestConstant& constant = nest_.constants[static_cast<size_t>(weights.argument) - inputs];
-    constant.layout = plan.packed;
-    constant.transforms = plan.transforms;
-    weights.place = NestTensor::Place::kNone;   // the transformed one has its place
+    TransformConstant(view.contract.b, plan.packed, std::move(plan.transforms));
     nest_.kernels.push_back(std::move(plan.kernel));
     return std::nullopt;
+  }
+
+  std::optional<Rejection> AddStrassen(const StageLoops& stage) {
+    const std::optional<ContractView> view = ViewAsContract(stage);
+    if (!view || fused_.tensors[view->b].role != ProgramTensor::Role::kConstant || Loads(view->b) != 1) {
+      return Rejection::kWrongLeaf;
+    }
+    std::variant<StrassenPlan, Rejection> planned =
+        ScheduleStrassen(stage, decisions_.strassen, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
+    if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
+    StrassenPlan& plan = std::get<StrassenPlan>(planned);
+    for (auto& step : plan.steps) {
+      if (StageLoops* sums = std::get_if<StageLoops>(&step)) {
+        ScheduleStage(nest_.tensors, task_.target, {}, sums);
+        nest_.kernels.push_back(KernelOf(std::move(*sums), task_.threads));
+      } else {
+        nest_.kernels.push_back(std::get<ContractKernel>(std::move(step)));
+      }
+    }
+    TransformConstant(view->b, plan.packed, std::move(plan.transforms));
+    saved_flops_ = plan.saved_flops;
+    partial_bytes_ = plan.partial_bytes;
+    return std::nullopt;
+  }
+
+  // The transformed constant has its place.
+  void TransformConstant(ProgramTensorId b, const Layout& packed, AxisTransforms transforms) {
+    NestTensor& weights = nest_.tensors[b];
+    NestConstant& constant = nest_.constants[static_cast<size_t>(weights.argument) - task_.graph.inputs().size()];
+    constant.layout = packed;
+    constant.transforms = std::move(transforms);
+    weights.place = NestTensor::Place::kNone;
   }
 
   // Constants are packed ahead, everything else at each run.
@@ -341,6 +321,7 @@ class NestBuilder {
   FusedStages fused_;
   const Decisions& decisions_;
   LoopNest nest_;
+  double saved_flops_ = 0, partial_bytes_ = 0;   // of Strassen's algorithm
 };
 
 }  // namespace
@@ -421,9 +402,10 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
 }
 
 std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace) {
-  std::variant<Decisions, Rejection> decisions = Read(trace, task.target);
+  std::variant<Decisions, Rejection> decisions = ReadDecisions(trace, task.target);
   if (std::holds_alternative<Rejection>(decisions)) return std::get<Rejection>(decisions);
-  if (std::get<Decisions>(decisions).winograd && task.policy == AlgorithmPolicy::kExact) return Rejection::kNotExact;
+  const bool inexact = std::get<Decisions>(decisions).winograd || std::get<Decisions>(decisions).strassen > 0;
+  if (inexact && task.policy == AlgorithmPolicy::kExact) return Rejection::kNotExact;
   const Decisions::Leaf leaf = std::get<Decisions>(decisions).leaf;
   std::variant<FusedStages, Rejection> fused =
       FuseStages(program, leaf != Decisions::Leaf::kGeneric && ReadsBlocks(task.graph));

@@ -34,6 +34,10 @@ struct Anchor {
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
   int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
+  // Whether Strassen's algorithm may win: below, its sums cost as much as the products it saves.
+  bool strassen() const {
+    return kind == AnchorKind::kContract && constant_b && batch == 1 && k_inner == k && m >= 64 && n >= 256 && k >= 256;
+  }
   // The taps that are transformed: of a stride, every stride-th.
   int64_t LongestPhase(int dim) const { return (taps[dim] + stride[dim] - 1) / stride[dim]; }
 };

@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +54,7 @@ Task StridedTask(int64_t in, int64_t out, int64_t size, int64_t kernel, const Ta
 const Subject kContractSubjects[] = {
     {"matmul 128x768x768", [](const Target& t) { return MatmulTask(128, 768, 768, t); }},
     {"matmul 512^3", [](const Target& t) { return MatmulTask(512, 512, 512, t); }},
+    {"matmul 196x1024x256", [](const Target& t) { return MatmulTask(196, 1024, 256, t); }},
     {"1x1 64->64@56", [](const Target& t) { return ConvTask(64, 64, 56, 1, t); }},
     {"1x1 64->256@56", [](const Target& t) { return ConvTask(64, 256, 56, 1, t); }},
     {"1x1 256->64@56", [](const Target& t) { return ConvTask(256, 64, 56, 1, t); }},
@@ -74,7 +77,7 @@ const Subject kContractSubjects[] = {
     {"7x7/2 3->64@224", [](const Target& t) { return StridedTask(3, 64, 224, 7, t); }},
 };
 
-bool IsWinograd(const Trace& trace) { return trace.Find("algorithm")->operands[0] == "winograd"; }
+bool IsDirect(const Trace& trace) { return trace.Find("algorithm")->operands[0] == "direct"; }
 
 // Winograd's algorithm: sizes of its tiles, tiles per block, register tiles. Where it does not apply they are refused.
 void AddWinogradTraces(const Task& task, std::vector<Trace>* traces) {
@@ -107,6 +110,13 @@ std::vector<Trace> ContractTraces(const Task& task) {
                                               " hold=b ku=4 rows=", rows, "; ", order, "; parallel m");
         traces.push_back(*Trace::Parse(text));
       }
+    }
+  }
+  const size_t direct = traces.size();
+  for (size_t i = 0; i < direct; ++i) {
+    for (const char* levels : {"1", "2"}) {
+      traces.push_back(traces[i]);
+      traces.back().primitives[1] = {"algorithm", {"strassen"}, {{"levels", levels}}};
     }
   }
   AddWinogradTraces(task, &traces);
@@ -255,6 +265,21 @@ struct Options {
   std::string folder;   // of the objects; empty: they are not kept
 };
 
+// The best of every other algorithm.
+void PrintOthers(const std::vector<Entrant>& entrants, const Entrant& direct, const std::function<double(const Entrant&)>& percent) {
+  std::map<std::string, const Entrant*> others;
+  for (const Entrant& entrant : entrants) {
+    const Primitive& algorithm = *entrant.trace.Find("algorithm");
+    if (algorithm.operands[0] == "direct") continue;
+    const Entrant*& other = others[absl::StrCat(algorithm.operands[0], " ", std::string(algorithm.Option("levels").value_or("")))];
+    if (other == nullptr || entrant.best < other->best) other = &entrant;
+  }
+  for (const auto& [name, other] : others) {
+    std::printf("%-20s %-10s %s %5.2f x direct  %5.1f %%  %9.1f us  error %.1e  %s\n", "", "", name.c_str(), direct.best / other->best,
+                percent(*other), other->best * 1e6, other->error, other->trace.ToString().c_str());
+  }
+}
+
 absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& probe, const Target& target,
                         const Options& options) {
   const Task task = subject.task(target);
@@ -265,9 +290,9 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
   const Limits limits = Measure(probe, options.rounds, bytes, &*entrants);
   const double flops = static_cast<double>(task.Flops().Constant());
   const Entrant& first = entrants->front();
-  // The best direct one: Winograd's have a line of their own.
+  // The best direct one: other algorithms have a line of their own.
   const auto better = [](const Entrant& a, const Entrant& b) {
-    return std::pair(IsWinograd(a.trace), a.best) < std::pair(IsWinograd(b.trace), b.best);
+    return std::pair(!IsDirect(a.trace), a.best) < std::pair(!IsDirect(b.trace), b.best);
   };
   const Entrant& best = *std::min_element(entrants->begin(), entrants->end(), better);
   if (contract) {
@@ -275,14 +300,7 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
     std::printf("%-20s %-10s peak %6.1f GF  default %5.1f %%  best %5.1f %%  %9.1f us  %s\n", subject.name,
                 target.ToString().c_str(), limits.gflops, percent(first), percent(best), best.best * 1e6,
                 best.trace.ToString().c_str());
-    const Entrant* winograd = nullptr;
-    for (const Entrant& entrant : *entrants) {
-      if (IsWinograd(entrant.trace) && (winograd == nullptr || entrant.best < winograd->best)) winograd = &entrant;
-    }
-    if (winograd != nullptr) {
-      std::printf("%-20s %-10s winograd %5.2f x direct  %5.1f %%  %9.1f us  error %.1e  %s\n", "", "",
-                  best.best / winograd->best, percent(*winograd), winograd->best * 1e6, winograd->error, winograd->trace.ToString().c_str());
-    }
+    PrintOthers(*entrants, best, percent);
   } else {
     const double read = MeasureReadGbps(static_cast<uint64_t>(bytes), 0.005);
     const double floor = std::max(flops / limits.gflops, static_cast<double>(bytes) / read) * 1e-9;

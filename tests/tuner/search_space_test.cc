@@ -49,7 +49,7 @@ TEST(SearchSpaceTest, TheDefaultIsLegalAndInTheSpaceForEveryTarget) {
   }
 }
 
-TEST(SearchSpaceTest, WinogradIsProposedWhereItAppliesAndMayBe) {
+TEST(SearchSpaceTest, AlgorithmsAreProposedWhereTheyApplyAndMayBe) {
   const Target target = *FindTarget("x86-64-v4");
   const auto algorithms = [&](Task task) {
     std::set<std::string> names;
@@ -65,6 +65,10 @@ TEST(SearchSpaceTest, WinogradIsProposedWhereItAppliesAndMayBe) {
   EXPECT_EQ(algorithms(ConvTask(64, 64, 56, 5, target, 1, 2)), algorithms(ConvTask(64, 64, 56, 3, target)));   // three taps a phase
   EXPECT_TRUE(algorithms(ConvTask(64, 64, 56, 1, target)).empty());
   EXPECT_TRUE(algorithms(ConvTask(64, 64, 56, 1, target, 1, 2)).empty());
+  EXPECT_EQ(algorithms(ConvTask(256, 512, 14, 1, target)), (std::set<std::string>{"direct", "strassen levels=1", "strassen levels=2"}));
+  Task exact_product = ConvTask(256, 512, 14, 1, target);
+  exact_product.policy = AlgorithmPolicy::kExact;
+  EXPECT_TRUE(algorithms(exact_product).empty());
   Task exact = ConvTask(64, 64, 56, 3, target);
   exact.policy = AlgorithmPolicy::kExact;
   EXPECT_TRUE(algorithms(exact).empty());

@@ -77,7 +77,7 @@ struct ConvTask {
   Layout out;
 };
 
-// x -> conv 3x3 -> conv 3x3, stride 2 -> conv 1x1 -> y, the tensors between them in a layout of their own: Winograd where it applies.
+// x -> conv 3x3 -> conv 3x3, stride 2 -> conv 1x1 -> y, the tensors between them in a layout of their own: Winograd and Strassen where they apply.
 struct ThreeConvs {
   explicit ThreeConvs(const Target& target, int threads, const Layout& between) {
     const Layout plain = Layout::Plain(4);
@@ -111,9 +111,16 @@ struct ThreeConvs {
     const auto program = LowerTask(task);
     ASSERT_TRUE(program.ok()) << program.status();
     const std::string vw = std::to_string(task.target.vector_width());
-    auto scheduled = Schedule(task, *program, *Trace::Parse("trace 1; algorithm winograd m=4 tiles=9; leaf contract mr=4 nv=1 vw=" +
-                                                            vw + " hold=b ku=4 rows=affine; order n,m; parallel m"));
+    const auto with = [&](const std::string& algorithm) {
+      return Schedule(task, *program, *Trace::Parse("trace 1; algorithm " + algorithm + "; leaf contract mr=4 nv=1 vw=" + vw +
+                                                    " hold=b ku=4 rows=affine; order n,m; parallel m"));
+    };
+    auto scheduled = with("winograd m=4 tiles=9");
     winograd += std::holds_alternative<Scheduled>(scheduled) ? 1 : 0;
+    if (std::holds_alternative<Rejection>(scheduled)) {
+      scheduled = with("strassen");
+      strassen += std::holds_alternative<Scheduled>(scheduled) ? 1 : 0;
+    }
     if (std::holds_alternative<Rejection>(scheduled)) scheduled = Schedule(task, *program, DefaultTrace(task, *program));
     ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
     const auto compiled = CompileNest(task, std::get<Scheduled>(scheduled), "task" + std::to_string(tasks.size()));
@@ -123,7 +130,7 @@ struct ThreeConvs {
 
   CutGraph cut;
   std::vector<CompiledTask> tasks;
-  int winograd = 0;   // tasks that run it
+  int winograd = 0, strassen = 0;   // tasks that run it
   Values x = Random(0, {1, 3, 9, 19}), expected;
 };
 
@@ -141,6 +148,7 @@ TEST(CompiledModuleTest, ConvolutionsAgreeWithPlainLoops) {
         const ThreeConvs model(*target, threads, between);
         ASSERT_EQ(model.tasks.size(), 3u);
         EXPECT_EQ(model.winograd, between.BlockOf(1) % target->vector_width() == 0 ? 2 : 0);
+        EXPECT_EQ(model.strassen, between.BlockOf(1) < 16 ? 1 : 0);
         ModuleOptions options = TinyOptions("convs");
         options.target = *target;
         const auto files = BuildModule(model.cut, model.tasks, options);

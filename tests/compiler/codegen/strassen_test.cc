@@ -1,0 +1,141 @@
+// Strassen's algorithm on even and odd shapes against the interpreter.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "compiler/codegen/codegen.h"
+#include "compiler/ops/op.h"
+#include "compiler/runtime/input_generator.h"
+#include "compiler/schedule/schedule.h"
+#include "tests/compiler/codegen/candidate_runner.h"
+
+namespace hone {
+namespace {
+
+struct Case {
+  const char* name;
+  std::vector<int64_t> x, w;   // rank 2: matmul; rank 4: convolution with 1x1 taps
+  const char* leaf;
+  int threads = 1;
+  bool blocked = false, epilogue = true;
+  int64_t stride = 1;
+  int levels = 1;
+};
+
+const Case kCases[] = {
+    {"even", {16, 32}, {32, 128}, "mr=4 nv=2 hold=b ku=4", 1, false, false},
+    {"odd", {13, 37}, {37, 45}, "mr=4 nv=1 hold=b ku=4"},
+    {"odd_wide", {7, 50}, {50, 141}, "mr=4 nv=2 hold=a ku=2", 2},
+    {"batch", {2, 9, 24}, {24, 96}, "mr=4 nv=2 hold=b ku=1", 2},
+    {"conv", {1, 64, 6, 5}, {64, 64, 1, 1}, "mr=5 nv=1 hold=b ku=4", 1, true, false},
+    {"conv_epilogue", {2, 48, 7, 6}, {80, 48, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true},
+    {"conv_strided", {1, 32, 9, 8}, {64, 32, 1, 1}, "mr=4 nv=2 hold=b ku=4", 1, true, true, 2},
+    {"two_levels", {30, 64}, {64, 256}, "mr=4 nv=2 hold=b ku=4", 2, false, true, 1, 2},
+    {"two_levels_odd", {27, 53}, {53, 139}, "mr=4 nv=2 hold=b ku=4", 1, false, true, 1, 2},
+    {"two_levels_conv", {1, 80, 7, 10}, {128, 80, 1, 1}, "mr=4 nv=2 hold=b ku=4", 2, true, true, 1, 2},
+    {"conv_row", {1, 32, 1, 17}, {32, 32, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true},
+};
+
+HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
+  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
+  for (int64_t e = 0; e < tensor.Elements(); ++e) {
+    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
+  }
+  return tensor;
+}
+
+struct StrassenTask {
+  Task task;
+  std::vector<HostTensor> inputs, constants;
+};
+
+// relu(product + bias + residual), or the product alone.
+StrassenTask MakeTask(const Case& c, const Target& target) {
+  StrassenTask made;
+  Graph& graph = made.task.graph;
+  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.inputs.push_back(Generate(dims, made.inputs.size()));
+    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
+  };
+  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
+    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
+  };
+  const bool conv = c.x.size() == 4;
+  const TensorId x = input("x", c.x), w = constant("w", c.w);
+  const AttrMap attrs = {{"strides", std::vector<DimExpr>{DimExpr(c.stride), DimExpr(c.stride)}}};
+  TensorId y = graph.AddNode(conv ? "conv2d" : "matmul", {x, w}, conv ? attrs : AttrMap(), "product").value()[0];
+  if (c.epilogue) {
+    const std::vector<int64_t> bias = conv ? std::vector<int64_t>{1, c.w[0], 1, 1} : std::vector<int64_t>{c.w[1]};
+    const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
+    y = graph.AddNode("add", {y, constant("bias", bias)}, {}, "bias").value()[0];
+    y = graph.AddNode("add", {y, input("residual", dims)}, {}, "residual").value()[0];
+    y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
+  }
+  graph.SetOutputs({y});
+  for (int t = 0; c.blocked && t < graph.tensor_count(); ++t) {
+    Tensor& tensor = graph.tensor({t});
+    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+  }
+  made.task.target = target;
+  made.task.threads = c.threads;
+  return made;
+}
+
+Trace TraceOf(const Case& c, const Target& target, const char* order) {
+  return Trace::Parse(absl::StrCat("trace 1; algorithm strassen levels=", c.levels, "; leaf contract ", c.leaf, " vw=", target.vector_width(),
+                                   " rows=affine; order ", order, "; parallel m")).value();
+}
+
+class StrassenTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(StrassenTest, AgreesWithTheInterpreter) {
+  const Target target = FindTarget(GetParam()).value();
+  if (!target.row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const StrassenTask made = MakeTask(c, target);
+    const TensorProgram program = LowerTask(made.task).value();
+    const auto scheduled = Schedule(made.task, program, TraceOf(c, target, c.threads == 1 ? "m,n" : "n,m"));
+    ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
+    const auto code = CompileNest(made.task, std::get<Scheduled>(scheduled), "kernel");
+    ASSERT_TRUE(code.ok()) << code.status();
+    const auto object = LinkCandidate(made.task, *code);
+    ASSERT_TRUE(object.ok()) << object.status();
+    auto runner = CandidateRunner::Load(*object);
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    (*runner)->SetInputs(made.inputs, made.constants);
+    ASSERT_EQ((*runner)->Run(c.threads), 0);
+    std::vector<HostTensor> operands = made.inputs;
+    operands.insert(operands.end(), made.constants.begin(), made.constants.end());
+    const std::vector<HostTensor> expected = Interpret(program, operands).value();
+    std::vector<HostTensor> actual = {HostTensor::Zeros(DType::kF32, expected[0].dims)};
+    (*runner)->GetOutputs(&actual);
+    double most = 0, worst = 0;
+    for (int64_t e = 0; e < expected[0].Elements(); ++e) {
+      most = std::max(most, std::fabs(expected[0].Get(e)));
+      const double difference = std::fabs(actual[0].Get(e) - expected[0].Get(e));
+      worst = difference <= worst ? worst : difference;   // NaN counts
+    }
+    EXPECT_LE(worst, 5e-6 * most) << std::get<Scheduled>(scheduled).nest.ToString();
+  }
+}
+
+TEST_P(StrassenTest, IsRefusedWhereItDoesNotApply) {
+  const Target target = FindTarget(GetParam()).value();
+  const auto refused = [&](const Case& c, AlgorithmPolicy policy) {
+    Task task = MakeTask(c, target).task;
+    task.policy = policy;
+    return std::holds_alternative<Rejection>(Schedule(task, LowerTask(task).value(), TraceOf(c, target, "m,n")));
+  };
+  EXPECT_FALSE(refused(kCases[0], AlgorithmPolicy::kFast));
+  EXPECT_TRUE(refused(kCases[0], AlgorithmPolicy::kExact));
+  EXPECT_TRUE(refused({"window", {1, 32, 8, 8}, {32, 32, 3, 3}, kCases[0].leaf, 1, true}, AlgorithmPolicy::kFast));
+  EXPECT_TRUE(refused({"part_of_a_block", {1, 42, 8, 8}, {32, 42, 1, 1}, kCases[0].leaf, 1, true}, AlgorithmPolicy::kFast));
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, StrassenTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
+                         [](const auto& instance) { return std::string("v") + std::string(instance.param).back(); });
+
+}  // namespace
+}  // namespace hone
