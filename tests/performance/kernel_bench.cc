@@ -107,7 +107,7 @@ std::vector<Trace> ContractTraces(const Task& task) {
     for (const char* rows : {"affine", "table"}) {
       for (const char* order : {"order m,n; block m 4", "order m,n; block m 16", "order n,m"}) {
         const std::string text = absl::StrCat("trace 1; algorithm direct; leaf contract mr=", mr, " nv=", nv, " vw=", lanes,
-                                              " hold=b ku=4 rows=", rows, "; ", order, "; parallel m");
+                                              " hold=", nv == 4 ? "none" : "b", " ku=4 rows=", rows, "; ", order, "; parallel m");
         traces.push_back(*Trace::Parse(text));
       }
     }
