@@ -185,7 +185,8 @@ absl::StatusOr<double> ReferenceWindow(PipedProcess& reference, double seconds) 
 using Window = std::function<absl::StatusOr<double>()>;  // seconds per run
 
 // Each goes first in every other round, so that neither profits from its place.
-absl::Status RunRounds(const Window& module, const Window& reference, uint32_t rounds, BenchComparison& bench) {
+absl::Status RunRounds(const Window& module, const Window& reference, uint32_t rounds,
+                       BenchComparison& bench) {
   std::vector<double>&ours = bench.module_rounds, &theirs = bench.reference_rounds, ratios;
   for (uint32_t round = 0; round < rounds; ++round) {
     absl::StatusOr<double> a, b;
@@ -212,7 +213,9 @@ absl::Status RunRounds(const Window& module, const Window& reference, uint32_t r
 
 absl::Status CheckSameInterface(const std::vector<ModuleTensor>& baseline,
                                 const std::vector<ModuleTensor>& candidate, const char* what) {
-  auto same = [](const ModuleTensor& a, const ModuleTensor& b) { return a.name == b.name && a.spec == b.spec; };
+  auto same = [](const ModuleTensor& a, const ModuleTensor& b) {
+    return a.name == b.name && a.spec == b.spec;
+  };
   if (std::equal(baseline.begin(), baseline.end(), candidate.begin(), candidate.end(), same))
     return absl::OkStatus();
   return WithRemedy(absl::InvalidArgumentError(absl::StrCat("the two modules have different ", what)),
@@ -286,7 +289,8 @@ absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& pytho
   return bench;
 }
 
-absl::StatusOr<BenchComparison> BenchAgainstModule(const fs::path& baseline_path, const fs::path& candidate_path,
+absl::StatusOr<BenchComparison> BenchAgainstModule(const fs::path& baseline_path,
+                                                   const fs::path& candidate_path,
                                                    const BenchOptions& options) {
   auto baseline = LoadedModule::Open(baseline_path, options.threads, options.shapes);
   if (!baseline.ok()) return WithContext(baseline.status(), baseline_path.string());

@@ -31,9 +31,9 @@ absl::StatusOr<BenchComparison> BenchAgainstOnnxRuntime(const std::string& pytho
                                                         const std::filesystem::path& model,
                                                         const BenchOptions& options);
 
-// Two modules of one interface in turns in this process; `candidate` is the comparison's module, `baseline` its
-// reference. InvalidArgument: their inputs or outputs differ; FailedPrecondition: tuned for different numbers of
-// threads and options.threads does not decide.
+// Two modules of one interface in turns in this process; `candidate` is the comparison's module, `baseline`
+// its reference. InvalidArgument: their inputs or outputs differ; FailedPrecondition: tuned for different
+// numbers of threads and options.threads does not decide.
 absl::StatusOr<BenchComparison> BenchAgainstModule(const std::filesystem::path& baseline,
                                                    const std::filesystem::path& candidate,
                                                    const BenchOptions& options);

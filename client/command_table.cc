@@ -132,8 +132,9 @@ const Command kCommands[] = {
      "hone bench out/\nhone bench out/ --model resnet50.onnx --threads 1 --rounds 31", RunBench},
     {"compare", "Compare two modules of one model, and gate a build on it.", "BASELINE CANDIDATE", 2, 2,
      kCompare,
-     "Runs both in turns in this process on the same inputs. The verdict is \"slower\" if the whole 95 % interval "
-     "of the ratio candidate / baseline lies above the limit, \"undecided\" if the limit lies in it.",
+     "Runs both in turns in this process on the same inputs. The verdict is \"slower\" if the whole "
+     "95 % interval of the ratio candidate / baseline lies above the limit, \"undecided\" if the limit "
+     "lies in it.",
      "hone compare old/ new/ --fail-if-slower 2%\n"
      "hone compare a/net.so b/net.so --threads 1 --evidence speed.json",
      RunCompare},
@@ -158,6 +159,8 @@ const Command kCommands[] = {
      "",
      "hone job cancel 7f3a && hone module download 7f3a -o out/",
      RunJobCancel},
+    {"job delete", "Delete a job that has ended, and its module.", "JOB", 1, 1, {},
+     "Its trials stay in the log and its model on the server.", "hone job delete 7f3a", RunJobDelete},
     {"job logs", "List a job's trials in order.", "JOB", 1, 1, kList, "", "hone job logs 7f3a --limit 200",
      RunJobLogs},
     {"job plot", "Show how a job's search converged.", "JOB", 1, 1, kPlot,
@@ -171,8 +174,8 @@ const Command kCommands[] = {
      1,
      1,
      {},
-     "Refused while a job under way uses it. Its jobs, trials and modules stay. MODEL is its id or the beginning "
-     "of it.",
+     "Refused while a job under way uses it. Its jobs, trials and modules stay. MODEL is its id or the "
+     "beginning of it.",
      "hone model delete 3fa0",
      RunModelDelete},
     {"module list", "List compiled modules.", "", 0, 0, kModuleList, "",
@@ -182,7 +185,7 @@ const Command kCommands[] = {
      "hone module download 7f3a -o out/", RunModuleDownload},
     {"worker list", "List the devices that measure.", "", 0, 0, kList, "", "hone worker list", RunWorkerList},
     {"worker show",
-     "Show a device with its calibration.",
+     "Show a device with its health and calibration.",
      "WORKER",
      1,
      1,
@@ -190,6 +193,16 @@ const Command kCommands[] = {
      "",
      "hone worker show 3c9e",
      RunWorkerShow},
+    {"worker drain", "Let a device finish what it measures and give it nothing more.", "WORKER", 1, 1, {},
+     "It stays connected; 'hone worker release' gives it work again.", "hone worker drain 3c9e",
+     RunWorkerDrain},
+    {"worker release", "Give a drained or quarantined device work again.", "WORKER", 1, 1, {},
+     "A device is quarantined after 3 results that no honest device can give; 'hone worker show' says the "
+     "last. What it told before stays marked as suspect and is not used.",
+     "hone worker release 3c9e", RunWorkerRelease},
+    {"worker remove", "Forget a device and void its token.", "WORKER", 1, 1, {},
+     "What it was measuring goes to others; its trials stay in the log.", "hone worker remove 3c9e",
+     RunWorkerRemove},
     {"log query", "Search the log of all trials.", "[FILTER]", 0, 1, kList, kFilterDetails,
      "hone log query 'model=\"resnet50\" AND status!=\"ok\"'\nhone log query 'latency<1ms AND "
      "trace:\"winograd\"' --limit 20",

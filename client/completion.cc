@@ -100,7 +100,8 @@ std::string FishScript() {
     for (std::span<const OptionRow> rows : {command.options, CommonOptions()}) {
       for (const OptionRow& row : rows) {
         absl::StrAppend(&script, "complete -c hone -n '", here, "' -l ", row.name + 2,
-                        row.letter ? absl::StrCat(" -s ", row.letter + 1) : "", row.value ? " -r" : "", " -d ",
+                        row.letter ? absl::StrCat(" -s ", row.letter + 1) : "", row.value ? " -r" : "",
+                         " -d ",
                         FishQuoted(row.help), "\n");
       }
     }

@@ -13,7 +13,7 @@ namespace hone {
 struct ConvergencePoint {
   uint64_t trial = 0;           // counted from 1
   double elapsed_seconds = 0;   // since the first trial's record
-  double predicted_seconds = 0;  // sum over tasks of weight x best p20; the default schedule's until one is ok
+  double predicted_seconds = 0;  // sum over tasks of weight x best p20; the default's until one is ok
 };
 
 // `records` in log order. One point per trial; empty if nothing was measured yet.

@@ -98,6 +98,15 @@ absl::StatusOr<v1::Job> HoneClient::CancelJob(const std::string& name) {
               stubs_->address);
 }
 
+absl::Status HoneClient::DeleteJob(const std::string& name) {
+  v1::DeleteJobRequest request;
+  request.set_name(name);
+  request.set_request_id(NewRequestId());
+  return Call(*stubs_->jobs, &v1::JobService::Stub::DeleteJob, request, options_.call_timeout,
+              stubs_->address)
+      .status();
+}
+
 absl::StatusOr<v1::ListJobsResponse> HoneClient::ListJobs(int page_size, const std::string& page_token) {
   v1::ListJobsRequest request;
   request.set_page_size(page_size);
@@ -157,6 +166,15 @@ absl::StatusOr<v1::ListWorkersResponse> HoneClient::ListWorkers(int page_size,
   request.set_page_size(page_size);
   request.set_page_token(page_token);
   return Call(*stubs_->workers, &v1::WorkerService::Stub::ListWorkers, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::Worker> HoneClient::ControlWorker(const std::string& name, v1::WorkerAction action) {
+  v1::ControlWorkerRequest request;
+  request.set_name(name);
+  request.set_action(action);
+  request.set_request_id(NewRequestId());
+  return Call(*stubs_->workers, &v1::WorkerService::Stub::ControlWorker, request, options_.call_timeout,
               stubs_->address);
 }
 

@@ -59,6 +59,7 @@ class HoneClient {
   absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec);
   absl::StatusOr<v1::Job> GetJob(const std::string& name);
   absl::StatusOr<v1::Job> CancelJob(const std::string& name);
+  absl::Status DeleteJob(const std::string& name);  // FailedPrecondition: it has not ended
   absl::StatusOr<v1::ListJobsResponse> ListJobs(int page_size, const std::string& page_token);
   // Waits for a revision above `after_revision`, at most `timeout`; the unchanged job is an answer too.
   absl::StatusOr<v1::Job> WatchJob(const std::string& name, uint64_t after_revision, absl::Duration timeout);
@@ -75,6 +76,7 @@ class HoneClient {
                               const TransferProgress& progress = {});
 
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(int page_size, const std::string& page_token);
+  absl::StatusOr<v1::Worker> ControlWorker(const std::string& name, v1::WorkerAction action);
   absl::StatusOr<v1::ListRecordsResponse> ListRecords(const v1::ListRecordsRequest& request);
 
  private:

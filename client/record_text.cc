@@ -18,6 +18,7 @@ namespace {
 
 std::string Number(double value) { return absl::StrFormat("%.9g", value); }
 std::string Status(const v1::TuningRecord& record) {
+  if (record.suspect()) return "suspect";
   return std::string(OutcomeName(FromMessage(record.measurement().outcome())));
 }
 

@@ -81,11 +81,13 @@ std::string Verdict(const Json& report) {
   if (verdict == "no gain") text += ": the default schedule was already the best found; it is what you get";
   const Json& verified = JsonMember(report, "verified");
   if (verified.is_object()) {
-    absl::StrAppendFormat(&text, "\nverified on the device against %s: max error %.1e (tolerance %.1e), %.0f inputs",
+    absl::StrAppendFormat(&text,
+                          "\nverified on the device against %s: max error %.1e (tolerance %.1e), %.0f inputs",
                           JsonText(verified, "against"), JsonNumber(verified, "max_error"),
                           JsonNumber(verified, "tolerance"), JsonNumber(verified, "inputs"));
   } else {
-    text += "\nnot verified on the device: too large for the reference schedules there; compare it with ONNX Runtime";
+    text += "\nnot verified on the device: too large for the reference schedules there; "
+            "compare it with ONNX Runtime";
   }
   return text + "\n";
 }
@@ -107,7 +109,8 @@ std::string Tasks(const Json& report, int width) {
                     FormatLatency(JsonNumber(task, "default_seconds")),
                     FormatLatency(JsonNumber(task, "floor_seconds")),
                     FormatPercent(JsonNumber(task, "roofline_fraction")), JsonText(task, "trials"),
-                    JsonText(task, "weight"), JsonText(task, "algorithm"), ErrorText(task), JsonText(task, "label")});
+                    JsonText(task, "weight"), JsonText(task, "algorithm"), ErrorText(task),
+                    JsonText(task, "label")});
   }
   if (rows.empty()) return "";
   std::string text = FormatTable({{"share", Align::kRight},
@@ -167,7 +170,8 @@ std::string ComparisonText(const BenchComparison& bench, const std::string& modu
   std::string text =
       FormatTable({{""}, {"median", Align::kRight}, {"p95", Align::kRight}},
                   {{module_name, FormatLatency(bench.module_median), FormatLatency(bench.module_p95)},
-                   {reference_name, FormatLatency(bench.reference_median), FormatLatency(bench.reference_p95)}},
+                   {reference_name, FormatLatency(bench.reference_median),
+                    FormatLatency(bench.reference_p95)}},
                   width);
   absl::StrAppendFormat(&text,
                         "ratio: %s, the %s is %s than %s (threads %d, %d rounds in turns)\n",

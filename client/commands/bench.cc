@@ -90,7 +90,8 @@ absl::StatusOr<Json> Evidence(const CommandContext& context, const BenchOptions&
                                bench.reference_rounds);
   if (!baseline.ok()) return baseline.status();
   auto candidate =
-      SideEvidence(context.arguments.positional(1), bench.module_median, bench.module_p95, bench.module_rounds);
+      SideEvidence(context.arguments.positional(1), bench.module_median, bench.module_p95,
+                   bench.module_rounds);
   if (!candidate.ok()) return candidate.status();
   return Json{{"time", absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone())},
               {"cpu_name", CpuName()},
@@ -150,7 +151,8 @@ absl::StatusOr<int> RunCompare(const CommandContext& context) {
     context.console.PrintJson(*evidence);
   } else {
     context.console.out << ComparisonText(*bench, "candidate", "the baseline", context.console.width)
-                        << "verdict: " << Verdict(*bench, *limit) << " (limit " << FormatPercent(*limit) << ")\n";
+                        << "verdict: " << Verdict(*bench, *limit) << " (limit " << FormatPercent(*limit)
+                        << ")\n";
     if (absl::string_view(Verdict(*bench, *limit)) == "undecided")
       context.console.Note("the interval contains the limit: a larger --rounds or a quieter machine decides");
   }

@@ -118,6 +118,23 @@ absl::StatusOr<int> RunJobCancel(const CommandContext& context) {
   return kExitOk;
 }
 
+absl::StatusOr<int> RunJobDelete(const CommandContext& context) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  const std::string id = ShortName(job->name());
+  absl::Status status = (*client)->DeleteJob(job->name());
+  if (absl::IsFailedPrecondition(status)) return WithRemedy(status, "hone job cancel " + id);
+  if (!status.ok()) return status;
+  if (context.console.json) {
+    context.console.PrintJson({{"deleted", job->name()}});
+  } else {
+    context.console.out << "job " << id << " and its module are deleted; its trials stay in the log\n";
+  }
+  return kExitOk;
+}
+
 absl::StatusOr<int> RunJobLogs(const CommandContext& context) {
   auto page = ReadPage(context);
   if (!page.ok()) return page.status();

@@ -31,8 +31,8 @@ std::string FilterSince(const CommandContext& context, absl::Time time) {
                       absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone()), "\"");
 }
 
-// The log as it grows. A full page is left behind; the last one is asked for again, and only what is new in it
-// is given.
+// The log as it grows. A full page is left behind; the last one is asked for again, and only what is new
+// in it is given.
 class LogTail {
  public:
   LogTail(HoneClient& client, const std::string& filter) : client_(client) {

@@ -48,7 +48,8 @@ absl::StatusOr<int> RunModelDelete(const CommandContext& context) {
   auto model = ResolveModel(**client, context.arguments.positional(0));
   if (!model.ok()) return model.status();
   absl::Status status = (*client)->DeleteModel(model->name());
-  if (!status.ok()) return WithRemedy(status, "hone job list shows what uses it; hone job cancel J stops a job");
+  if (!status.ok())
+    return WithRemedy(status, "hone job list shows what uses it; hone job cancel J stops a job");
   if (context.console.json) {
     context.console.PrintJson({{"deleted", model->name()}});
   } else {

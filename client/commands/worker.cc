@@ -1,5 +1,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "client/commands/commands.h"
 #include "client/commands/listing.h"
 #include "client/error.h"
@@ -8,6 +9,50 @@
 #include "client/units.h"
 
 namespace hone {
+namespace {
+
+constexpr double kMicros = 1e-6;
+
+// What keeps it from work comes before what it does.
+std::string StateText(const v1::Worker& worker) {
+  return worker.hold().empty() ? worker.state() : worker.hold();
+}
+
+// Of the time since it joined, how much it held a lease.
+std::string Utilisation(const v1::Worker& worker) {
+  const double seconds =
+      absl::ToUnixMicros(absl::Now()) * kMicros - static_cast<double>(worker.create_time_micros()) * kMicros;
+  return worker.create_time_micros() > 0 && seconds > 0
+             ? absl::StrFormat("%.0f %%", 100 * worker.busy_seconds() / seconds)
+             : "-";
+}
+
+absl::StatusOr<int> Control(const CommandContext& context, v1::WorkerAction action, const char* done) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto worker = ResolveWorker(**client, context.arguments.positional(0));
+  if (!worker.ok()) return worker.status();
+  auto controlled = (*client)->ControlWorker(worker->name(), action);
+  if (!controlled.ok()) return controlled.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*controlled));
+  } else {
+    context.console.out << "worker " << ShortName(worker->name()) << " " << done << "\n";
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunWorkerDrain(const CommandContext& context) {
+  return Control(context, v1::WORKER_ACTION_DRAIN, "gets no more work; 'hone worker release' ends that");
+}
+absl::StatusOr<int> RunWorkerRelease(const CommandContext& context) {
+  return Control(context, v1::WORKER_ACTION_RELEASE, "gets work again");
+}
+absl::StatusOr<int> RunWorkerRemove(const CommandContext& context) {
+  return Control(context, v1::WORKER_ACTION_REMOVE, "is removed; it may join again with an enrol token");
+}
 
 absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
   auto page = ReadPage(context);
@@ -23,8 +68,9 @@ absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::Worker& worker : workers->workers()) {
     const v1::Device& device = worker.device();
-    rows.push_back({ShortName(worker.name()), worker.display_name(), worker.state(), device.target(),
+    rows.push_back({ShortName(worker.name()), worker.display_name(), StateText(worker), device.target(),
                     absl::StrCat(device.cores()), absl::StrCat(worker.trials_done()),
+                    absl::StrCat(worker.leases_lost()), Utilisation(worker),
                     FormatTime(worker.last_seen_micros()), device.cpu_name()});
   }
   context.console.out << FormatTable({{"worker"},
@@ -33,6 +79,8 @@ absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
                                       {"target"},
                                       {"cores", Align::kRight},
                                       {"trials", Align::kRight},
+                                      {"lost", Align::kRight},
+                                      {"busy", Align::kRight},
                                       {"last seen (UTC)"},
                                       {"cpu", Align::kLeft, true}},
                                      rows, context.console.width);
@@ -54,9 +102,11 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
   std::vector<std::vector<std::string>> rows = {
       {"worker", ShortName(worker->name())},
       {"name", worker->display_name()},
-      {"state", worker->state()},
+      {"state", StateText(*worker)},
       {"last seen", FormatTime(worker->last_seen_micros())},
       {"trials", absl::StrCat(worker->trials_done())},
+      {"leases", absl::StrFormat("%d done, %d lost", worker->leases_done(), worker->leases_lost())},
+      {"busy", Utilisation(*worker)},
       {"cpu", device.cpu_name()},
       {"device class", device.device_class()},
       {"target", device.target()},
@@ -65,6 +115,11 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
        absl::StrFormat("L1 %.0f, L2 %.0f, L3 %.0f, memory %.0f", calibration.l1_read_gbps(),
                        calibration.l2_read_gbps(), calibration.l3_read_gbps(), calibration.dram_read_gbps())},
       {"fork-join", FormatLatency(calibration.fork_join_us() * 1e-6)}};
+  if (worker->lies() > 0) rows.push_back({"lies", absl::StrCat(worker->lies())});
+  if (!worker->hold_reason().empty()) rows.push_back({"held because", worker->hold_reason()});
+  if (worker->hold() == "quarantined")
+    rows.push_back({"", "hone worker release " + ShortName(worker->name())});
+  if (!worker->last_failure().empty()) rows.push_back({"last failure", worker->last_failure()});
   for (const auto& [target, gflops] : calibration.fma_gflops()) {
     rows.push_back({"fma " + target, absl::StrFormat("%.1f GFLOP/s per core", gflops)});
   }

@@ -17,6 +17,7 @@ constexpr RpcRow kRpcs[] = {
     {"/hone.v1.JobService/ListJobs", kAdmin | kUser},
     {"/hone.v1.JobService/WatchJob", kAdmin | kUser},
     {"/hone.v1.JobService/CancelJob", kAdmin | kUser},
+    {"/hone.v1.JobService/DeleteJob", kAdmin | kUser},
     {"/hone.v1.ModelService/CreateModel", kAdmin | kUser},
     {"/hone.v1.ModelService/GetModel", kAdmin | kUser},
     {"/hone.v1.ModelService/ListModels", kAdmin | kUser},
@@ -29,6 +30,7 @@ constexpr RpcRow kRpcs[] = {
     {"/hone.v1.WorkerService/Enrol", kAdmin | kEnrol},
     {"/hone.v1.WorkerService/Synchronize", kWorker},
     {"/hone.v1.WorkerService/ListWorkers", kAdmin | kUser},
+    {"/hone.v1.WorkerService/ControlWorker", kAdmin},
 };
 
 struct RoleRow {

@@ -135,7 +135,7 @@ absl::Status JobSession::Start() {
     }
   }
   for (const RecordRow& record : log) {
-    *start.add_log() = RecordMessage(record, /*full=*/true);
+    *start.add_log() = RecordForJob(record);
     last_sequence_ = record.sequence;
   }
   if (!row_.device_class.empty() && !start.mutable_device()->ParseFromString(row_.device_bytes)) {
@@ -292,12 +292,15 @@ absl::Status JobSession::EndJob(JobState state, const std::string& error,
 }
 
 absl::Status JobSession::LookAtJob() {
+  const uint64_t suspect = row_.suspect_records;
   HONE_ASSIGN_OR_RETURN(row_, services_.store.GetJob(job_));
+  if (row_.suspect_records != suspect)
+    return absl::AbortedError("a worker was quarantined; the job begins again without its records");
   HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> records, services_.store.ListLog(job_, last_sequence_));
   if (!records.empty()) {
     v1::JobMessage message;
     for (const RecordRow& record : records) {
-      *message.mutable_records()->add_records() = RecordMessage(record, /*full=*/true);
+      *message.mutable_records()->add_records() = RecordForJob(record);
       last_sequence_ = record.sequence;
     }
     child_->link().Send(message);
@@ -319,8 +322,8 @@ absl::Status JobSession::ChooseDevice() {
     HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> workers, services_.store.ListWorkers({0, 10'000}));
     const WorkerRow* chosen = nullptr;
     for (const WorkerRow& worker : workers) {
-      if (worker.device_class.empty() || services_.broker.IsLost(worker) ||
-          !device.ParseFromString(worker.device_bytes))
+      if (worker.device_class.empty() || worker.hold != WorkerHold::kNone ||
+          services_.broker.IsLost(worker) || !device.ParseFromString(worker.device_bytes))
         continue;
       if (!DeviceRuns(device, *wanted_target_)) continue;
       if (chosen == nullptr || (chosen->busy && !worker.busy)) chosen = &worker;

@@ -197,4 +197,17 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* cal
       });
 }
 
+grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* call,
+                                                const v1::DeleteJobRequest* request,
+                                                v1::DeleteJobResponse*) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
+        HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteJob", *request));
+        HONE_RETURN_IF_ERROR(context_.store.DeleteJob(id, key));
+        LogEvent("job_deleted", {{"job", id}, {"principal", principal.Id()}});
+        return absl::OkStatus();
+      });
+}
+
 }  // namespace hone

@@ -70,6 +70,19 @@ void Continue(std::shared_ptr<Exchange> exchange, bool first) {
   });
 }
 
+absl::StatusOr<WorkerHold> HoldFor(v1::WorkerAction action) {
+  switch (action) {
+    case v1::WORKER_ACTION_DRAIN:
+      return WorkerHold::kDraining;
+    case v1::WORKER_ACTION_RELEASE:
+      return WorkerHold::kNone;
+    case v1::WORKER_ACTION_REMOVE:
+      return WorkerHold::kRemoved;
+    default:
+      return absl::InvalidArgumentError("action is drain, release or remove");
+  }
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* WorkerService::Enrol(grpc::CallbackServerContext* call,
@@ -111,6 +124,19 @@ grpc::ServerUnaryReactor* WorkerService::ListWorkers(grpc::CallbackServerContext
     for (const WorkerRow& row : rows) *response->add_workers() = context_.broker.WorkerMessage(row);
     return absl::OkStatus();
   });
+}
+
+grpc::ServerUnaryReactor* WorkerService::ControlWorker(grpc::CallbackServerContext* call,
+                                                       const v1::ControlWorkerRequest* request,
+                                                       v1::Worker* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(std::string id, IdIn("workers", request->name()));
+        HONE_ASSIGN_OR_RETURN(WorkerHold hold, HoldFor(request->action()));
+        const std::string reason = hold == WorkerHold::kNone ? "" : "by " + principal.Id();
+        HONE_ASSIGN_OR_RETURN(*response, context_.broker.Control(id, hold, reason));
+        return context_.tokens.Reload();
+      });
 }
 
 }  // namespace hone

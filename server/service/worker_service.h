@@ -14,6 +14,8 @@ class WorkerService final : public v1::WorkerService::CallbackService {
                                         v1::SynchronizeResponse*) override;
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext*, const v1::ListWorkersRequest*,
                                         v1::ListWorkersResponse*) override;
+  grpc::ServerUnaryReactor* ControlWorker(grpc::CallbackServerContext*, const v1::ControlWorkerRequest*,
+                                          v1::Worker*) override;
 
  private:
   ServiceContext& context_;

@@ -68,7 +68,25 @@ CREATE TABLE job_objects(job TEXT NOT NULL REFERENCES jobs(id), sha256 TEXT NOT 
 INSERT OR IGNORE INTO job_objects SELECT job, object FROM trials WHERE object <> '';
 )sql";
 
-constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}};
+// Health of workers, records of those that lied, jobs that are shown no more.
+constexpr char kFleet[] = R"sql(
+ALTER TABLE workers ADD COLUMN hold TEXT NOT NULL DEFAULT ''
+  CHECK(hold IN ('', 'draining', 'quarantined', 'removed'));
+ALTER TABLE workers ADD COLUMN hold_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE workers ADD COLUMN lies INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workers ADD COLUMN leases_done INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workers ADD COLUMN leases_lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workers ADD COLUMN last_failure TEXT NOT NULL DEFAULT '';
+ALTER TABLE workers ADD COLUMN busy_micros INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workers ADD COLUMN busy_since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN deleted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE records ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX records_by_worker ON records(worker, latency);
+CREATE INDEX records_suspect ON records(job) WHERE suspect = 1;
+)sql";
+
+constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects},
+                                     {3, "fleet", kFleet}};
 
 }  // namespace
 

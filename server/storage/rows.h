@@ -61,6 +61,7 @@ struct JobRow {
   uint64_t trials_done = 0;  // budget debit: each trial once
   int64_t create_time = 0;
   int64_t end_time = 0;  // 0 = not ended
+  uint64_t suspect_records = 0;
 };
 
 struct ModuleRow {
@@ -120,6 +121,7 @@ struct RecordRow {
   int64_t create_time = 0;   // set by the store
   uint32_t attempts = 0;     // set by the store
   std::string record_bytes;  // everything; the fields set by the store are authoritative over it
+  bool suspect = false;      // of a worker that was quarantined
 };
 
 // A lease as handed out, with all a record of it needs.
@@ -132,6 +134,7 @@ struct LeaseGrant {
   std::string spec_bytes;
   std::string device_class;
   std::vector<TrialRow> trials;  // those still to run
+  std::string failure;           // why it was lost, if it was
 };
 
 struct LeaseCompletion {
@@ -140,9 +143,15 @@ struct LeaseCompletion {
   std::vector<RecordRow> ended;        // the candidates' own outcomes
   std::optional<RecordRow> incumbent;  // kept once per batch
   std::string incumbent_trial;         // the trial it was, whose trace the record gets
+  std::vector<std::string> lies;       // what no honest device could tell; each counts against the worker
+  std::string failure;                 // why the other trials did not end
   // Trials of the lease that are not in `ended` are lost: leased again singly, or dead-lettered after the
   // last attempt.
 };
+
+// Why a worker gets no leases. Removed ones are listed no more.
+enum class WorkerHold { kNone, kDraining, kQuarantined, kRemoved };
+const char* WorkerHoldName(WorkerHold hold);  // "", "draining", ...
 
 struct WorkerRow {
   int64_t number = 0;
@@ -154,6 +163,13 @@ struct WorkerRow {
   int64_t last_seen = 0;
   uint64_t trials_done = 0;
   bool busy = false;  // holds a lease
+  WorkerHold hold = WorkerHold::kNone;
+  std::string hold_reason;
+  uint32_t lies = 0;
+  uint64_t leases_done = 0;
+  uint64_t leases_lost = 0;
+  std::string last_failure;
+  int64_t busy_micros = 0;  // with a lease
 };
 
 struct Heartbeat {

@@ -58,7 +58,8 @@ absl::StatusOr<std::vector<JobRow>> SqliteStore::ListJobs(const Page& page) {
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) -> absl::Status {
     std::vector<std::string> ids;
     {
-      Query query(db, "SELECT id FROM jobs WHERE number > ? ORDER BY number LIMIT ?", page.after, page.limit);
+      Query query(db, "SELECT id FROM jobs WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?",
+                  page.after, page.limit);
       while (query.Next()) ids.push_back(query.Text(0));
       HONE_RETURN_IF_ERROR(query.status());
     }
@@ -100,6 +101,25 @@ absl::StatusOr<JobRow> SqliteStore::RequestCancel(const std::string& id) {
     return absl::OkStatus();
   }));
   return job;
+}
+
+absl::Status SqliteStore::DeleteJob(const std::string& id, const RequestKey& request) {
+  return writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(std::string before, FindRequest(db, request));
+    if (!before.empty()) return absl::OkStatus();
+    HONE_ASSIGN_OR_RETURN(const JobRow job, ReadJob(db, id));
+    if (job.state == JobState::kQueued || job.state == JobState::kRunning)
+      return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " has not ended; cancel it first"));
+    HONE_RETURN_IF_ERROR(
+        Query(db,
+              "DELETE FROM files WHERE owner IN (SELECT 'modules/' || id FROM modules WHERE job = ?)", id)
+            .Run());
+    for (const char* sql : {"DELETE FROM modules WHERE job = ?", "DELETE FROM job_objects WHERE job = ?",
+                            "UPDATE jobs SET deleted = 1 WHERE id = ?"}) {
+      HONE_RETURN_IF_ERROR(Query(db, sql, id).Run());
+    }
+    return RememberRequest(db, request, id, Now());
+  });
 }
 
 absl::Status SqliteStore::StartJob(const std::string& id) {

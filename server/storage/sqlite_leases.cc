@@ -13,6 +13,9 @@
 namespace hone {
 namespace {
 
+// Parameters: the time, the worker.
+constexpr char kEndTenure[] =
+    "busy_micros = busy_micros + MAX(0, ?1 - busy_since), busy_since = ?1 WHERE id = ?2";
 constexpr char kLeaseTrials[] = "job = ? AND lease = ? AND done = 0";
 
 int64_t Micros(double seconds) { return std::llround(seconds * 1e6); }
@@ -153,6 +156,10 @@ absl::StatusOr<std::optional<LeaseGrant>> SqliteStore::ClaimLease(const std::str
     int64_t number, run_until;
     const int64_t now = Now();
     {
+      Query held(db, "SELECT 1 FROM workers WHERE id = ? AND hold <> ''", worker);
+      if (held.Next() || !held.status().ok()) return held.status();
+    }
+    {
       Query query(
           db,
           "SELECT l.number, b.run_seconds FROM leases l JOIN jobs j ON j.id = l.job JOIN batches b ON b.job "
@@ -173,6 +180,7 @@ absl::StatusOr<std::optional<LeaseGrant>> SqliteStore::ClaimLease(const std::str
             .Run());
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE trials SET attempts = attempts + 1 WHERE lease = ? AND done = 0", number).Run());
+    HONE_RETURN_IF_ERROR(Query(db, "UPDATE workers SET busy_since = ? WHERE id = ?", now, worker).Run());
     return ReadGrant(db, number, grant.emplace());
   }));
   return grant;
@@ -205,7 +213,15 @@ absl::Status SqliteStore::CompleteLease(const LeaseCompletion& completion) {
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE workers SET trials_done = trials_done + ? WHERE id = ?", stored, grant.worker)
             .Run());
-    if (!grant.trials.empty()) return LoseLease(db, number);
+    if (!grant.trials.empty()) {
+      HONE_RETURN_IF_ERROR(LoseLease(db, number, completion.failure));
+      return CountLies(db, grant.worker, completion.lies);
+    }
+    HONE_RETURN_IF_ERROR(CountLies(db, grant.worker, completion.lies));
+    HONE_RETURN_IF_ERROR(
+        Query(db, absl::StrCat("UPDATE workers SET leases_done = leases_done + 1, ", kEndTenure), Now(),
+              grant.worker)
+            .Run());
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE leases SET state = 'done' WHERE number = ? AND lease_id = ? AND state = 'leased'",
               number, completion.lease_id)
@@ -214,9 +230,31 @@ absl::Status SqliteStore::CompleteLease(const LeaseCompletion& completion) {
   });
 }
 
-absl::Status SqliteStore::LoseLease(Connection& db, int64_t lease) {
+// Three lies are one too many: nothing that this worker ever told is believed any more.
+absl::Status SqliteStore::CountLies(Connection& db, const std::string& worker,
+                                    const std::vector<std::string>& lies) {
+  if (lies.empty()) return absl::OkStatus();
+  HONE_RETURN_IF_ERROR(
+      Query(db, "UPDATE workers SET lies = lies + ? WHERE id = ?", static_cast<int64_t>(lies.size()), worker)
+          .Run());
+  HONE_RETURN_IF_ERROR(Query(db,
+                             "UPDATE workers SET hold = 'quarantined', hold_reason = ? WHERE id = ? AND "
+                             "lies >= ? AND hold IN ('', 'draining')",
+                             lies.back(), worker, kMaxLies)
+                           .Run());
+  if (db.Changes() == 0) return absl::OkStatus();
+  return Query(db, "UPDATE records SET suspect = 1 WHERE worker = ?", worker).Run();
+}
+
+absl::Status SqliteStore::LoseLease(Connection& db, int64_t lease, const std::string& why) {
   LeaseGrant grant;
   HONE_RETURN_IF_ERROR(ReadGrant(db, lease, grant));
+  grant.failure = why;
+  HONE_RETURN_IF_ERROR(
+      Query(db,
+            absl::StrCat("UPDATE workers SET leases_lost = leases_lost + 1, last_failure = ?3, ", kEndTenure),
+            Now(), grant.worker, why)
+          .Run());
   int64_t attempts = 0;
   {
     Query query(db, "SELECT attempts FROM leases WHERE number = ?", lease);
@@ -249,6 +287,17 @@ absl::Status SqliteStore::LoseLease(Connection& db, int64_t lease) {
   return absl::OkStatus();
 }
 
+absl::Status SqliteStore::LoseLeasesOf(Connection& db, const std::string& worker, const std::string& why) {
+  std::vector<int64_t> leases;
+  {
+    Query query(db, "SELECT number FROM leases WHERE worker = ? AND state = 'leased'", worker);
+    while (query.Next()) leases.push_back(query.Int(0));
+    HONE_RETURN_IF_ERROR(query.status());
+  }
+  for (int64_t lease : leases) HONE_RETURN_IF_ERROR(LoseLease(db, lease, why));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<std::string>> SqliteStore::ExpireLeases() {
   std::vector<std::string> jobs;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
@@ -263,7 +312,8 @@ absl::StatusOr<std::vector<std::string>> SqliteStore::ExpireLeases() {
       }
       HONE_RETURN_IF_ERROR(query.status());
     }
-    for (int64_t lease : expired) HONE_RETURN_IF_ERROR(LoseLease(db, lease));
+    for (int64_t lease : expired)
+      HONE_RETURN_IF_ERROR(LoseLease(db, lease, "the worker was silent, or ran too long"));
     return absl::OkStatus();
   }));
   return jobs;
@@ -305,7 +355,8 @@ absl::StatusOr<HeartbeatAnswer> SqliteStore::RecordHeartbeat(const Heartbeat& he
       }
       HONE_RETURN_IF_ERROR(query.status());
     }
-    for (int64_t lease : dropped) HONE_RETURN_IF_ERROR(LoseLease(db, lease));
+    for (int64_t lease : dropped)
+      HONE_RETURN_IF_ERROR(LoseLease(db, lease, "the worker began anew without it"));
     return absl::OkStatus();
   }));
   return answer;

@@ -13,7 +13,7 @@ namespace {
 constexpr char kRecordColumns[] =
     "SELECT id, job, sequence, batch, trial_id, counted, model, task_id, task_label, target, device_class, "
     "worker, status, "
-    "latency, trace, create_time, attempts, record FROM records ";
+    "latency, trace, create_time, attempts, record, suspect FROM records ";
 
 absl::Status ReadRecords(Query& query, std::vector<RecordRow>& records) {
   while (query.Next()) {
@@ -36,6 +36,7 @@ absl::Status ReadRecords(Query& query, std::vector<RecordRow>& records) {
     record.create_time = query.Int(15);
     record.attempts = static_cast<uint32_t>(query.Int(16));
     record.record_bytes = query.Text(17);
+    record.suspect = query.Int(18) != 0;
   }
   return query.status();
 }
@@ -142,6 +143,16 @@ absl::StatusOr<std::vector<RecordRow>> SqliteStore::ListLog(const std::string& j
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
     Query query(db, absl::StrCat(kRecordColumns, "WHERE job = ? AND sequence > ? ORDER BY sequence"), job,
                 after_sequence);
+    return ReadRecords(query, records);
+  }));
+  return records;
+}
+
+absl::StatusOr<std::vector<RecordRow>> SqliteStore::ListRecordsOf(const std::string& worker, double latency) {
+  std::vector<RecordRow> records;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kRecordColumns, "WHERE worker = ? AND latency = ? ORDER BY id"), worker,
+                latency);
     return ReadRecords(query, records);
   }));
   return records;

@@ -32,6 +32,20 @@ JobState ParseJobState(const std::string& name) {
 
 }  // namespace
 
+const char* WorkerHoldName(WorkerHold hold) {
+  switch (hold) {
+    case WorkerHold::kNone:
+      return "";
+    case WorkerHold::kDraining:
+      return "draining";
+    case WorkerHold::kQuarantined:
+      return "quarantined";
+    case WorkerHold::kRemoved:
+      return "removed";
+  }
+  return "";
+}
+
 const char* BatchKindName(BatchKind kind) {
   switch (kind) {
     case BatchKind::kCalibrate:
@@ -98,7 +112,9 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   Query query(db,
               "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "
               "device_class, "
-              "device, cancel_requested, restarts, trials_done, create_time, end_time FROM jobs WHERE id = ?",
+              "device, cancel_requested, restarts, trials_done, create_time, end_time, "
+              "(SELECT COUNT(*) FROM records WHERE job = jobs.id AND suspect = 1) FROM jobs "
+              "WHERE id = ? AND deleted = 0",
               id);
   if (!query.Next()) {
     HONE_RETURN_IF_ERROR(query.status());
@@ -122,6 +138,7 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   job.trials_done = static_cast<uint64_t>(query.Int(14));
   job.create_time = query.Int(15);
   job.end_time = query.Int(16);
+  job.suspect_records = static_cast<uint64_t>(query.Int(17));
   return job;
 }
 

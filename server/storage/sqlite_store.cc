@@ -89,12 +89,23 @@ absl::Status ReadModules(Connection& db, Query& query, std::vector<ModuleRow>& m
 
 constexpr char kWorkerColumns[] =
     "SELECT number, id, display_name, device_class, device, create_time, last_seen, trials_done, "
-    "EXISTS(SELECT 1 FROM leases WHERE leases.worker = workers.id AND leases.state = 'leased') FROM workers ";
+    "EXISTS(SELECT 1 FROM leases WHERE leases.worker = workers.id AND leases.state = 'leased'), "
+    "hold, hold_reason, lies, leases_done, leases_lost, last_failure, busy_micros FROM workers ";
+
+WorkerHold ParseWorkerHold(const std::string& name) {
+  for (WorkerHold hold : {WorkerHold::kNone, WorkerHold::kDraining, WorkerHold::kQuarantined}) {
+    if (name == WorkerHoldName(hold)) return hold;
+  }
+  return WorkerHold::kRemoved;
+}
 
 absl::Status ReadWorkers(Query& query, std::vector<WorkerRow>& workers) {
   while (query.Next()) {
     workers.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), query.Text(4), query.Int(5),
-                       query.Int(6), static_cast<uint64_t>(query.Int(7)), query.Int(8) != 0});
+                       query.Int(6), static_cast<uint64_t>(query.Int(7)), query.Int(8) != 0,
+                       ParseWorkerHold(query.Text(9)), query.Text(10), static_cast<uint32_t>(query.Int(11)),
+                       static_cast<uint64_t>(query.Int(12)), static_cast<uint64_t>(query.Int(13)),
+                       query.Text(14), query.Int(15)});
   }
   return query.status();
 }
@@ -242,11 +253,33 @@ absl::StatusOr<WorkerRow> SqliteStore::GetWorker(const std::string& id) {
 absl::StatusOr<std::vector<WorkerRow>> SqliteStore::ListWorkers(const Page& page) {
   std::vector<WorkerRow> workers;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kWorkerColumns, "WHERE number > ? ORDER BY number LIMIT ?"), page.after,
-                page.limit);
+    Query query(
+        db, absl::StrCat(kWorkerColumns, "WHERE number > ? AND hold <> 'removed' ORDER BY number LIMIT ?"),
+        page.after, page.limit);
     return ReadWorkers(query, workers);
   }));
   return workers;
+}
+
+absl::StatusOr<WorkerRow> SqliteStore::SetWorkerHold(const std::string& id, WorkerHold hold,
+                                                     const std::string& reason) {
+  WorkerRow worker;
+  HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_RETURN_IF_ERROR(Query(db,
+                               "UPDATE workers SET hold = ?, hold_reason = ?, lies = CASE ?1 WHEN '' THEN 0 "
+                               "ELSE lies END WHERE id = ? AND hold <> 'removed'",
+                               WorkerHoldName(hold), reason, id)
+                             .Run());
+    if (db.Changes() == 0) return absl::NotFoundError("there is no workers/" + id);
+    if (hold == WorkerHold::kRemoved) {
+      HONE_RETURN_IF_ERROR(LoseLeasesOf(db, id, "the worker was removed"));
+      HONE_RETURN_IF_ERROR(
+          Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
+    }
+    HONE_ASSIGN_OR_RETURN(worker, ReadWorker(db, id));
+    return absl::OkStatus();
+  }));
+  return worker;
 }
 
 }  // namespace hone

@@ -40,6 +40,7 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<JobRow>> ListJobs(const Page& page) override;
   absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) override;
   absl::StatusOr<JobRow> RequestCancel(const std::string& id) override;
+  absl::Status DeleteJob(const std::string& id, const RequestKey& request) override;
   absl::Status StartJob(const std::string& id) override;
   absl::Status SetProgress(const std::string& id, const std::string& progress_bytes) override;
   absl::StatusOr<JobRow> ChooseDevice(const std::string& id, const std::string& device_class,
@@ -62,9 +63,12 @@ class SqliteStore : public Store {
                                   const RequestKey& request) override;
   absl::StatusOr<WorkerRow> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) override;
+  absl::StatusOr<WorkerRow> SetWorkerHold(const std::string& id, WorkerHold hold,
+                                          const std::string& reason) override;
   absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) override;
 
   absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) override;
+  absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) override;
   absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter, const Page& page) override;
 
  private:
@@ -75,7 +79,9 @@ class SqliteStore : public Store {
   // Writes in a running job: bumps its revision, FailedPrecondition if it is not running.
   absl::Status TouchRunningJob(Connection& db, const std::string& id);
   // Ends one lease row as lost and queues its unfinished trials again: candidates singly, others together.
-  absl::Status LoseLease(Connection& db, int64_t lease);
+  absl::Status LoseLease(Connection& db, int64_t lease, const std::string& why);
+  absl::Status LoseLeasesOf(Connection& db, const std::string& worker, const std::string& why);
+  absl::Status CountLies(Connection& db, const std::string& worker, const std::vector<std::string>& lies);
 
   const SqliteStoreOptions options_;
   SqliteWriter writer_;

@@ -23,6 +23,7 @@ using MakeLostRecord = std::function<RecordRow(const LeaseGrant& lease, const Tr
 class Store {
  public:
   static constexpr uint32_t kMaxAttempts = 3;  // of a trial, before it is dead-lettered
+  static constexpr uint32_t kMaxLies = 3;      // of a worker, before it is quarantined
 
   virtual ~Store() = default;
 
@@ -45,6 +46,8 @@ class Store {
   virtual absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) = 0;  // oldest first
   // A queued job ends at once, a running one is asked to; an ended one stays as it is.
   virtual absl::StatusOr<JobRow> RequestCancel(const std::string& id) = 0;
+  // With its modules; its records stay. FailedPrecondition unless it has ended.
+  virtual absl::Status DeleteJob(const std::string& id, const RequestKey& request) = 0;
   // The transitions below hold for running jobs only, else FailedPrecondition.
   virtual absl::Status StartJob(const std::string& id) = 0;  // from queued
   virtual absl::Status SetProgress(const std::string& id, const std::string& progress_bytes) = 0;
@@ -76,7 +79,8 @@ class Store {
                                                                double lease_seconds) = 0;
   // NotFound if no worker holds it now.
   virtual absl::StatusOr<LeaseGrant> GetLease(const std::string& lease_id) = 0;
-  // Fenced: NotFound (and nothing changes) unless the worker holds this very lease.
+  // Fenced: NotFound (and nothing changes) unless the worker holds this very lease. With its kMaxLies-th lie
+  // the worker is quarantined: all its records are marked suspect.
   virtual absl::Status CompleteLease(const LeaseCompletion& completion) = 0;
   // Leases whose time is over are lost. Returns the jobs concerned.
   virtual absl::StatusOr<std::vector<std::string>> ExpireLeases() = 0;
@@ -86,10 +90,14 @@ class Store {
                                           const RequestKey& request) = 0;
   virtual absl::StatusOr<WorkerRow> GetWorker(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) = 0;
+  // Removal also voids its token and loses its leases. Ending a hold forgets the lies.
+  virtual absl::StatusOr<WorkerRow> SetWorkerHold(const std::string& id, WorkerHold hold,
+                                                  const std::string& reason) = 0;
   // Renews the running leases by their lease_seconds, but never beyond their run limit.
   virtual absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) = 0;
 
   virtual absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) = 0;
+  virtual absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) = 0;
   virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter,
                                                               const Page& page) = 0;
 };

@@ -1,6 +1,6 @@
 #include "server/workers/lease_broker.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "proto/values/sha256.h"
@@ -9,6 +9,7 @@
 #include "server/auth/secrets.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/workers/honesty.h"
 #include "server/workers/record_message.h"
 
 namespace hone {
@@ -16,22 +17,11 @@ namespace {
 
 constexpr size_t kMaxNameBytes = 256;
 
-// A worker may be wrong; an impossible time must never become somebody's best.
-bool IsPlausible(const v1::Measurement& measurement) {
-  if (measurement.outcome() == v1::OUTCOME_UNSPECIFIED) return false;
-  if (measurement.outcome() != v1::OUTCOME_OK) return true;
-  for (double number : {measurement.p20_seconds(), measurement.median_seconds(), measurement.p95_seconds()}) {
-    if (!std::isfinite(number) || number <= 0) return false;
-  }
-  return std::isfinite(measurement.ratio_to_incumbent()) && measurement.ratio_to_incumbent() >= 0;
-}
-
-// The job waits for its incumbent's record: an implausible one is recorded as what it is.
-v1::Measurement Plausible(const v1::Measurement& measurement) {
-  if (IsPlausible(measurement)) return measurement;
+// The job waits for its incumbent's record: one that is not believed is recorded as what it is.
+v1::Measurement Refused(const std::string& why) {
   v1::Measurement refused;
   refused.set_outcome(v1::OUTCOME_INFRASTRUCTURE);
-  refused.set_message("the worker told an impossible time");
+  refused.set_message(why);
   return refused;
 }
 
@@ -154,21 +144,10 @@ absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::Lease
   HONE_ASSIGN_OR_RETURN(WorkerRow row, store_.GetWorker(worker));
   if (!context.device.ParseFromString(row.device_bytes))
     return absl::DataLossError("a worker's stored device does not parse");
-  LeaseCompletion completion{.lease_id = result.lease_id(), .worker = worker};
+  LeaseCompletion completion{
+      .lease_id = result.lease_id(), .worker = worker, .failure = result.message()};
   const bool lease_ok = result.outcome() == v1::OUTCOME_OK || result.outcome() == v1::OUTCOME_UNSPECIFIED;
-  for (const v1::TrialResult& trial : result.trials()) {
-    if (!lease_ok || !IsPlausible(trial.measurement()) ||
-        !IsCandidatesOwn(FromMessage(trial.measurement().outcome())))
-      continue;
-    for (const TrialRow& known : grant->trials) {
-      if (known.trial_id == trial.trial_id())
-        completion.ended.push_back(MakeRecordRow(context, known, trial.measurement()));
-    }
-  }
-  if (lease_ok && result.has_incumbent()) {
-    completion.incumbent = MakeIncumbentRow(context, Plausible(result.incumbent()));
-    completion.incumbent_trial = context.proposal.lease().incumbent().trial_id();
-  }
+  if (lease_ok) HONE_RETURN_IF_ERROR(Judge(*grant, context, result, completion));
   const absl::Status stored = store_.CompleteLease(completion);
   if (absl::IsNotFound(stored)) return absl::OkStatus();  // lost between the look and the fence: stale
   HONE_RETURN_IF_ERROR(stored);
@@ -176,7 +155,95 @@ absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::Lease
     LogEvent("lease_failed",
              {{"lease", result.lease_id()}, {"worker", worker}, {"message", result.message()}});
   NotifyChanged(grant->batch.job);
+  return completion.lies.empty() ? absl::OkStatus() : AfterLies(worker, completion.lies);
+}
+
+// Sorts the lease's measurements into those believed and lies.
+absl::Status LeaseBroker::Judge(const LeaseGrant& grant, const RecordContext& context,
+                                const v1::LeaseResult& result, LeaseCompletion& completion) {
+  const v1::Lease& lease = context.proposal.lease();
+  std::vector<const v1::Measurement*> told;
+  for (const v1::TrialResult& trial : result.trials()) {
+    const v1::Measurement& measurement = trial.measurement();
+    HONE_ASSIGN_OR_RETURN(const std::string lie, FindLie(context.worker, lease, measurement, told));
+    told.push_back(&measurement);
+    if (!lie.empty()) completion.lies.push_back(lie);
+    if (!lie.empty() || !IsCandidatesOwn(FromMessage(measurement.outcome()))) {
+      completion.failure = lie.empty() ? measurement.message() : lie;
+      continue;
+    }
+    for (const TrialRow& known : grant.trials) {
+      if (known.trial_id == trial.trial_id())
+        completion.ended.push_back(MakeRecordRow(context, known, measurement));
+    }
+  }
+  if (!result.has_incumbent()) return absl::OkStatus();
+  HONE_ASSIGN_OR_RETURN(std::string lie, FindLie(context.worker, lease, result.incumbent(), told));
+  if (lie.empty() && result.incumbent().outcome() == v1::OUTCOME_WRONG_OUTPUT) {
+    HONE_ASSIGN_OR_RETURN(const bool verified, IncumbentWasRight(context));
+    if (verified) lie = "it computed wrong outputs by a schedule that was verified before";
+  }
+  if (!lie.empty()) {
+    completion.lies.push_back(lie);
+    completion.ended.clear();  // measured beside it, and as ratios to it
+    completion.failure = lie;
+    // It is measured again with the trials, unless this was their last attempt.
+    if (std::none_of(grant.trials.begin(), grant.trials.end(),
+                     [](const TrialRow& trial) { return trial.attempts >= Store::kMaxAttempts; })) {
+      return absl::OkStatus();
+    }
+  }
+  completion.incumbent = MakeIncumbentRow(context, lie.empty() ? result.incumbent() : Refused(lie));
+  completion.incumbent_trial = lease.incumbent().trial_id();
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> LeaseBroker::FindLie(const std::string& worker, const v1::Lease& lease,
+                                                 const v1::Measurement& measurement,
+                                                 const std::vector<const v1::Measurement*>& told) {
+  const std::string lie = LieIn(lease, measurement);
+  if (!lie.empty() || measurement.outcome() != v1::OUTCOME_OK) return lie;
+  for (const v1::Measurement* other : told) {
+    if (other->outcome() == v1::OUTCOME_OK && IsReplay(measurement, *other))
+      return std::string("it told one measurement for two trials");
+  }
+  HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> records,
+                        store_.ListRecordsOf(worker, measurement.p20_seconds()));
+  for (const RecordRow& record : records) {
+    if (IsReplay(measurement, RecordMessage(record, /*full=*/true).measurement()))
+      return absl::StrCat("it told the measurement of records/", record.id, " again");
+  }
+  return std::string();
+}
+
+// Whether an incumbent of this task was measured with right outputs before: only such become
+// incumbents later.
+absl::StatusOr<bool> LeaseBroker::IncumbentWasRight(const RecordContext& context) {
+  HONE_ASSIGN_OR_RETURN(const std::vector<RecordRow> log, store_.ListLog(context.job, 0));
+  const std::string task = Sha256Hex(context.proposal.task_key());
+  return std::any_of(log.begin(), log.end(), [&](const RecordRow& record) {
+    return record.task_id == task && record.status == "ok" && record.trial_id.ends_with(".incumbent");
+  });
+}
+
+// Jobs that used what is now suspect look at their logs again.
+absl::Status LeaseBroker::AfterLies(const std::string& worker, const std::vector<std::string>& lies) {
+  for (const std::string& lie : lies) LogEvent("worker_lied", {{"worker", worker}, {"lie", lie}});
+  HONE_ASSIGN_OR_RETURN(const WorkerRow row, store_.GetWorker(worker));
+  if (row.hold != WorkerHold::kQuarantined) return absl::OkStatus();
+  LogEvent("worker_quarantined", {{"worker", worker}, {"reason", row.hold_reason}});
+  HONE_ASSIGN_OR_RETURN(const std::vector<std::string> jobs, store_.ListJobIds(JobState::kRunning));
+  for (const std::string& job : jobs) hub_.Notify(JobTopic(job));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Worker> LeaseBroker::Control(const std::string& worker, WorkerHold hold,
+                                                const std::string& reason) {
+  HONE_ASSIGN_OR_RETURN(const WorkerRow row, store_.SetWorkerHold(worker, hold, reason));
+  LogEvent("worker_controlled", {{"worker", worker}, {"hold", WorkerHoldName(hold)}, {"reason", reason}});
+  hub_.Notify(kWorkersTopic);
+  hub_.Notify(kLeasesTopic);
+  return WorkerMessage(row);
 }
 
 absl::Status LeaseBroker::ExpireLeases() {
@@ -205,6 +272,14 @@ v1::Worker LeaseBroker::WorkerMessage(const WorkerRow& row) const {
   worker.set_state(IsLost(row) ? "lost" : row.busy ? "busy" : "idle");
   worker.set_last_seen_micros(row.last_seen);
   worker.set_trials_done(row.trials_done);
+  worker.set_hold(WorkerHoldName(row.hold));
+  worker.set_hold_reason(row.hold_reason);
+  worker.set_lies(row.lies);
+  worker.set_leases_done(row.leases_done);
+  worker.set_leases_lost(row.leases_lost);
+  worker.set_last_failure(row.last_failure);
+  worker.set_busy_seconds(static_cast<double>(row.busy_micros) * 1e-6);
+  worker.set_create_time_micros(row.create_time);
   return worker;
 }
 

@@ -11,6 +11,7 @@
 #include "server/execution/change_hub.h"
 #include "server/execution/clock.h"
 #include "server/storage/store.h"
+#include "server/workers/record_message.h"
 
 namespace hone {
 
@@ -45,11 +46,22 @@ class LeaseBroker {
   // Loses leases whose time is over and wakes those whom it concerns.
   absl::Status ExpireLeases();
 
+  // kNone ends a hold.
+  absl::StatusOr<v1::Worker> Control(const std::string& worker, WorkerHold hold, const std::string& reason);
+
   v1::Worker WorkerMessage(const WorkerRow& row) const;
   bool IsLost(const WorkerRow& row) const;
 
  private:
   absl::Status StoreResult(const std::string& worker, const v1::LeaseResult& result);
+  absl::Status Judge(const LeaseGrant& grant, const RecordContext& context, const v1::LeaseResult& result,
+                     LeaseCompletion& completion);
+  // Empty if there is none; `told`: the same lease's measurements so far.
+  absl::StatusOr<std::string> FindLie(const std::string& worker, const v1::Lease& lease,
+                                      const v1::Measurement& measurement,
+                                      const std::vector<const v1::Measurement*>& told);
+  absl::StatusOr<bool> IncumbentWasRight(const RecordContext& context);
+  absl::Status AfterLies(const std::string& worker, const std::vector<std::string>& lies);
   void NotifyChanged(const std::string& job);
 
   Store& store_;

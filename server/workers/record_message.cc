@@ -68,7 +68,8 @@ RecordRow MakeLostRecordRow(const LeaseGrant& grant, const TrialRow& trial) {
   v1::Measurement measurement;
   measurement.set_outcome(v1::OUTCOME_INFRASTRUCTURE);
   measurement.set_message(
-      absl::StrCat("given up after ", trial.attempts, " attempts, the last on workers/", grant.worker));
+      absl::StrCat("given up after ", trial.attempts, " attempts; the last, on workers/", grant.worker,
+                   ", ended so: ", grant.failure.empty() ? "it told no result" : grant.failure));
   absl::StatusOr<RecordContext> context = ContextOf(grant);
   if (!context.ok()) {  // a damaged row must not keep its job waiting for ever
     context = RecordContext{
@@ -99,6 +100,16 @@ v1::TuningRecord RecordMessage(const RecordRow& row, bool full) {
   if (!row.worker.empty()) record.set_worker("workers/" + row.worker);
   record.set_create_time_micros(row.create_time);
   record.set_attempts(row.attempts);
+  record.set_suspect(row.suspect);
+  return record;
+}
+
+v1::TuningRecord RecordForJob(const RecordRow& row) {
+  v1::TuningRecord record = RecordMessage(row, /*full=*/true);
+  if (!row.suspect) return record;
+  record.clear_measurement();
+  record.mutable_measurement()->set_outcome(v1::OUTCOME_INFRASTRUCTURE);
+  record.mutable_measurement()->set_message("its worker was quarantined");
   return record;
 }
 

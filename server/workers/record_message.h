@@ -32,7 +32,9 @@ RecordRow MakeIncumbentRow(const RecordContext& context, const v1::Measurement& 
 // For SqliteStoreOptions::make_lost_record.
 RecordRow MakeLostRecordRow(const LeaseGrant& grant, const TrialRow& trial);
 
-// The record as clients and hone-job see it; without windows and device unless `full`.
+// The record as clients see it; without windows and device unless `full`.
 v1::TuningRecord RecordMessage(const RecordRow& row, bool full);
+// As hone-job sees it: a suspect one as if it had been lost.
+v1::TuningRecord RecordForJob(const RecordRow& row);
 
 }  // namespace hone

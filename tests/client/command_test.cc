@@ -37,10 +37,12 @@ class CommandTest : public ::testing::Test {
   int Run(const std::vector<std::string>& words) {
     out_.str("");
     err_.str("");
-    return RunCommandLine(words, {out_, err_}, [this](const char* name) -> const char* {
+    const int code = RunCommandLine(words, {out_, err_}, [this](const char* name) -> const char* {
       auto it = environment_.find(name);
       return it == environment_.end() ? nullptr : it->second.c_str();
     });
+    EXPECT_EQ((out() + err()).find('\x1b'), std::string::npos);  // piped: no colour, no cursor
+    return code;
   }
   std::string out() const { return out_.str(); }
   std::string err() const { return err_.str(); }
@@ -249,6 +251,11 @@ TEST_F(CommandTest, WorkersAndVersion) {
   EXPECT_THAT(out(), HasSubstr("idle"));
   EXPECT_EQ(Run({"worker", "show", "w"}), kExitOk);
   EXPECT_THAT(out(), HasSubstr("118.2 GFLOP/s"));
+  EXPECT_EQ(Run({"worker", "drain", "w"}), kExitOk);
+  EXPECT_EQ(Run({"worker", "list"}), kExitOk);
+  EXPECT_THAT(out(), HasSubstr("draining"));
+  EXPECT_EQ(Run({"worker", "release", "w"}), kExitOk);
+  EXPECT_EQ(server_.state().workers[0].hold(), "");
   EXPECT_EQ(Run({"version"}), kExitOk);
   EXPECT_THAT(out(), HasSubstr("9.9.9"));
   environment_.erase("HONE_SERVER");

@@ -150,7 +150,8 @@ class FakeModelService : public v1::ModelService::Service {
   Status DeleteModel(ServerContext* context, const v1::DeleteModelRequest* request,
                      v1::DeleteModelResponse*) override {
     HONE_CHECK_TOKEN();
-    std::erase_if(state.listed_models, [&](const v1::Model& model) { return model.name() == request->name(); });
+    std::erase_if(state.listed_models,
+                  [&](const v1::Model& model) { return model.name() == request->name(); });
     return Status::OK;
   }
   Status InspectModel(ServerContext* context, const v1::InspectModelRequest* request,
@@ -239,6 +240,17 @@ class FakeWorkerService : public v1::WorkerService::Service {
                      v1::ListWorkersResponse* response) override {
     HONE_CHECK_TOKEN();
     for (const v1::Worker& worker : state.workers) *response->add_workers() = worker;
+    return Status::OK;
+  }
+
+  Status ControlWorker(ServerContext* context, const v1::ControlWorkerRequest* request,
+                       v1::Worker* response) override {
+    HONE_CHECK_TOKEN();
+    for (v1::Worker& worker : state.workers) {
+      if (worker.name() != request->name()) continue;
+      worker.set_hold(request->action() == v1::WORKER_ACTION_DRAIN ? "draining" : "");
+      *response = worker;
+    }
     return Status::OK;
   }
 

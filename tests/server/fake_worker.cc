@@ -55,7 +55,8 @@ v1::LeaseResult FakeWorker::Measure(const v1::Lease& lease) {
   v1::LeaseResult result;
   result.set_lease_id(lease.lease_id());
   result.set_outcome(v1::OUTCOME_OK);
-  double seconds = 1e-3;
+  static std::atomic<int> calls = 0;
+  double seconds = 1e-3 + 1e-9 * calls++;  // no two measurements are alike
   auto measure = [&](v1::Measurement& measurement) {
     measurement.set_outcome(v1::OUTCOME_OK);
     measurement.set_p20_seconds(seconds);

@@ -134,6 +134,63 @@ TEST_F(WholeJobTest, AWorkerThatDiedLosesOnlyItsLease) {
   EXPECT_EQ(caller.Records("attempts = 2 AND batch = 1").size(), 3u);
 }
 
+TEST_F(WholeJobTest, AWorkerThatLiesIsQuarantinedAndItsRecordsTrainNothing) {
+  Caller caller = Admin();
+  const v1::Job created = caller.CreateJob(caller.CreateModel("batches=2 trials=4").name());
+  FakeWorker liar(server_);
+  Caller mouth(server_.Channel(liar.token));
+  v1::SynchronizeRequest request;
+  request.set_worker(liar.name);
+  *request.mutable_device() = FakeWorker::Device("test-class");
+  request.set_accepts_lease(true);
+  request.set_wait_seconds(10);
+  v1::SynchronizeResponse response;
+  ASSERT_TRUE(mouth.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  ASSERT_EQ(response.leases_size(), 1);
+  v1::LeaseResult result = FakeWorker::Measure(response.leases(0));
+  for (int i = 1; i < 4; ++i)
+    *result.mutable_trials(i)->mutable_measurement() = result.trials(0).measurement();
+  *request.add_results() = result;
+  request.set_accepts_lease(false);
+  ASSERT_TRUE(mouth.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  request.clear_results();
+  request.set_accepts_lease(true);
+  request.set_wait_seconds(0);
+  ASSERT_TRUE(mouth.workers->Synchronize(Caller::Context().get(), request, &response).ok());
+  EXPECT_EQ(response.leases_size(), 0);
+
+  FakeWorker honest(server_);
+  honest.Start();
+  const v1::Job job = caller.WaitForEnd(created.name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  CheckLog(caller, job, 2, 4);
+  EXPECT_EQ(job.child_restarts(), 1u);  // it began again without the record that it had been shown
+  for (const v1::TuningRecord& record : caller.Records(""))
+    EXPECT_EQ(record.suspect(), record.worker() == liar.name) << record.trial_id();
+  v1::DeleteJobRequest forget;
+  forget.set_name(job.name());
+  v1::DeleteJobResponse forgotten;
+  EXPECT_TRUE(caller.jobs->DeleteJob(Caller::Context().get(), forget, &forgotten).ok());
+  v1::GetJobRequest gone;
+  gone.set_name(job.name());
+  v1::Job none;
+  EXPECT_EQ(caller.jobs->GetJob(Caller::Context().get(), gone, &none).error_code(), grpc::NOT_FOUND);
+  EXPECT_FALSE(caller.Records("status=ok").empty());
+  v1::ControlWorkerRequest control;
+  control.set_name(liar.name);
+  control.set_action(v1::WORKER_ACTION_DRAIN);
+  v1::Worker worker;
+  ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
+  EXPECT_EQ(worker.lies(), 3u);
+  control.set_action(v1::WORKER_ACTION_RELEASE);
+  ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
+  EXPECT_EQ(worker.hold() + worker.hold_reason(), "");
+  control.set_action(v1::WORKER_ACTION_REMOVE);
+  ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
+  EXPECT_EQ(mouth.workers->Synchronize(Caller::Context().get(), request, &response).error_code(),
+            grpc::UNAUTHENTICATED);
+}
+
 TEST_F(WholeJobTest, AResultThatComesAfterItsLeaseIsRefused) {
   Caller caller = Admin();
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=2").name());

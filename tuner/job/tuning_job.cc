@@ -236,6 +236,7 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   }
   for (const v1::OracleSample& sample : oracle_samples_[t]) *lease.add_oracle_samples() = sample;
   lease.set_tolerance(kTaskTolerance);
+  lease.set_floor_seconds(search.floor_seconds());
   lease.set_model_constant_bytes(constant_bytes_);
   lease.set_windows(kCandidateWindows);
   lease.set_run_limit_seconds(kRunLimitSeconds);
