@@ -3,22 +3,31 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/execution/log.h"
 
 namespace hone {
 
-// The command line of hone-server; nothing else reads flags or the environment.
+enum class ServerAction { kServe, kHelp, kPrintConfig, kCheckConfig };
+
+// What hone-server is told: by its config file, over which the command line has precedence. Nothing else
+// reads flags or the environment. server/setting_table.cc says what each setting means.
 struct ServerConfig {
-  std::string data_dir;                // everything that the server remembers; made with mode 0700
-  std::string listen = "127.0.0.1:0";  // gRPC over TLS; port 0 = any free one, told by endpoint.json
-  std::string http = "127.0.0.1:0";    // /healthz, /readyz, the dashboard; loopback only
-  std::string job_binary;              // hone-job; default: beside hone-server
-  double lease_seconds = 30;           // a worker silent for longer loses its lease
-  int max_jobs = 2;                    // with a hone-job child at a time; the others wait
-  bool help = false;
+  std::string data_dir;
+  std::string listen = "127.0.0.1:0";
+  std::string http = "127.0.0.1:0";
+  std::string job_binary;  // default: beside hone-server
+  LogLevel log_level = LogLevel::kInfo;
+  int max_jobs = 2;
+  double lease_seconds = 30;
+  double drain_seconds = 30;
+  ServerAction action = ServerAction::kServe;
 };
 
 std::string UsageText();
-// InvalidArgument names the flag. `program` = argv[0], beside which hone-job is looked for.
+// A config file with every setting, its meaning and its default.
+std::string ConfigFileText();
+// InvalidArgument: all that is wrong, a line each, with where ("FILE:LINE" or the flag) and what to write
+// instead.
 absl::StatusOr<ServerConfig> ParseCommandLine(int argc, char** argv);
 
 }  // namespace hone

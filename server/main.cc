@@ -1,12 +1,29 @@
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/config.h"
 #include "server/execution/log.h"
 #include "server/server.h"
+
+namespace {
+
+// All that is acknowledged is stored: where a graceful stop takes too long, or a second signal comes, the
+// process ends at once.
+void Watch(sigset_t signals, absl::Duration patience) {
+  const timespec limit = absl::ToTimespec(patience);
+  const bool again = sigtimedwait(&signals, nullptr, &limit) > 0;
+  hone::LogEvent(hone::LogLevel::kWarning, "stopped_at_once",
+                 {{"reason", again ? "a second signal" : "drain-seconds are over"}});
+  _exit(1);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const absl::StatusOr<hone::ServerConfig> config = hone::ParseCommandLine(argc, argv);
@@ -14,10 +31,20 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hone-server: %s\n", std::string(config.status().message()).c_str());
     return 2;
   }
-  if (config->help) {
-    std::fputs(hone::UsageText().c_str(), stdout);
-    return 0;
+  switch (config->action) {
+    case hone::ServerAction::kServe:
+      break;
+    case hone::ServerAction::kHelp:
+      std::fputs(hone::UsageText().c_str(), stdout);
+      return 0;
+    case hone::ServerAction::kPrintConfig:
+      std::fputs(hone::ConfigFileText().c_str(), stdout);
+      return 0;
+    case hone::ServerAction::kCheckConfig:
+      std::puts("the configuration is valid");
+      return 0;
   }
+  hone::SetLogLevel(config->log_level);
   umask(077);  // models, modules and tokens are their owner's alone
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;
@@ -34,5 +61,6 @@ int main(int argc, char** argv) {
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   hone::LogEvent("stopping", {{"signal", absl::StrCat(signal_number)}});
+  std::thread(Watch, signals, absl::Seconds(config->drain_seconds)).detach();
   return 0;
 }

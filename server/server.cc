@@ -86,7 +86,7 @@ void Server::Repeat(const std::string& what, absl::Duration period, std::functio
   executor_->Continue([this, what, period, work = std::move(work)] {
     if (hub_->stopped()) return;
     const absl::Status status = work();
-    if (!status.ok()) LogEvent(what + "_failed", {{"error", std::string(status.message())}});
+    if (!status.ok()) LogEvent(LogLevel::kError, what + "_failed", {{"error", std::string(status.message())}});
     hub_->Wait(kTimerTopic, hub_->Stamp(), absl::Now() + period,
                [this, what, period, work] { Repeat(what, period, work); });
   });

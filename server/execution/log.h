@@ -1,14 +1,41 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <utility>
 
 namespace hone {
 
-// One JSON object per line on stderr: {"ts": RFC 3339, "event": ..., fields}. Thread-safe. Tokens are never
-// logged.
-void LogEvent(const std::string& event,
-              std::initializer_list<std::pair<const char*, std::string>> fields = {});
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+const char* LogLevelName(LogLevel level);
+bool ParseLogLevel(const std::string& name, LogLevel& level);
+
+// Events below it are dropped; for the whole process.
+void SetLogLevel(LogLevel level);
+
+using LogFields = std::initializer_list<std::pair<const char*, std::string>>;
+
+// One JSON object per line on stderr: {"ts": RFC 3339, "level", "event": ..., fields}. The ids in fields are
+// named "request" (the client's request_id), "job", "lease", "worker" everywhere. Thread-safe. Tokens are
+// never logged.
+void LogEvent(LogLevel level, const std::string& event, LogFields fields = {});
+inline void LogEvent(const std::string& event, LogFields fields = {}) {
+  LogEvent(LogLevel::kInfo, event, fields);
+}
+
+// Keeps what strangers can cause out of the log: at most `per_second` events in a second. Thread-safe.
+class LogLimit {
+ public:
+  explicit LogLimit(uint64_t per_second) : per_second_(per_second) {}
+  bool Admits();
+
+ private:
+  const uint64_t per_second_;
+  std::atomic<int64_t> second_ = 0;
+  std::atomic<uint64_t> count_ = 0;
+};
 
 }  // namespace hone

@@ -40,7 +40,7 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
   if (session.progressed()) fruitless_ = starved_ = 0;
   starved_ = session.starved() ? starved_ + 1 : 0;
   if (starved_ == 0) ++fruitless_;
-  LogEvent(starved_ > 0 ? "job_waits_for_the_system" : "job_child_died",
+  LogEvent(LogLevel::kWarning, starved_ > 0 ? "job_waits_for_the_system" : "job_child_died",
            {{"job", job_},
             {"reason", std::string(death.message())},
             {"in_a_row", absl::StrCat(starved_ > 0 ? starved_ : fruitless_)}});
@@ -62,7 +62,8 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
     stored = services_.store.CountRestart(job_);
     services_.hub.Notify(JobTopic(job_));
   }
-  if (!stored.ok()) LogEvent("job_not_stored", {{"job", job_}, {"error", std::string(stored.message())}});
+  if (!stored.ok())
+    LogEvent(LogLevel::kError, "job_not_stored", {{"job", job_}, {"error", std::string(stored.message())}});
   return !absl::IsFailedPrecondition(stored);
 }
 

@@ -29,7 +29,7 @@ void JobScheduler::Loop() {
   while (!wake_up_->stopped()) {
     wake_up_->Arm();
     const absl::Status status = Step();
-    if (!status.ok()) LogEvent("scheduling_failed", {{"error", std::string(status.message())}});
+    if (!status.ok()) LogEvent(LogLevel::kError, "scheduling_failed", {{"error", std::string(status.message())}});
     pollfd wait{wake_up_->descriptor(), POLLIN, 0};
     poll(&wait, 1, status.ok() ? -1 : kRetryMilliseconds);
   }

@@ -136,7 +136,7 @@ absl::Status LeaseBroker::CheckRunning(const v1::SynchronizeRequest& request, Ca
 absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::LeaseResult& result) {
   absl::StatusOr<LeaseGrant> grant = store_.GetLease(result.lease_id());
   if (absl::IsNotFound(grant.status()) || (grant.ok() && grant->worker != worker)) {
-    LogEvent("stale_result_refused", {{"lease", result.lease_id()}, {"worker", worker}});
+    LogEvent(LogLevel::kWarning, "stale_result_refused", {{"lease", result.lease_id()}, {"worker", worker}});
     return absl::OkStatus();
   }
   HONE_RETURN_IF_ERROR(grant.status());
@@ -152,8 +152,9 @@ absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::Lease
   if (absl::IsNotFound(stored)) return absl::OkStatus();  // lost between the look and the fence: stale
   HONE_RETURN_IF_ERROR(stored);
   if (!lease_ok)
-    LogEvent("lease_failed",
-             {{"lease", result.lease_id()}, {"worker", worker}, {"message", result.message()}});
+    LogEvent(LogLevel::kWarning, "lease_failed",
+             {{"lease", result.lease_id()}, {"job", grant->batch.job}, {"worker", worker},
+              {"message", result.message()}});
   NotifyChanged(grant->batch.job);
   return completion.lies.empty() ? absl::OkStatus() : AfterLies(worker, completion.lies);
 }
@@ -249,7 +250,7 @@ absl::StatusOr<v1::Worker> LeaseBroker::Control(const std::string& worker, Worke
 absl::Status LeaseBroker::ExpireLeases() {
   HONE_ASSIGN_OR_RETURN(std::vector<std::string> jobs, store_.ExpireLeases());
   for (const std::string& job : jobs) {
-    LogEvent("lease_expired", {{"job", job}});
+    LogEvent(LogLevel::kWarning, "lease_expired", {{"job", job}});
     NotifyChanged(job);
   }
   return absl::OkStatus();

@@ -1,0 +1,106 @@
+#include "server/setting_table.h"
+
+#include <unistd.h>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace hone {
+namespace {
+
+constexpr SettingRow kSettings[] = {
+    {"data-dir", "DIR", "Where the server keeps everything. Required; one server per folder.",
+     &ServerConfig::data_dir},
+    {"listen", "HOST:PORT", "Address of the gRPC API over TLS. Port 0: any free one, told by endpoint.json.",
+     &ServerConfig::listen},
+    {"http", "127.0.0.1:PORT", "Address of the dashboard, /healthz and /readyz; loopback only.", &ServerConfig::http},
+    {"job-binary", "PATH", "The hone-job program. Default: beside hone-server.", &ServerConfig::job_binary},
+    {"log-level", "LEVEL", "Least level that is logged: debug, info, warning or error.",
+     &ServerConfig::log_level},
+    {"max-jobs", "N", "Jobs that run at a time; the others wait. More than one shares the cores.",
+     &ServerConfig::max_jobs, 1, 1000},
+    {"lease-seconds", "S", "A worker that is silent for longer loses its lease.",
+     &ServerConfig::lease_seconds, 0.1, 3600},
+    {"drain-seconds", "S", "From SIGTERM to the end, at most; callers resume what is cut off.",
+     &ServerConfig::drain_seconds, 0, 300},
+};
+
+std::string SetNumber(const SettingRow& row, const std::string& text, double& number) {
+  if (absl::SimpleAtod(text, &number) && number >= row.low && number <= row.high) return "";
+  return absl::StrCat("'", text, "' is not a number from ", row.low, " to ", row.high);
+}
+
+// What is wrong with HOST:PORT, or nothing.
+std::string AddressFault(const std::string& address, bool loopback) {
+  const size_t colon = address.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
+    return absl::StrCat("'", address,
+                        "' is not HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:7443");
+  }
+  const std::string host = address.substr(0, colon);
+  if (!loopback || host == "localhost" || host.starts_with("127.")) return "";
+  return absl::StrCat("'", host, "' is not the loopback: write 127.0.0.1:", port);
+}
+
+constexpr SettingCheck kChecks[] = {
+    {"data-dir",
+     [](const ServerConfig& config) {
+       return std::string(
+           config.data_dir.empty() ? "is required: name the folder that the server keeps its state in" : "");
+     }},
+    {"listen", [](const ServerConfig& config) { return AddressFault(config.listen, /*loopback=*/false); }},
+    {"http", [](const ServerConfig& config) { return AddressFault(config.http, /*loopback=*/true); }},
+    {"job-binary",
+     [](const ServerConfig& config) {
+       if (access(config.job_binary.c_str(), X_OK) == 0) return std::string();
+       return absl::StrCat("there is no program ", config.job_binary,
+                           ": install hone-job there or name where it is");
+     }},
+};
+
+}  // namespace
+
+std::span<const SettingRow> SettingTable() { return kSettings; }
+std::span<const SettingCheck> SettingChecks() { return kChecks; }
+
+const SettingRow* FindSetting(const std::string& name) {
+  for (const SettingRow& row : kSettings) {
+    if (name == row.name) return &row;
+  }
+  return nullptr;
+}
+
+std::string SetSetting(const SettingRow& row, const std::string& text, ServerConfig& config) {
+  double number = 0;
+  if (auto field = std::get_if<std::string ServerConfig::*>(&row.field)) {
+    config.*(*field) = text;
+    return text.empty() ? absl::StrCat("needs a value: ", row.form) : "";
+  }
+  if (auto field = std::get_if<double ServerConfig::*>(&row.field))
+    return SetNumber(row, text, config.*(*field));
+  if (auto field = std::get_if<int ServerConfig::*>(&row.field)) {
+    const std::string fault = SetNumber(row, text, number);
+    if (!fault.empty()) return fault;
+    config.*(*field) = static_cast<int>(number);
+    return number == config.*(*field) ? "" : absl::StrCat("'", text, "' is not a whole number");
+  }
+  if (ParseLogLevel(text, config.*std::get<LogLevel ServerConfig::*>(row.field))) return "";
+  return absl::StrCat("'", text, "' is none of debug, info, warning, error");
+}
+
+std::string SettingText(const SettingRow& row, const ServerConfig& config) {
+  return std::visit(
+      [&](auto field) -> std::string {
+        using Field = std::decay_t<decltype(config.*field)>;
+        if constexpr (std::is_same_v<Field, LogLevel>) {
+          return LogLevelName(config.*field);
+        } else {
+          return absl::StrCat(config.*field);
+        }
+      },
+      row.field);
+}
+
+}  // namespace hone
