@@ -27,8 +27,8 @@ TEST(HonestyTest, TellsLiesFromMeasurements) {
   lease.set_floor_seconds(1e-3);
   lease.set_tolerance(2e-5);
   EXPECT_THAT(LieIn(lease, Times(1e-3, 2e-3, 3e-3)), IsEmpty());
-  EXPECT_THAT(LieIn(lease, Times(0.6e-3, 2e-3, 3e-3)), IsEmpty());  // calibrated on a bad day
-  EXPECT_THAT(LieIn(lease, Times(0.4e-3, 2e-3, 3e-3)), HasSubstr("roofline"));
+  EXPECT_THAT(LieIn(lease, Times(0.3e-3, 2e-3, 3e-3)), IsEmpty());  // calibrated on a bad day
+  EXPECT_THAT(LieIn(lease, Times(0.1e-3, 2e-3, 3e-3)), HasSubstr("roofline"));
   EXPECT_THAT(LieIn(lease, Times(0, 2e-3, 3e-3)), HasSubstr("a time that is none"));
   EXPECT_THAT(LieIn(lease, Times(1e-3, NAN, 3e-3)), HasSubstr("a time that is none"));
   EXPECT_THAT(LieIn(lease, Times(2e-3, 1e-3, 3e-3)), HasSubstr("out of order"));
