@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -49,6 +51,16 @@ TEST_F(HoneClientTest, ConnectsThroughThePinnedCertificate) {
   auto client = HoneClient::Connect(server_.endpoint());
   ASSERT_TRUE(client.ok()) << client.status();
   EXPECT_EQ((*client)->GetServerInfo()->version(), "9.9.9");
+}
+
+// Its clean-up would free what threads of gRPC free at the same moment (proto/openssl_exit.cc).
+TEST(ProcessExitTest, OpenSslDoesNotCleanUp) {
+  const auto leave = [] {
+    NewRequestId();   // uses it
+    OPENSSL_atexit([] { _exit(7); });
+    exit(0);
+  };
+  EXPECT_EXIT(leave(), ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(HoneClientTest, MissingTokenIsRefusedHere) {
