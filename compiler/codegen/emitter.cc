@@ -10,11 +10,6 @@ bool HasLoad(const ScalarRef& scalar) {
   return std::any_of(scalar->operands.begin(), scalar->operands.end(), HasLoad);
 }
 
-bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
-  const std::vector<SymbolRef> symbols = expr.Symbols();
-  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
-}
-
 // An index as an expression, where it is one.
 std::optional<DimExpr> AsIndex(const ScalarRef& scalar) {
   if (scalar->kind == Scalar::Kind::kIndex) return scalar->index;
@@ -220,11 +215,11 @@ DimExpr Emitter::OffsetOf(ProgramTensorId tensor, const std::vector<LoadIndex>& 
 
 bool Emitter::DependsOnLane(const ScalarRef& scalar) const {
   if (lanes_.lanes == 1 || only_lane_) return false;
-  if (scalar->kind == Scalar::Kind::kIndex) return Mentions(Rewritten(scalar->index), lanes_.lane);
+  if (scalar->kind == Scalar::Kind::kIndex) return Rewritten(scalar->index).Mentions(lanes_.lane);
   if (scalar->kind == Scalar::Kind::kParameter) return parameters_[scalar->parameter]->getType()->isVectorTy();
   for (const LoadIndex& index : scalar->indices) {
     if (const DimExpr* expr = std::get_if<DimExpr>(&index)) {
-      if (Mentions(Rewritten(*expr), lanes_.lane)) return true;
+      if (Rewritten(*expr).Mentions(lanes_.lane)) return true;
     } else if (DependsOnLane(std::get<ScalarRef>(index))) {
       return true;
     }
@@ -268,7 +263,7 @@ llvm::Value* Emitter::EvaluateNode(const ScalarRef& scalar) {
 
 llvm::Value* Emitter::EvaluateIndexValue(const ScalarRef& scalar) {
   const DimExpr expr = Rewritten(scalar->index);
-  if (lanes_.lanes == 1 || only_lane_ || !Mentions(expr, lanes_.lane)) return Index(expr);
+  if (lanes_.lanes == 1 || only_lane_ || !expr.Mentions(lanes_.lane)) return Index(expr);
   const std::optional<int64_t> stride = LaneStride(expr, lanes_.lane);
   if (!stride) return PerLane(scalar);
   DimExpr rest;
@@ -375,7 +370,7 @@ void Emitter::StoreTo(const Store& store, llvm::Value* value) {
     if (tensor.dtype == DType::kBool) element = ir_.CreateZExt(element, ir_.getInt8Ty());
     ir_.CreateStore(element, address);
   };
-  if (!vector && !(lanes_.lanes > 1 && Mentions(offset, lanes_.lane))) {
+  if (!vector && !(lanes_.lanes > 1 && offset.Mentions(lanes_.lane))) {
     return scalar_store(value, Address(store.tensor, Index(offset)));
   }
   value = Widen(value);

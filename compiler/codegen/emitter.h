@@ -82,6 +82,7 @@ class Emitter {
   llvm::Value* Address(ProgramTensorId tensor, llvm::Value* element);
   llvm::Type* TypeOf(DType dtype);                   // of a value; bool is i1
   llvm::Type* VectorOf(llvm::Type* element, int lanes);
+  llvm::Constant* Mask(int active);                  // of the first `active` lanes
   llvm::Value* LoadVector(llvm::Value* address, DType dtype);    // of the active lanes
   void StoreVector(llvm::Value* value, llvm::Value* address, DType dtype);
   llvm::Value* Binary(BinaryOp op, DType dtype, llvm::Value* a, llvm::Value* b);
@@ -111,7 +112,6 @@ class Emitter {
   std::optional<bool> Decide(const ScalarRef& condition) const;   // by the bounds of its indices
   DimExpr OffsetOf(ProgramTensorId tensor, const std::vector<LoadIndex>& indices);
   llvm::Type* MemoryType(DType dtype);
-  llvm::Constant* Mask(int active);
 
   const LoopNest& nest_;
   llvm::IRBuilder<> ir_;

@@ -5,15 +5,6 @@
 #include "compiler/codegen/breakpoints.h"
 
 namespace hone {
-namespace {
-
-bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
-  const std::vector<SymbolRef> symbols = expr.Symbols();
-  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
-}
-
-}  // namespace
-
 void StageEmitter::Run() {
   e_.SetLanes({});
   EmitAxis(0);
@@ -78,7 +69,7 @@ StageEmitter::TapsOfPoints StageEmitter::TapsAt(int level, int64_t first, int po
   const SymbolRef& variable = stage_.axes[level].variable;
   for (size_t r = 0; r < stage_.ranges.size(); ++r) {
     const ReduceRange& range = stage_.ranges[r];
-    if (!Mentions(range.begin, variable) && !Mentions(range.end, variable)) continue;
+    if (!range.begin.Mentions(variable) && !range.end.Mentions(variable)) continue;
     for (int point = 0; point < points; ++point) {
       const std::map<SymbolRef, DimExpr> at = {{variable, DimExpr(first + point)}};
       taps[r].push_back({range.begin.Substitute(at).Constant(), range.end.Substitute(at).Constant()});

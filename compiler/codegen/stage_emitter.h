@@ -67,7 +67,6 @@ class StageEmitter {
   llvm::Constant* IdentityOf(DType dtype);
   Values Identity();
   Values Combined(const Values& accumulator, int active);
-  llvm::Value* KeepActive(llvm::Value* value, int active);
   llvm::Value* Combine2(llvm::Value* a, llvm::Value* b);
   // Reduction loops from `level` on, all points of the tile together.
   Values Reduce(size_t level, const Values& accumulators);

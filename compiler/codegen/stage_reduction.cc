@@ -77,14 +77,10 @@ Emitter::Values StageEmitter::Combined(const Values& accumulator, int active) {
     return {e_.math().MultiplyAdd(a, b, accumulator[0])};
   }
   llvm::Value* value = e_.Widen(e_.Evaluate(body));
-  if (active < e_.lanes().lanes && ReducesInLanes()) value = KeepActive(value, active);
+  if (active < e_.lanes().lanes && ReducesInLanes()) {
+    value = e_.ir().CreateSelect(e_.Mask(active), value, e_.Widen(IdentityOf(body->dtype)));
+  }
   return {Combine2(accumulator[0], value)};
-}
-
-llvm::Value* StageEmitter::KeepActive(llvm::Value* value, int active) {
-  std::vector<llvm::Constant*> mask;
-  for (int lane = 0; lane < stage_.lanes; ++lane) mask.push_back(e_.ir().getInt1(lane < active));
-  return e_.ir().CreateSelect(llvm::ConstantVector::get(mask), value, e_.Widen(IdentityOf(stage_.body[0]->dtype)));
 }
 
 llvm::Value* StageEmitter::Combine2(llvm::Value* a, llvm::Value* b) {

@@ -118,6 +118,11 @@ std::vector<SymbolRef> DimExpr::Symbols() const {
   return symbols;
 }
 
+bool DimExpr::Mentions(const SymbolRef& symbol) const {
+  const std::vector<SymbolRef> symbols = Symbols();
+  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+}
+
 std::optional<int64_t> DimExpr::AffineCoefficient(const SymbolRef& symbol, DimExpr* rest) const {
   int64_t coefficient = 0;
   Terms others;

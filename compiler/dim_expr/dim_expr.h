@@ -55,6 +55,7 @@ class DimExpr {
   Interval Bounds() const;
   int64_t Divisor() const;           // the largest integer known to divide it (0 for the constant 0)
   std::vector<SymbolRef> Symbols() const;   // in order of first appearance, each once
+  bool Mentions(const SymbolRef& symbol) const;
 
   // The coefficient of `symbol` if the expression is affine in it (it occurs in no other atom and no product), and in
   // `rest` what remains without it. nullopt otherwise.

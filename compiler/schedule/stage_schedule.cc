@@ -19,15 +19,11 @@ struct AccessStrides {
   bool stores_contiguous = true;
 };
 
-bool Mentions(const DimExpr& expr, const SymbolRef& symbol) {
-  const std::vector<SymbolRef> symbols = expr.Symbols();
-  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
-}
-
 bool Mentions(const ScalarRef& scalar, const SymbolRef& symbol) {
-  if (scalar->kind == Scalar::Kind::kIndex && Mentions(scalar->index, symbol)) return true;
+  if (scalar->kind == Scalar::Kind::kIndex && scalar->index.Mentions(symbol)) return true;
   for (const LoadIndex& index : scalar->indices) {
-    if (std::visit([&](const auto& at) { return Mentions(at, symbol); }, index)) return true;
+    const ScalarRef* computed = std::get_if<ScalarRef>(&index);
+    if (computed != nullptr ? Mentions(*computed, symbol) : std::get<DimExpr>(index).Mentions(symbol)) return true;
   }
   return std::any_of(scalar->operands.begin(), scalar->operands.end(),
                      [&](const ScalarRef& operand) { return Mentions(operand, symbol); });
@@ -216,7 +212,7 @@ void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
 bool TapsKnownAlong(const StageLoops& stage, const SymbolRef& variable) {
   return std::all_of(stage.ranges.begin(), stage.ranges.end(), [&](const ReduceRange& range) {
     const DimExpr both = range.begin + range.end;
-    return !Mentions(both, variable) || both.Symbols().size() == 1;
+    return !both.Mentions(variable) || both.Symbols().size() == 1;
   });
 }
 

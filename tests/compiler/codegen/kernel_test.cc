@@ -6,11 +6,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "compiler/codegen/codegen.h"
 #include "compiler/ops/op.h"
 #include "compiler/runtime/input_generator.h"
-#include "compiler/schedule/schedule.h"
-#include "tests/compiler/codegen/candidate_runner.h"
+#include "tests/compiler/codegen/test_task.h"
 
 namespace hone {
 namespace {
@@ -27,11 +25,6 @@ HostTensor Generate(const TensorType& type, uint64_t number, double low, double 
   }
   return tensor;
 }
-
-struct TestTask {
-  Task task;
-  std::vector<HostTensor> inputs, constants;
-};
 
 // The operator on its own; where `constant` its second operand is a constant.
 absl::StatusOr<TestTask> MakeTask(const OpRow& op, const OpCase& sample, const Target& target, int threads,
@@ -79,29 +72,10 @@ std::vector<Trace> TracesFor(const Task& task, const TensorProgram& program) {
   return traces;
 }
 
-// Largest difference, relative to the largest reference value.
-double Error(const std::vector<HostTensor>& actual, const std::vector<HostTensor>& expected) {
-  double worst = 0;
-  for (size_t i = 0; i < actual.size(); ++i) {
-    double most = 1e-30, difference = 0;
-    for (int64_t e = 0; e < expected[i].Elements(); ++e) {
-      const double a = actual[i].Get(e), b = expected[i].Get(e);
-      if (std::isnan(a) != std::isnan(b)) return HUGE_VAL;
-      if (std::isnan(b) || a == b) continue;
-      most = std::max(most, std::fabs(b));
-      difference = std::max(difference, std::fabs(a - b));
-    }
-    worst = std::max(worst, difference / most);
-  }
-  return worst;
-}
-
 void CheckTask(const TestTask& test, const std::string& name, int* compiled, int* rejected) {
   const auto program = LowerTask(test.task);
   ASSERT_TRUE(program.ok()) << name << ": " << program.status();
-  std::vector<HostTensor> operands = test.inputs;
-  operands.insert(operands.end(), test.constants.begin(), test.constants.end());
-  const auto expected = Interpret(*program, operands);
+  const auto expected = Interpret(*program, test.Operands());
   ASSERT_TRUE(expected.ok()) << name << ": " << expected.status();
   for (const Trace& trace : TracesFor(test.task, *program)) {
     const std::string label = name + " " + trace.ToString();
@@ -110,19 +84,9 @@ void CheckTask(const TestTask& test, const std::string& name, int* compiled, int
       ++*rejected;
       continue;
     }
-    const auto code = CompileNest(test.task, std::get<Scheduled>(scheduled), "kernel");
-    ASSERT_TRUE(code.ok()) << label << ": " << code.status();
-    const auto object = LinkCandidate(test.task, *code);
-    ASSERT_TRUE(object.ok()) << label << ": " << object.status();
-    auto runner = CandidateRunner::Load(*object);
-    ASSERT_TRUE(runner.ok()) << label << ": " << runner.status();
-    (*runner)->SetInputs(test.inputs, test.constants);
-    ASSERT_EQ((*runner)->Run(test.task.threads), 0);
-    std::vector<HostTensor> actual;
-    for (const HostTensor& output : *expected) actual.push_back(HostTensor::Zeros(output.dtype, output.dims));
-    (*runner)->GetOutputs(&actual);
-    EXPECT_LE(Error(actual, *expected), 2e-5)
-        << label << "\n" << std::get<Scheduled>(scheduled).nest.ToString() << program->ToString();
+    const auto error = MachineCodeError(test, std::get<Scheduled>(scheduled), *expected);
+    ASSERT_TRUE(error.ok()) << label << ": " << error.status();
+    EXPECT_LE(*error, 2e-5) << label << "\n" << std::get<Scheduled>(scheduled).nest.ToString() << program->ToString();
     ++*compiled;
   }
 }

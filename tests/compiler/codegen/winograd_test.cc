@@ -4,13 +4,11 @@
 #include <cmath>
 #include <random>
 
-#include "compiler/codegen/codegen.h"
 #include "compiler/ops/op.h"
 #include "compiler/runtime/input_generator.h"
 #include "compiler/schedule/cook_toom.h"
 #include "compiler/schedule/linear_program.h"
-#include "compiler/schedule/schedule.h"
-#include "tests/compiler/codegen/candidate_runner.h"
+#include "tests/compiler/codegen/test_task.h"
 
 namespace hone {
 namespace {
@@ -123,14 +121,9 @@ HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
   return tensor;
 }
 
-struct WinogradTask {
-  Task task;
-  std::vector<HostTensor> inputs, constants;
-};
-
 // relu(conv + bias + residual), or the convolution alone.
-WinogradTask MakeTask(const Case& c, const Target& target) {
-  WinogradTask made;
+TestTask MakeTask(const Case& c, const Target& target) {
+  TestTask made;
   Graph& graph = made.task.graph;
   const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
     made.inputs.push_back(Generate(dims, made.inputs.size()));
@@ -179,30 +172,13 @@ TEST_P(WinogradTest, AgreesWithTheInterpreter) {
   if (!target.row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);
-    const WinogradTask made = MakeTask(c, target);
+    const TestTask made = MakeTask(c, target);
     const TensorProgram program = LowerTask(made.task).value();
     const auto scheduled = Schedule(made.task, program, TraceOf(c, target));
     ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
-    const auto code = CompileNest(made.task, std::get<Scheduled>(scheduled), "kernel");
-    ASSERT_TRUE(code.ok()) << code.status();
-    const auto object = LinkCandidate(made.task, *code);
-    ASSERT_TRUE(object.ok()) << object.status();
-    auto runner = CandidateRunner::Load(*object);
-    ASSERT_TRUE(runner.ok()) << runner.status();
-    (*runner)->SetInputs(made.inputs, made.constants);
-    ASSERT_EQ((*runner)->Run(c.threads), 0);
-    std::vector<HostTensor> operands = made.inputs;
-    operands.insert(operands.end(), made.constants.begin(), made.constants.end());
-    const std::vector<HostTensor> expected = Interpret(program, operands).value();
-    std::vector<HostTensor> actual = {HostTensor::Zeros(DType::kF32, expected[0].dims)};
-    (*runner)->GetOutputs(&actual);
-    double most = 0, worst = 0;
-    for (int64_t e = 0; e < expected[0].Elements(); ++e) {
-      most = std::max(most, std::fabs(expected[0].Get(e)));
-      const double difference = std::fabs(actual[0].Get(e) - expected[0].Get(e));
-      worst = difference <= worst ? worst : difference;   // NaN counts
-    }
-    EXPECT_LE(worst, 2e-5 * most) << std::get<Scheduled>(scheduled).nest.ToString();
+    const auto error = MachineCodeError(made, std::get<Scheduled>(scheduled), Interpret(program, made.Operands()).value());
+    ASSERT_TRUE(error.ok()) << error.status();
+    EXPECT_LE(*error, 2e-5) << std::get<Scheduled>(scheduled).nest.ToString();
   }
 }
 

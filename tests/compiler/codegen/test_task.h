@@ -1,0 +1,62 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "compiler/codegen/codegen.h"
+#include "compiler/schedule/schedule.h"
+#include "compiler/tensor_program/interpreter.h"
+#include "tests/compiler/codegen/candidate_runner.h"
+
+namespace hone {
+
+struct TestTask {
+  Task task;
+  std::vector<HostTensor> inputs, constants;
+
+  std::vector<HostTensor> Operands() const {
+    std::vector<HostTensor> operands = inputs;
+    operands.insert(operands.end(), constants.begin(), constants.end());
+    return operands;
+  }
+};
+
+// The largest difference of each output, relative to its largest reference value; the greatest of all outputs.
+inline double RelativeError(const std::vector<HostTensor>& actual, const std::vector<HostTensor>& expected) {
+  double worst = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    double most = 1e-30, difference = 0;
+    for (int64_t e = 0; e < expected[i].Elements(); ++e) {
+      const double a = actual[i].Get(e), b = expected[i].Get(e);
+      if (std::isnan(a) != std::isnan(b)) return HUGE_VAL;
+      if (std::isnan(b)) continue;
+      if (std::isfinite(b)) most = std::max(most, std::fabs(b));
+      if (a != b) difference = std::max(difference, std::fabs(a - b));
+    }
+    worst = std::max(worst, difference / most);
+  }
+  return worst;
+}
+
+// The RelativeError of the scheduled task's machine code, run on test.task.threads slices, from `expected`.
+inline absl::StatusOr<double> MachineCodeError(const TestTask& test, const Scheduled& scheduled,
+                                               const std::vector<HostTensor>& expected) {
+  const auto code = CompileNest(test.task, scheduled, "kernel");
+  if (!code.ok()) return code.status();
+  const auto object = LinkCandidate(test.task, *code);
+  if (!object.ok()) return object.status();
+  auto runner = CandidateRunner::Load(*object);
+  if (!runner.ok()) return runner.status();
+  (*runner)->SetInputs(test.inputs, test.constants);
+  if (const int code_of_run = (*runner)->Run(test.task.threads); code_of_run != 0) {
+    return absl::InternalError(absl::StrCat("the candidate ended with ", code_of_run));
+  }
+  std::vector<HostTensor> actual;
+  for (const HostTensor& output : expected) actual.push_back(HostTensor::Zeros(output.dtype, output.dims));
+  (*runner)->GetOutputs(&actual);
+  return RelativeError(actual, expected);
+}
+
+}  // namespace hone
