@@ -51,8 +51,8 @@ std::string Times(const Json& report, const BenchComparison* bench, int width) {
             FormatLatency(JsonNumber(times, "p20_seconds")), FormatLatency(JsonNumber(times, "p95_seconds")),
             ratio};
   };
-  Rows rows = {row("default schedule", normal, ""),
-               row("tuned", tuned,
+  Rows rows = {row("default schedules", normal, ""),
+               row("tuned schedules", tuned,
                    RatioText(JsonNumber(tuned, "ratio"), JsonNumber(tuned, "ratio_low"),
                              JsonNumber(tuned, "ratio_high")))};
   if (bench != nullptr) {
@@ -78,7 +78,7 @@ std::string Verdict(const Json& report) {
   const double ratio = JsonNumber(tuned, "ratio");
   if (verdict == "faster" && ratio > 0)
     absl::StrAppendFormat(&text, ", %.2fx the default's speed", 1 / ratio);
-  if (verdict == "no gain") text += ": the default schedule was already the best found; it is what you get";
+  if (verdict == "no gain") text += ": the tuned schedules are not faster beyond doubt; the default ones are what you get";
   const Json& verified = JsonMember(report, "verified");
   if (verified.is_object()) {
     absl::StrAppendFormat(&text,

@@ -74,8 +74,8 @@ CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statis
   return sample;
 }
 
-std::optional<double> TaskSearch::best_error() const {
-  const auto found = errors_.find(best_trace_.ToString());
+std::optional<double> TaskSearch::ErrorOf(const Trace& trace) const {
+  const auto found = errors_.find(trace.ToString());
   return found == errors_.end() ? std::nullopt : std::optional(found->second);
 }
 

@@ -40,8 +40,8 @@ class TaskSearch {
   double default_seconds() const { return default_seconds_.value_or(prior_seconds_); }
   double best_seconds() const { return best_seconds_.value_or(default_seconds()); }
   double floor_seconds() const { return floor_seconds_; }
-  // Of the best schedule, as measured: the largest deviation from the reference, of its largest value.
-  std::optional<double> best_error() const;
+  // Of the default or best schedule, as measured: the largest deviation from the reference, of its largest value.
+  std::optional<double> ErrorOf(const Trace& trace) const;
   bool measured() const { return default_seconds_.has_value(); }
   int trials() const { return trials_; }
   int trials_without_gain() const { return trials_without_gain_; }

@@ -1,4 +1,5 @@
 // hone-job itself over a socketpair, with this process as server and worker.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -73,7 +74,13 @@ TEST(JobTest, NoGainIsAnAnswer) {
   ASSERT_TRUE(job.end && job.end->has_module());
   const nlohmann::json report = nlohmann::json::parse(job.end->module().report_json());
   EXPECT_EQ(report["verdict"], "no gain");
-  EXPECT_EQ(report["tuned"]["median_seconds"], report["default"]["median_seconds"]);
+  EXPECT_DOUBLE_EQ(report["tuned"]["ratio"], 0.99);   // what was measured is told
+  const nlohmann::json described = nlohmann::json::parse(job.module_files.at("describe.json"));
+  for (const nlohmann::json& task : report["tasks"]) {
+    EXPECT_EQ(task["seconds"], task["default_seconds"]);
+    EXPECT_LE(task["best_seconds"], task["default_seconds"]);
+    EXPECT_THAT(described.dump(), testing::HasSubstr(task["trace"].get<std::string>()));
+  }
 }
 
 TEST(JobTest, AKilledJobGoesOnWhereItsLogEnds) {

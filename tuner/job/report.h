@@ -30,6 +30,9 @@ struct ReportInput {
   double seconds = 0;
   const TuningSession& session;
   std::optional<ModuleComparison> comparison;   // none: cancelled before it was measured
+
+  // Cancelled before they were compared: each kernel is verified, the best of them are handed over.
+  bool DeliversTuned() const { return !comparison || comparison->tuned_wins(); }
 };
 
 // The report of README "optimisation report", as JSON text.

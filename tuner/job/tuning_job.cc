@@ -375,10 +375,9 @@ absl::Status TuningJob::Finish() {
                                               comparison->by_default.message));
     }
   }
-  // Cancelled before they were compared: each kernel is verified, the best of them are handed over.
-  const bool tuned_wins = comparison ? comparison->tuned_wins() : true;
-  ModuleFiles files = tuned && tuned_wins ? *std::move(tuned) : *std::move(by_default);
-  const std::string report = ReportJson(ReportOf(comparison));
+  const ReportInput input = ReportOf(comparison);
+  ModuleFiles files = tuned && input.DeliversTuned() ? *std::move(tuned) : *std::move(by_default);
+  const std::string report = ReportJson(input);
   files["report.json"] = report;
   return SendModule(files, report);
 }

@@ -16,7 +16,7 @@ function report(module) {
 const label = module => `${report(module).model ?? jobs.items.get(module.job)?.model_display_name ?? "?"} · ` +
     `${module.target} · ${ago(module.create_time_micros)} · ${shortId(module.name)}`;
 
-const total = r => r.tuned?.median_seconds || r.sum_of_tasks_seconds;
+const total = r => r[r.verdict === "faster" ? "tuned" : "default"]?.median_seconds || r.sum_of_tasks_seconds;
 
 // Rows of {label, weight, a, b, guess}: seconds in one run of the model, by task; undefined where it has no such task.
 // `guess`: one side was never measured (its job ended before), so its time is the prior's and no ground to compare.
