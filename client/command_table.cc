@@ -85,6 +85,26 @@ constexpr OptionRow kExport[] = {
     {"--out", "-o", "FILE", "Write here instead of to the terminal."},
 };
 
+constexpr OptionRow kUserCreate[] = {
+    {"--role", nullptr, "ROLE",
+     "viewer (looks), user (default), operator (workers too) or admin (users too)."}};
+constexpr OptionRow kUserUpdate[] = {
+    {"--role", nullptr, "ROLE", "viewer, user, operator or admin."},
+    {"--disable", nullptr, nullptr, "Their tokens work no more."},
+    {"--enable", nullptr, nullptr, "Their tokens work again."},
+};
+constexpr OptionRow kExpires = {"--expires", nullptr, "TIME",
+                                "How long it works, e.g. 12h or 90d (default: for ever)."};
+constexpr OptionRow kLabel = {"--label", nullptr, "TEXT", "What it is for; 'hone token list' shows it."};
+constexpr OptionRow kSecretOut = {"--out", "-o", "FILE", "Write it to this new file, readable by you alone."};
+constexpr OptionRow kTokenCreate[] = {
+    {"--role", nullptr, "ROLE", "Less than the user may do: viewer, user, operator or admin."},
+    kExpires,
+    kLabel,
+    kSecretOut};
+constexpr OptionRow kTokenEnrol[] = {
+    {"--expires", nullptr, "TIME", "How long it works (default 1h)."}, kLabel, kSecretOut};
+
 constexpr char kFilterDetails[] =
     "FILTER compares fields with values: model, task, task_label, worker, target, status, latency, trace, "
     "job, create_time; "
@@ -107,10 +127,18 @@ const Command kCommands[] = {
      "Jobs under way stop too and go on with the next 'hone up'. Data stays.",
      "hone down",
      RunDown},
-    {"dashboard", "Print the address of the server's web page.", "", 0, 0, {},
-     "Jobs with live curves, trials, tasks beside the roofline, workers, modules compared; reading only. The address "
-     "carries the token after '#', which browsers keep to themselves; it works on this machine only.",
-     "hone dashboard", RunDashboard},
+    {"dashboard",
+     "Print the address of the server's web page.",
+     "",
+     0,
+     0,
+     {},
+     "Jobs with live curves, trials, tasks beside the roofline, workers, modules compared; reading only. The "
+     "address "
+     "carries a viewer's token of 12 hours after '#', which browsers keep to themselves; it works on this "
+     "machine only.",
+     "hone dashboard",
+     RunDashboard},
     {"optimize", "Tune a model for a device and compile it to a module.", "MODEL.onnx", 1, 1, kOptimize,
      "Checks the model first; nothing is queued if a node is unsupported or a dimension open. Shows progress "
      "as it goes; "
@@ -159,8 +187,15 @@ const Command kCommands[] = {
      "",
      "hone job cancel 7f3a && hone module download 7f3a -o out/",
      RunJobCancel},
-    {"job delete", "Delete a job that has ended, and its module.", "JOB", 1, 1, {},
-     "Its trials stay in the log and its model on the server.", "hone job delete 7f3a", RunJobDelete},
+    {"job delete",
+     "Delete a job that has ended, and its module.",
+     "JOB",
+     1,
+     1,
+     {},
+     "Its trials stay in the log and its model on the server.",
+     "hone job delete 7f3a",
+     RunJobDelete},
     {"job logs", "List a job's trials in order.", "JOB", 1, 1, kList, "", "hone job logs 7f3a --limit 200",
      RunJobLogs},
     {"job plot", "Show how a job's search converged.", "JOB", 1, 1, kPlot,
@@ -193,15 +228,33 @@ const Command kCommands[] = {
      "",
      "hone worker show 3c9e",
      RunWorkerShow},
-    {"worker drain", "Let a device finish what it measures and give it nothing more.", "WORKER", 1, 1, {},
-     "It stays connected; 'hone worker release' gives it work again.", "hone worker drain 3c9e",
+    {"worker drain",
+     "Let a device finish what it measures and give it nothing more.",
+     "WORKER",
+     1,
+     1,
+     {},
+     "It stays connected; 'hone worker release' gives it work again.",
+     "hone worker drain 3c9e",
      RunWorkerDrain},
-    {"worker release", "Give a drained or quarantined device work again.", "WORKER", 1, 1, {},
+    {"worker release",
+     "Give a drained or quarantined device work again.",
+     "WORKER",
+     1,
+     1,
+     {},
      "A device is quarantined after 3 results that no honest device can give; 'hone worker show' says the "
      "last. What it told before stays marked as suspect and is not used.",
-     "hone worker release 3c9e", RunWorkerRelease},
-    {"worker remove", "Forget a device and void its token.", "WORKER", 1, 1, {},
-     "What it was measuring goes to others; its trials stay in the log.", "hone worker remove 3c9e",
+     "hone worker release 3c9e",
+     RunWorkerRelease},
+    {"worker remove",
+     "Forget a device and void its token.",
+     "WORKER",
+     1,
+     1,
+     {},
+     "What it was measuring goes to others; its trials stay in the log.",
+     "hone worker remove 3c9e",
      RunWorkerRemove},
     {"log query", "Search the log of all trials.", "[FILTER]", 0, 1, kList, kFilterDetails,
      "hone log query 'model=\"resnet50\" AND status!=\"ok\"'\nhone log query 'latency<1ms AND "
@@ -212,6 +265,32 @@ const Command kCommands[] = {
     {"log export", "Write matching trials as JSON lines or CSV.", "[FILTER]", 0, 1, kExport, kFilterDetails,
      "hone log export --format csv -o trials.csv\nhone log export 'job=\"7f3a\"' --format jsonl",
      RunLogExport},
+    {"user list", "List who may use the server.", "", 0, 0, kList, "", "hone user list", RunUserList},
+    {"user create", "Let someone use the server.", "NAME", 1, 1, kUserCreate,
+     "NAME has a-z and 0-9. They get in with a token: 'hone token create NAME'.",
+     "hone user create ann\nhone user create bob --role operator", RunUserCreate},
+    {"user update", "Change what a user may do.", "NAME", 1, 1, kUserUpdate,
+     "Holds at once, for all of their tokens: none may do more than its user.",
+     "hone user update ann --role viewer\nhone user update ann --disable", RunUserUpdate},
+    {"token list", "List tokens of users, workers and enrolments.", "", 0, 0, kList,
+     "The tokens themselves are nowhere: the server keeps their hashes only.", "hone token list",
+     RunTokenList},
+    {"token create", "Make a token for a user.", "USER", 1, 1, kTokenCreate,
+     "It is shown this once; its holder sets HONE_TOKEN, or --token-file.",
+     "hone token create ann --expires 90d -o ann.token\nhone token create ci --role viewer --label dashboard",
+     RunTokenCreate},
+    {"token enrol", "Make a token with which devices join.", "", 0, 0, kTokenEnrol,
+     "Good for joining and for nothing else: hone-worker join --enrol-token-file FILE.",
+     "hone token enrol -o enrol.token\nhone token enrol --expires 10m --label rack7", RunTokenEnrol},
+    {"token revoke",
+     "Void a token for good.",
+     "TOKEN",
+     1,
+     1,
+     {},
+     "TOKEN is its id or the beginning of it.",
+     "hone token revoke 3c9e",
+     RunTokenRevoke},
     {"dump", "Print the compiler's text after one of its phases.", "MODEL.onnx", 1, 1, kDump, "",
      "hone dump model.onnx --after=cut\nhone dump model.onnx --after=import", RunDump},
     {"completion",
@@ -225,15 +304,7 @@ const Command kCommands[] = {
      "hone completion zsh > ~/.hone.zsh   # and 'source ~/.hone.zsh' in ~/.zshrc\n"
      "hone completion fish > ~/.config/fish/completions/hone.fish",
      RunCompletion},
-    {"help exit-codes",
-     "List the exit codes.",
-     "",
-     0,
-     0,
-     {},
-     "",
-     "hone help exit-codes",
-     RunHelpExitCodes},
+    {"help exit-codes", "List the exit codes.", "", 0, 0, {}, "", "hone help exit-codes", RunHelpExitCodes},
     {"version",
      "Print the versions of client and server.",
      "",

@@ -183,6 +183,50 @@ absl::StatusOr<v1::ListRecordsResponse> HoneClient::ListRecords(const v1::ListRe
               stubs_->address);
 }
 
+absl::StatusOr<v1::User> HoneClient::CreateUser(const v1::CreateUserRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::CreateUser, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::ListUsersResponse> HoneClient::ListUsers(int page_size, const std::string& page_token) {
+  v1::ListUsersRequest request;
+  request.set_page_size(page_size);
+  request.set_page_token(page_token);
+  return Call(*stubs_->admin, &v1::AdminService::Stub::ListUsers, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::User> HoneClient::UpdateUser(const v1::UpdateUserRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::UpdateUser, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::CreateTokenResponse> HoneClient::CreateToken(const v1::CreateTokenRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::CreateToken, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::CreateTokenResponse> HoneClient::CreateEnrolToken(
+    const v1::CreateEnrolTokenRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::CreateEnrolToken, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::ListTokensResponse> HoneClient::ListTokens(int page_size, const std::string& page_token) {
+  v1::ListTokensRequest request;
+  request.set_page_size(page_size);
+  request.set_page_token(page_token);
+  return Call(*stubs_->admin, &v1::AdminService::Stub::ListTokens, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::Token> HoneClient::RevokeToken(const std::string& name) {
+  v1::RevokeTokenRequest request;
+  request.set_name(name);
+  return Call(*stubs_->admin, &v1::AdminService::Stub::RevokeToken, request, options_.call_timeout,
+              stubs_->address);
+}
+
 absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest,
                                                   const TransferProgress& progress) {
   v1::CreateModelRequest request;

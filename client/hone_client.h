@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/model_manifest.h"
+#include "hone/v1/admin.pb.h"
 #include "hone/v1/jobs.pb.h"
 #include "hone/v1/models.pb.h"
 #include "hone/v1/modules.pb.h"
@@ -78,6 +79,14 @@ class HoneClient {
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(int page_size, const std::string& page_token);
   absl::StatusOr<v1::Worker> ControlWorker(const std::string& name, v1::WorkerAction action);
   absl::StatusOr<v1::ListRecordsResponse> ListRecords(const v1::ListRecordsRequest& request);
+
+  absl::StatusOr<v1::User> CreateUser(const v1::CreateUserRequest& request);  // AlreadyExists
+  absl::StatusOr<v1::ListUsersResponse> ListUsers(int page_size, const std::string& page_token);
+  absl::StatusOr<v1::User> UpdateUser(const v1::UpdateUserRequest& request);
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request);
+  absl::StatusOr<v1::CreateTokenResponse> CreateEnrolToken(const v1::CreateEnrolTokenRequest& request);
+  absl::StatusOr<v1::ListTokensResponse> ListTokens(int page_size, const std::string& page_token);
+  absl::StatusOr<v1::Token> RevokeToken(const std::string& name);
 
  private:
   struct Stubs;

@@ -13,11 +13,6 @@ namespace {
 constexpr int kPageSize = 1000;
 constexpr absl::Duration kPoll = absl::Seconds(20);
 
-std::string FullName(absl::string_view collection, absl::string_view text) {
-  return absl::StartsWith(text, absl::StrCat(collection, "/")) ? std::string(text)
-                                                               : absl::StrCat(collection, "/", text);
-}
-
 // The one item whose name begins with `prefix`.
 template <typename Item, typename Items>
 absl::StatusOr<Item> OnlyMatch(const Items& items, const std::string& prefix, const char* noun,
@@ -38,6 +33,11 @@ absl::StatusOr<Item> OnlyMatch(const Items& items, const std::string& prefix, co
 }
 
 }  // namespace
+
+std::string FullName(absl::string_view collection, absl::string_view text) {
+  return absl::StartsWith(text, absl::StrCat(collection, "/")) ? std::string(text)
+                                                               : absl::StrCat(collection, "/", text);
+}
 
 std::string ShortName(absl::string_view name) {
   const size_t slash = name.rfind('/');
@@ -86,6 +86,18 @@ absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view t
   if (!workers.ok()) return workers.status();
   return OnlyMatch<v1::Worker>(workers->workers(), FullName("workers", text), "worker",
                                "hone worker list shows the workers");
+}
+
+absl::StatusOr<v1::Token> ResolveToken(HoneClient& client, absl::string_view text) {
+  const std::string name = FullName("tokens", text);
+  v1::ListTokensResponse tokens;
+  do {
+    auto page = client.ListTokens(kPageSize, tokens.next_page_token());
+    if (!page.ok()) return page.status();
+    tokens.MergeFrom(*page);
+    tokens.set_next_page_token(page->next_page_token());
+  } while (!tokens.next_page_token().empty());
+  return OnlyMatch<v1::Token>(tokens.tokens(), name, "token", "hone token list shows the tokens");
 }
 
 }  // namespace hone

@@ -5,6 +5,7 @@
 
 #include "client/hone_client.h"
 #include "grpcpp/grpcpp.h"
+#include "hone/v1/admin.grpc.pb.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/jobs.grpc.pb.h"
 #include "hone/v1/models.grpc.pb.h"
@@ -25,7 +26,8 @@ struct HoneClient::Stubs {
         jobs(v1::JobService::NewStub(channel)),
         modules(v1::ModuleService::NewStub(channel)),
         workers(v1::WorkerService::NewStub(channel)),
-        records(v1::RecordService::NewStub(channel)) {}
+        records(v1::RecordService::NewStub(channel)),
+        admin(v1::AdminService::NewStub(channel)) {}
 
   std::string address;
   std::unique_ptr<v1::ServerService::Stub> server;
@@ -35,6 +37,7 @@ struct HoneClient::Stubs {
   std::unique_ptr<v1::ModuleService::Stub> modules;
   std::unique_ptr<v1::WorkerService::Stub> workers;
   std::unique_ptr<v1::RecordService::Stub> records;
+  std::unique_ptr<v1::AdminService::Stub> admin;
 };
 
 }  // namespace hone

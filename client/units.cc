@@ -25,7 +25,7 @@ std::string Scaled(double value, absl::string_view unit) {
   return absl::StrFormat("%.*f %s", digits, value, unit);
 }
 
-constexpr Scale kDurationUnits[] = {{1e-3, "ms"}, {3600, "h"}, {60, "m"}, {1, "s"}};
+constexpr Scale kDurationUnits[] = {{1e-3, "ms"}, {86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}};
 
 // Takes "90s" off the front of `text` and adds it to `seconds`.
 bool TakeDuration(absl::string_view& text, double& seconds) {
@@ -99,7 +99,7 @@ absl::StatusOr<double> ParseDuration(absl::string_view text) {
   }
   if (seconds <= 0 || !std::isfinite(seconds)) {
     return WithRemedy(UsageError(absl::StrCat("'", text, "' is not a time")),
-                      "write for example 90s, 5m or 1h30m");
+                      "write for example 90s, 5m, 1h30m or 30d");
   }
   return seconds;
 }

@@ -17,7 +17,7 @@ std::string FormatCount(double count, absl::string_view unit);  // 3.8e9, "FLOP"
 std::string FormatPercent(double fraction);                     // 0.123 -> "12.3 %"
 std::string FormatTime(int64_t micros);                         // UTC, "2026-11-23 13:45:10"; "-" for 0
 
-// "90s", "5m", "1h30m", "250ms"; a bare number is seconds. Seconds > 0.
+// "90s", "5m", "1h30m", "30d", "250ms"; a bare number is seconds. Seconds > 0.
 absl::StatusOr<double> ParseDuration(absl::string_view text);
 // A time ("5m"), a number of trials ("100trials"), both ("5m,100trials"), "0trials" (the prior's pick,
 // nothing measured), or "none" (until no gain is expected).

@@ -64,7 +64,7 @@ absl::Status DataFolder::ProvideTokens(Store& store) const {
     }
     HONE_RETURN_IF_ERROR(token.status());
     const std::string hash = HashToken(std::string(absl::StripAsciiWhitespace(*token)));
-    HONE_RETURN_IF_ERROR(store.PutToken({hash, std::string(RoleName(file.role)), "owner"}));
+    HONE_RETURN_IF_ERROR(store.PutToken({hash, std::string(RoleName(file.role)), kOwner}).status());
   }
   return absl::OkStatus();
 }

@@ -4,6 +4,25 @@
 #include "client/local_service.h"
 
 namespace hone {
+namespace {
+
+constexpr double kTokenSeconds = 12 * 3600;
+
+// For looking only: the address ends up in browser histories and on screens.
+absl::StatusOr<std::string> ViewerToken(const Endpoint& endpoint) {
+  auto client = HoneClient::Connect(endpoint);
+  if (!client.ok()) return client.status();
+  v1::CreateTokenRequest request;
+  request.set_user("users/owner");
+  request.set_role("viewer");
+  request.set_lifetime_seconds(kTokenSeconds);
+  request.set_label("dashboard");
+  auto made = (*client)->CreateToken(request);
+  if (!made.ok()) return made.status();
+  return made->secret();
+}
+
+}  // namespace
 
 // The token rides in the fragment, which browsers neither send nor log; the address is printed rather than opened,
 // because the command line of a browser is public on this machine.
@@ -16,13 +35,15 @@ absl::StatusOr<int> RunDashboard(const CommandContext& context) {
   }
   auto state = LocalService(context.config, context.console).Up();
   if (!state.ok()) return state.status();
+  auto token = ViewerToken(state->endpoint);
+  if (!token.ok()) return token.status();
   const std::string address = absl::StrCat("http://", state->http, "/");
-  const std::string with_token = absl::StrCat(address, "#token=", state->endpoint.token);
+  const std::string with_token = absl::StrCat(address, "#token=", *token);
   if (context.console.json) {
     context.console.PrintJson({{"address", address}, {"address_with_token", with_token}});
   } else {
     context.console.out << with_token << "\n";
-    context.console.Note("open this address in a browser; whoever has it can use the server");
+    context.console.Note("open this address in a browser; whoever has it can look for the next 12 hours");
   }
   return kExitOk;
 }

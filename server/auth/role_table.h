@@ -7,13 +7,16 @@
 
 namespace hone {
 
-// Who a bearer token speaks for.
+// What a bearer token may do: people's roles from the least to the most, then those of machines.
 enum class Role : unsigned {
-  kAdmin = 1,   // the owner of the server
-  kUser = 2,    // models, jobs, modules, records
-  kWorker = 4,  // a device that measures
-  kEnrol = 8,   // may become a worker, nothing else
+  kViewer = 1,    // looks at models, jobs, modules, records
+  kUser = 2,      // makes and deletes them too
+  kOperator = 4,  // lets workers join too
+  kAdmin = 8,     // users and their tokens too
+  kWorker = 16,   // a device that measures
+  kEnrol = 32,    // may become a worker, nothing else
 };
+inline bool IsOfPeople(Role role) { return role <= Role::kAdmin; }
 
 std::string_view RoleName(Role role);
 std::optional<Role> ParseRole(std::string_view name);

@@ -8,6 +8,7 @@
 #include "grpcpp/server_builder.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/service/admin_service.h"
 #include "server/service/blob_service.h"
 #include "server/service/catalogue_services.h"
 #include "server/service/grpc_status.h"
@@ -60,7 +61,8 @@ struct GrpcEdge::Parts {
         info(context),
         jobs(context),
         workers(context),
-        blobs(context) {}
+        blobs(context),
+        admin(context) {}
 
   std::unique_ptr<Listener> listener;
   ModelService models;
@@ -70,6 +72,7 @@ struct GrpcEdge::Parts {
   JobService jobs;
   WorkerService workers;
   BlobService blobs;
+  AdminService admin;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> server;
 };
@@ -95,8 +98,9 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kMinClientPingMilliseconds);
-  const std::initializer_list<grpc::Service*> services = {
-      &parts.models, &parts.modules, &parts.records, &parts.info, &parts.jobs, &parts.workers, &parts.blobs};
+  const std::initializer_list<grpc::Service*> services = {&parts.models, &parts.modules, &parts.records,
+                                                          &parts.info,   &parts.jobs,    &parts.workers,
+                                                          &parts.blobs,  &parts.admin};
   for (grpc::Service* service : services) builder.RegisterService(service);
   parts.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);

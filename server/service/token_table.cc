@@ -1,6 +1,10 @@
 #include "server/service/token_table.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "server/auth/secrets.h"
 #include "server/execution/status_macros.h"
 
@@ -12,15 +16,29 @@ constexpr std::string_view kScheme = "Bearer ";
 }  // namespace
 
 absl::Status TokenTable::Reload() {
-  HONE_ASSIGN_OR_RETURN(std::vector<TokenRow> tokens, store_.ListTokens());
-  std::map<std::string, Principal, std::less<>> by_hash;
+  std::lock_guard reloading(reload_mutex_);  // what was read last stays
+  HONE_ASSIGN_OR_RETURN(std::vector<TokenRow> tokens,
+                        store_.ListTokens({0, std::numeric_limits<int>::max()}));
+  std::map<std::string, Entry, std::less<>> by_hash;
   for (const TokenRow& token : tokens) {
     const std::optional<Role> role = ParseRole(token.role);
-    if (role) by_hash[token.hash] = {*role, token.subject};
+    if (role) by_hash[token.hash] = EntryOf(token, *role);
   }
   std::lock_guard lock(mutex_);
   by_hash_ = std::move(by_hash);
   return absl::OkStatus();
+}
+
+TokenTable::Entry TokenTable::EntryOf(const TokenRow& token, Role role) {
+  Entry entry{{role, token.subject}, token.expire_time};
+  if (token.revoke_time != 0) entry.refused = "the token was revoked";
+  if (role == Role::kWorker) return entry;
+  const std::optional<Role> of_user = ParseRole(token.user_role);
+  if (!of_user || token.user_disabled) entry.refused = "the token's user may not use this server any more";
+  if (of_user && role == Role::kEnrol && *of_user < Role::kOperator)
+    entry.refused = "the token's user may let no worker join any more";
+  if (of_user && IsOfPeople(role)) entry.principal.role = std::min(role, *of_user);
+  return entry;
 }
 
 absl::StatusOr<Principal> TokenTable::Authenticate(std::string_view authorization) const {
@@ -33,9 +51,14 @@ absl::StatusOr<Principal> TokenTable::Authenticate(std::string_view authorizatio
   const std::string hash = HashToken(std::string(authorization.substr(kScheme.size())));
   std::lock_guard lock(mutex_);
   auto token = by_hash_.find(hash);
-  if (token == by_hash_.end())
-    return absl::UnauthenticatedError("this server does not know the token (or it was withdrawn)");
-  return token->second;
+  if (token == by_hash_.end()) return absl::UnauthenticatedError("this server does not know the token");
+  const Entry& entry = token->second;
+  if (!entry.refused.empty()) return absl::UnauthenticatedError(entry.refused);
+  if (entry.expire_time != 0 && absl::ToUnixMicros(clock_()) >= entry.expire_time) {
+    return absl::UnauthenticatedError("the token expired at " +
+                                      absl::FormatTime(absl::FromUnixMicros(entry.expire_time)));
+  }
+  return entry.principal;
 }
 
 absl::StatusOr<Principal> TokenTable::Authorise(std::string_view authorization, std::string_view path) const {

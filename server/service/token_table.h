@@ -7,7 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "server/auth/role_table.h"
+#include "server/execution/clock.h"
 #include "server/storage/store.h"
 
 namespace hone {
@@ -23,8 +25,8 @@ struct Principal {
 // The tokens of the database by hash, kept in memory so that a check never blocks. Thread-safe.
 class TokenTable {
  public:
-  explicit TokenTable(Store& store) : store_(store) {}
-  absl::Status Reload();  // after tokens were made or withdrawn
+  explicit TokenTable(Store& store, Clock clock = absl::Now) : store_(store), clock_(std::move(clock)) {}
+  absl::Status Reload();  // after tokens or users were made or changed
 
   // The one authorisation decision. `authorization` is the metadata value ("Bearer TOKEN"; empty: there was
   // none), `path` the RPC's. Unauthenticated, PermissionDenied or, for an RPC nobody may call, Unimplemented.
@@ -32,9 +34,18 @@ class TokenTable {
   absl::StatusOr<Principal> Authenticate(std::string_view authorization) const;
 
  private:
+  struct Entry {
+    Principal principal;  // with the lower of the token's and its user's role
+    int64_t expire_time = 0;
+    std::string refused = "";  // why it is good for nothing
+  };
+  static Entry EntryOf(const TokenRow& token, Role role);
+
   Store& store_;
+  const Clock clock_;
+  std::mutex reload_mutex_;
   mutable std::mutex mutex_;
-  std::map<std::string, Principal, std::less<>> by_hash_;
+  std::map<std::string, Entry, std::less<>> by_hash_;
 };
 
 }  // namespace hone

@@ -85,8 +85,30 @@ CREATE INDEX records_by_worker ON records(worker, latency);
 CREATE INDEX records_suspect ON records(job) WHERE suspect = 1;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects},
-                                     {3, "fleet", kFleet}};
+// The tokens that there were speak for the user `owner`.
+constexpr char kIdentity[] = R"sql(
+CREATE TABLE users(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK(role IN ('viewer', 'user', 'operator', 'admin')), disabled INTEGER NOT NULL DEFAULT 0,
+  create_time INTEGER NOT NULL) STRICT;
+INSERT INTO users(id, role, create_time) VALUES('owner', 'admin', unixepoch() * 1000000);
+CREATE TABLE identities(
+  number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK(role IN ('viewer', 'user', 'operator', 'admin', 'worker', 'enrol')),
+  subject TEXT NOT NULL, label TEXT NOT NULL DEFAULT '', create_time INTEGER NOT NULL,
+  expire_time INTEGER NOT NULL DEFAULT 0, revoke_time INTEGER NOT NULL DEFAULT 0) STRICT;
+INSERT INTO identities(hash, role, subject, create_time)
+  SELECT hash, role, subject, create_time FROM tokens ORDER BY create_time;
+DROP TABLE tokens;
+ALTER TABLE identities RENAME TO tokens;
+)sql";
+
+constexpr Migration kMigrations[] = {
+    {1, "first schema", kFirstSchema},
+    {2, "objects of jobs", kJobObjects},
+    {3, "fleet", kFleet},
+    {4, "identity", kIdentity},
+};
 
 }  // namespace
 

@@ -21,10 +21,30 @@ struct RequestKey {
   std::string digest;  // of the request without its id
 };
 
+inline constexpr char kOwner[] = "owner";  // the user of the tokens in the server's folder
+
+struct UserRow {
+  int64_t number = 0;
+  std::string id;
+  std::string role;  // RoleName, of people
+  bool disabled = false;
+  int64_t create_time = 0;
+};
+
 struct TokenRow {
   std::string hash;     // sha256 of the token
-  std::string role;     // RoleName
-  std::string subject;  // workers/{id} for workers, else who it was made for
+  std::string role;     // RoleName: the most that it may do
+  std::string subject;  // workers/{id} for workers, else the id of the user that it speaks for
+  std::string label = "";
+  int64_t expire_time = 0;  // 0 = never
+  // Set by the store:
+  int64_t number = 0;
+  int64_t create_time = 0;
+  int64_t revoke_time = 0;     // 0 = not revoked
+  std::string user_role = "";  // empty: there is no such user
+  bool user_disabled = false;
+
+  std::string Id() const { return hash.substr(0, 16); }
 };
 
 struct FileRow {

@@ -1,4 +1,4 @@
-// Opening, tokens, models, modules, workers.
+// Opening, models, modules, workers.
 #include "server/storage/sqlite_store.h"
 
 #include "absl/strings/str_cat.h"
@@ -28,24 +28,6 @@ SqliteStore::SqliteStore(SqliteStoreOptions options, std::unique_ptr<Connection>
 
 absl::Status SqliteStore::CheckHealth() {
   return writer_.Run([](Connection& db) { return Query(db, "SELECT 1").Run(); });
-}
-
-absl::Status SqliteStore::PutToken(const TokenRow& token) {
-  return writer_.Run([&](Connection& db) {
-    return Query(db, "INSERT OR REPLACE INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)",
-                 token.hash, token.role, token.subject, Now())
-        .Run();
-  });
-}
-
-absl::StatusOr<std::vector<TokenRow>> SqliteStore::ListTokens() {
-  std::vector<TokenRow> tokens;
-  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, "SELECT hash, role, subject FROM tokens");
-    while (query.Next()) tokens.push_back({query.Text(0), query.Text(1), query.Text(2)});
-    return query.status();
-  }));
-  return tokens;
 }
 
 namespace {

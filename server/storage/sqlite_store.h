@@ -24,8 +24,14 @@ class SqliteStore : public Store {
   static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(SqliteStoreOptions options);
 
   absl::Status CheckHealth() override;
-  absl::Status PutToken(const TokenRow& token) override;
-  absl::StatusOr<std::vector<TokenRow>> ListTokens() override;
+  absl::StatusOr<TokenRow> PutToken(const TokenRow& token) override;
+  absl::StatusOr<std::vector<TokenRow>> ListTokens(const Page& page) override;
+  absl::StatusOr<TokenRow> RevokeToken(const std::string& id) override;
+  absl::StatusOr<UserRow> CreateUser(const UserRow& user) override;
+  absl::StatusOr<UserRow> GetUser(const std::string& id) override;
+  absl::StatusOr<std::vector<UserRow>> ListUsers(const Page& page) override;
+  absl::StatusOr<UserRow> UpdateUser(const std::string& id, const std::optional<std::string>& role,
+                                     const std::optional<bool>& disabled) override;
 
   absl::StatusOr<ModelRow> CreateModel(const ModelRow& model, const RequestKey& request) override;
   absl::StatusOr<ModelRow> GetModel(const std::string& id) override;

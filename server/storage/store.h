@@ -30,8 +30,17 @@ class Store {
   // Cheap proof that writes still work.
   virtual absl::Status CheckHealth() = 0;
 
-  virtual absl::Status PutToken(const TokenRow& token) = 0;
-  virtual absl::StatusOr<std::vector<TokenRow>> ListTokens() = 0;
+  // A known token stays as it is (a revoked one revoked). Those that expired a month ago are forgotten.
+  virtual absl::StatusOr<TokenRow> PutToken(const TokenRow& token) = 0;
+  virtual absl::StatusOr<std::vector<TokenRow>> ListTokens(const Page& page) = 0;
+  virtual absl::StatusOr<TokenRow> RevokeToken(const std::string& id) = 0;
+
+  // AlreadyExists if there is one of this id.
+  virtual absl::StatusOr<UserRow> CreateUser(const UserRow& user) = 0;
+  virtual absl::StatusOr<UserRow> GetUser(const std::string& id) = 0;
+  virtual absl::StatusOr<std::vector<UserRow>> ListUsers(const Page& page) = 0;
+  virtual absl::StatusOr<UserRow> UpdateUser(const std::string& id, const std::optional<std::string>& role,
+                                             const std::optional<bool>& disabled) = 0;
 
   // A model of the same id is renamed and revived.
   virtual absl::StatusOr<ModelRow> CreateModel(const ModelRow& model, const RequestKey& request) = 0;

@@ -1,6 +1,6 @@
 """Server, worker and client together, with a stand-in for hone-job: a hand-written candidate and module, no compiler.
 
-    service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | kill_server | kill_job | kill_worker | detach
+    service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | identity | kill_server | kill_job | kill_worker | detach
 """
 import contextlib
 import os
@@ -61,7 +61,35 @@ def whole(hone):
     assert hone.json("up")["started"] is False
 
 
-CASES = {"whole": whole}
+def identity(hone):
+    """People, tokens and what they may do, from the command line."""
+    token_file = os.path.join(hone.folder, "ann.token")
+    remote = ["--server", hone.state["server"], "--ca", hone.state["ca"]]
+    ann = [*remote, "--token-file", token_file]
+    assert hone.json("user", "create", "ann", "--role", "operator")["name"] == "users/ann"
+    assert hone.run("user", "create", "ann", check=False).returncode == 1
+    made = hone.json("token", "create", "ann", "--expires", "1d", "--label", "laptop", "-o", token_file)
+    assert not made["secret"] and os.stat(token_file).st_mode & 0o777 == 0o600, made
+    assert hone.run("token", "create", "ann", "-o", token_file, check=False).returncode != 0   # never overwritten
+    assert len(hone.run("token", "enrol", *ann).stdout.strip()) == 64
+    assert hone.run("token", "list", *ann, check=False).returncode == 5
+    hone.run("user", "update", "ann", "--role", "viewer")
+    assert hone.json("job", "list", *ann)["jobs"] == []
+    for words in (("optimize", relu_model(hone)), ("token", "enrol"), ("worker", "drain", hone.json("worker", "list")["workers"][0]["name"])):
+        assert hone.run(*words, *ann, check=False).returncode == 5, words
+    viewer = os.path.join(hone.folder, "viewer.token")
+    with open(viewer, "w") as file:
+        file.write(hone.json("dashboard")["address_with_token"].split("#token=")[1])
+    assert hone.json("job", "list", *remote, "--token-file", viewer)["jobs"] == []
+    assert hone.run("user", "list", *remote, "--token-file", viewer, check=False).returncode == 5
+    listed = {t["label"]: t for t in hone.json("token", "list")["tokens"]}
+    assert listed["laptop"]["subject"] == "users/ann" and listed["dashboard"]["role"] == "viewer", listed
+    hone.run("token", "revoke", listed["laptop"]["name"])
+    assert "revoked" in hone.run("job", "list", *ann, check=False).stderr
+    assert "ann" in hone.run("user", "list").stdout
+
+
+CASES = {"whole": whole, "identity": identity}
 for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.detach):
     CASES[disturbance.__name__] = lambda hone, disturb=disturbance: disturb(hone, relu_model(hone), check_module)
 

@@ -12,14 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
-#include "google/protobuf/descriptor.h"
-#include "grpcpp/generic/generic_stub.h"
-#include "grpcpp/impl/codegen/proto_utils.h"
 #include "gtest/gtest.h"
+#include "proto/values/file_descriptor.h"
 #include "proto/values/sha256.h"
 #include "server/auth/certificate.h"
-#include "server/auth/role_table.h"
-#include "proto/values/file_descriptor.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/server_process.h"
 
@@ -34,83 +30,9 @@ class ApiTest : public testing::Test {
  protected:
   ApiTest() : server_(folder_.path() + "/data") { server_.Start(); }
 
-  // Calls any RPC by its path with a few bytes and returns the status.
-  static grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
-                           double seconds = 10) {
-    grpc::GenericStub stub(channel);
-    auto context = Caller::Context(seconds);
-    grpc::CompletionQueue queue;
-    const grpc::Slice nothing;
-    grpc::ByteBuffer request(&nothing, 1), response;
-    auto call = stub.PrepareUnaryCall(context.get(), path, request, &queue);
-    grpc::Status status;
-    call->StartCall();
-    call->Finish(&response, &status, &queue);
-    void* tag;
-    bool ok;
-    queue.Next(&tag, &ok);
-    return status;
-  }
-
   TemporaryFolder folder_;
   ServerProcess server_;
 };
-
-std::set<std::string> PathsOfAllRpcs() {
-  std::set<std::string> paths;
-  for (const google::protobuf::FileDescriptor* file :
-       {v1::Model::descriptor()->file(), v1::BlobStatus::descriptor()->file(), v1::Job::descriptor()->file(),
-        v1::Module::descriptor()->file(), v1::ListRecordsRequest::descriptor()->file(),
-        v1::Worker::descriptor()->file(), v1::ServerInfo::descriptor()->file()}) {
-    for (int s = 0; s < file->service_count(); ++s) {
-      for (int m = 0; m < file->service(s)->method_count(); ++m) {
-        paths.insert(
-            absl::StrCat("/", file->service(s)->full_name(), "/", file->service(s)->method(m)->name()));
-      }
-    }
-  }
-  return paths;
-}
-
-TEST_F(ApiTest, TheRoleTableIsExactlyTheRpcs) {
-  std::set<std::string> listed;
-  for (const RpcRow& row : RpcTable()) {
-    EXPECT_TRUE(listed.insert(std::string(row.path)).second) << row.path;
-    EXPECT_NE(row.roles, 0u) << row.path;
-  }
-  EXPECT_EQ(listed, PathsOfAllRpcs());
-}
-
-// Every RPC x every kind of caller. An authorised call may fail for its empty request, but not for its token.
-TEST_F(ApiTest, EveryRpcKnowsItsCallers) {
-  const FakeWorker worker(server_);
-  const struct {
-    const char* name;
-    std::string token;
-    std::optional<Role> role;
-  } kCallers[] = {
-      {"admin", server_.AdminToken(), Role::kAdmin}, {"enrol", server_.EnrolToken(), Role::kEnrol},
-      {"worker", worker.token, Role::kWorker},       {"unknown", std::string(64, '0'), std::nullopt},
-      {"garbage", "%s%n'; --", std::nullopt},        {"none", "", std::nullopt}};
-  for (const auto& caller : kCallers) {
-    const auto channel = server_.Channel(caller.token);
-    for (const RpcRow& row : RpcTable()) {
-      const grpc::StatusCode code = Call(channel, std::string(row.path)).error_code();
-      const std::string cell = absl::StrCat(caller.name, " ", std::string(row.path));
-      if (!caller.role) {
-        EXPECT_EQ(code, grpc::StatusCode::UNAUTHENTICATED) << cell;
-      } else if (!Allows(row, *caller.role)) {
-        EXPECT_EQ(code, grpc::StatusCode::PERMISSION_DENIED) << cell;
-      } else if (row.path !=
-                 "/hone.v1.WorkerService/Synchronize") {  // an empty one names no worker: denied too
-        EXPECT_NE(code, grpc::StatusCode::UNAUTHENTICATED) << cell;
-        EXPECT_NE(code, grpc::StatusCode::PERMISSION_DENIED) << cell;
-      }
-    }
-    EXPECT_EQ(Call(channel, "/hone.v1.JobService/NoSuchMethod").error_code(),
-              caller.role ? grpc::StatusCode::UNIMPLEMENTED : grpc::StatusCode::UNAUTHENTICATED);
-  }
-}
 
 TEST_F(ApiTest, AWorkerSpeaksOnlyForItself) {
   const FakeWorker one(server_), two(server_);

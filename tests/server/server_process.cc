@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -146,6 +147,22 @@ FileDescriptor Connect(const std::string& address) {
   return socket;
 }
 
+grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds) {
+  grpc::GenericStub stub(channel);
+  auto context = Caller::Context(seconds);
+  grpc::CompletionQueue queue;
+  const grpc::Slice nothing;
+  grpc::ByteBuffer request(&nothing, 1), response;
+  auto call = stub.PrepareUnaryCall(context.get(), path, request, &queue);
+  grpc::Status status;
+  call->StartCall();
+  call->Finish(&response, &status, &queue);
+  void* tag;
+  bool ok;
+  queue.Next(&tag, &ok);
+  return status;
+}
+
 Caller::Caller(std::shared_ptr<grpc::Channel> channel, double patience_seconds)
     : blobs(v1::BlobService::NewStub(channel)),
       models(v1::ModelService::NewStub(channel)),
@@ -154,6 +171,7 @@ Caller::Caller(std::shared_ptr<grpc::Channel> channel, double patience_seconds)
       records(v1::RecordService::NewStub(channel)),
       workers(v1::WorkerService::NewStub(channel)),
       server(v1::ServerService::NewStub(channel)),
+      admin(v1::AdminService::NewStub(channel)),
       patience_seconds_(patience_seconds) {}
 
 std::unique_ptr<grpc::ClientContext> Caller::Context(double seconds) {

@@ -8,6 +8,7 @@
 
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "hone/v1/admin.grpc.pb.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/jobs.grpc.pb.h"
 #include "hone/v1/models.grpc.pb.h"
@@ -54,6 +55,10 @@ class ServerProcess {
 // A TCP connection to 127.0.0.1; `address` is HOST:PORT.
 FileDescriptor Connect(const std::string& address);
 
+// Calls any RPC by its path with an empty request.
+grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
+                  double seconds = 10);
+
 // All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server
 // is up, for at most 20 s; failures fail the test.
 class Caller {
@@ -76,6 +81,7 @@ class Caller {
   std::unique_ptr<v1::RecordService::Stub> records;
   std::unique_ptr<v1::WorkerService::Stub> workers;
   std::unique_ptr<v1::ServerService::Stub> server;
+  std::unique_ptr<v1::AdminService::Stub> admin;
 
  private:
   const double patience_seconds_;

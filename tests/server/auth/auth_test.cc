@@ -38,7 +38,7 @@ TEST(SecretsTest, AreLongDifferentAndPlain) {
 }
 
 TEST(RoleTableTest, NamesParseBack) {
-  for (Role role : {Role::kAdmin, Role::kUser, Role::kWorker, Role::kEnrol})
+  for (Role role : {Role::kViewer, Role::kUser, Role::kOperator, Role::kAdmin, Role::kWorker, Role::kEnrol})
     EXPECT_EQ(ParseRole(RoleName(role)), role);
   EXPECT_FALSE(ParseRole("root").has_value());
   EXPECT_EQ(FindRpc("/hone.v1.JobService/NoSuch"), nullptr);

@@ -7,6 +7,8 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/storage/migrations.h"
+#include "server/storage/sqlite_connection.h"
 #include "server/storage/sqlite_store.h"
 #include "tests/server/temporary_folder.h"
 
@@ -390,10 +392,55 @@ TEST_P(StoreTest, EnrollingAgainReplacesTheToken) {
   const auto again = store_->Enrol({.id = "w2"}, {"new-hash", "worker", ""}, key);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->id, "w1");
-  const std::vector<TokenRow> tokens = *store_->ListTokens();
+  const std::vector<TokenRow> tokens = *store_->ListTokens({0, 10});
   ASSERT_THAT(tokens, SizeIs(1));
   EXPECT_EQ(tokens[0].hash, "new-hash");
   EXPECT_EQ(tokens[0].subject, "workers/w1");
+}
+
+TEST_P(StoreTest, TokensSpeakForUsers) {
+  EXPECT_EQ(store_->GetUser(kOwner)->role, "admin");
+  ASSERT_TRUE(store_->CreateUser({.id = "ann", .role = "user"}).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(store_->CreateUser({.id = "ann", .role = "admin"}).status()));
+  EXPECT_THAT(*store_->ListUsers({0, 10}), SizeIs(2));
+  const int64_t expiry = absl::ToUnixMicros(now_ + absl::Hours(1));
+  TokenRow token = *store_->PutToken({std::string(64, 'a'), "user", "ann", "laptop", expiry});
+  EXPECT_EQ(token.user_role, "user");
+  EXPECT_EQ(token.expire_time, expiry);
+  ASSERT_TRUE(store_->UpdateUser("ann", "viewer", std::nullopt).ok());
+  ASSERT_TRUE(store_->UpdateUser("ann", std::nullopt, true).ok());
+  ASSERT_TRUE(store_->RevokeToken(token.Id()).ok());
+  Reopen();
+  token = *store_->PutToken(token);  // as a start of the server does: it stays revoked
+  EXPECT_NE(token.revoke_time, 0);
+  EXPECT_EQ(token.user_role, "viewer");
+  EXPECT_TRUE(token.user_disabled);
+  EXPECT_EQ(store_->PutToken({std::string(64, 'b'), "user", "nobody"})->user_role, "");
+  EXPECT_THAT(*store_->ListTokens({token.number, 10}), SizeIs(1));
+  EXPECT_TRUE(absl::IsNotFound(store_->RevokeToken("cc").status()));
+  now_ += absl::Hours(31 * 24);
+  ASSERT_TRUE(store_->PutToken({std::string(64, 'c'), "user", "ann"}).ok());
+  EXPECT_THAT(*store_->ListTokens({0, 10}), SizeIs(2)) << "the one that expired a month ago is forgotten";
+  EXPECT_TRUE(absl::IsNotFound(store_->UpdateUser("bob", "user", false).status()));
+}
+
+TEST(MigrationTest, TokensOfTheFirstSchemaAreTheOwners) {
+  TemporaryFolder folder;
+  const std::string path = folder.path() + "/old.db";
+  {
+    auto db = Connection::Open(path, Connection::Mode::kWriter);
+    ASSERT_TRUE(db.ok()) << db.status();
+    for (const Migration& migration : Migrations().first(3)) ASSERT_TRUE((*db)->Execute(migration.sql).ok());
+    ASSERT_TRUE(
+        (*db)->Execute("INSERT INTO tokens VALUES('h', 'admin', 'owner', 5); PRAGMA user_version=3").ok());
+  }
+  auto store = SqliteStore::Open({.path = path, .clock = absl::Now, .make_lost_record = {}, .readers = 1});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const std::vector<TokenRow> tokens = *(*store)->ListTokens({0, 10});
+  ASSERT_THAT(tokens, SizeIs(1));
+  EXPECT_EQ(tokens[0].hash, "h");
+  EXPECT_EQ(tokens[0].create_time, 5);
+  EXPECT_EQ(tokens[0].user_role, "admin");
 }
 
 TEST_P(StoreTest, FiltersSelectRecords) {

@@ -1,0 +1,71 @@
+#include "client/commands/commands.h"
+#include "client/commands/listing.h"
+#include "client/error.h"
+#include "client/resource_name.h"
+#include "client/table.h"
+#include "client/units.h"
+
+namespace hone {
+namespace {
+
+absl::StatusOr<int> PrintUser(const CommandContext& context, const absl::StatusOr<v1::User>& user) {
+  if (!user.ok()) return user.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*user));
+  } else {
+    context.console.out << "user " << ShortName(user->name()) << ": " << user->role()
+                        << (user->disabled() ? ", disabled" : "") << "\n";
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunUserList(const CommandContext& context) {
+  auto page = ReadPage(context);
+  if (!page.ok()) return page.status();
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto users = (*client)->ListUsers(page->size, page->token);
+  if (!users.ok()) return users.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*users));
+    return kExitOk;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::User& user : users->users()) {
+    rows.push_back({ShortName(user.name()), user.role(), user.disabled() ? "disabled" : "active",
+                    FormatTime(user.create_time_micros())});
+  }
+  context.console.out << FormatTable({{"user"}, {"role"}, {"state"}, {"created (UTC)"}}, rows,
+                                     context.console.width);
+  PrintNextPage(context, users->next_page_token());
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunUserCreate(const CommandContext& context) {
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  v1::CreateUserRequest request;
+  request.set_name(FullName("users", context.arguments.positional(0)));
+  request.set_role(context.arguments.GetOr("--role", "user"));
+  return PrintUser(context, (*client)->CreateUser(request));
+}
+
+absl::StatusOr<int> RunUserUpdate(const CommandContext& context) {
+  const Arguments& arguments = context.arguments;
+  v1::UpdateUserRequest request;
+  request.set_name(FullName("users", arguments.positional(0)));
+  if (auto role = arguments.Get("--role")) request.set_role(*role);
+  if (arguments.Has("--disable")) request.set_disabled(true);
+  if (arguments.Has("--enable")) request.set_disabled(false);
+  if (arguments.Has("--disable") && arguments.Has("--enable"))
+    return UsageError("--disable and --enable exclude each other");
+  if (!request.has_role() && !request.has_disabled())
+    return UsageError("nothing to change: give --role, --disable or --enable");
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  return PrintUser(context, (*client)->UpdateUser(request));
+}
+
+}  // namespace hone

@@ -1,0 +1,248 @@
+// Who may call what, through a real hone-server process: every RPC of the .proto files with every kind of
+// credential, users and tokens over their lives, and secrets that must be seen nowhere.
+#include <signal.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/descriptor.h"
+#include "gtest/gtest.h"
+#include "server/auth/role_table.h"
+#include "server/auth/secrets.h"
+#include "tests/server/fake_worker.h"
+#include "tests/server/server_process.h"
+
+namespace hone {
+namespace {
+
+namespace fs = std::filesystem;
+using grpc::StatusCode;
+using testing::HasSubstr;
+
+constexpr char kInfo[] = "/hone.v1.ServerService/GetServerInfo";
+
+std::string ReadFile(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Of every service in the folder of .proto files, in this program or not.
+std::set<std::string> PathsOfAllRpcs() {
+  std::set<std::string> paths;
+  for (const auto& entry : fs::directory_iterator(HONE_PROTO_FOLDER "/hone/v1")) {
+    const std::string name = "hone/v1/" + entry.path().filename().string();
+    if (ReadFile(entry.path()).find("\nservice ") == std::string::npos) continue;
+    const auto* file = google::protobuf::DescriptorPool::generated_pool()->FindFileByName(name);
+    if (file == nullptr) {
+      ADD_FAILURE() << name << " is not linked into this test";
+      continue;
+    }
+    for (int s = 0; s < file->service_count(); ++s) {
+      for (int m = 0; m < file->service(s)->method_count(); ++m) {
+        paths.insert(
+            absl::StrCat("/", file->service(s)->full_name(), "/", file->service(s)->method(m)->name()));
+      }
+    }
+  }
+  return paths;
+}
+
+class IdentityTest : public testing::Test {
+ protected:
+  IdentityTest() : server_(folder_.path() + "/data") {
+    server_.Start();
+    admin_ = std::make_unique<Caller>(server_.Channel(server_.AdminToken()));
+  }
+
+  grpc::Status MakeUser(const std::string& id, const std::string& role) {
+    v1::CreateUserRequest request;
+    request.set_name("users/" + id);
+    request.set_role(role);
+    v1::User user;
+    return admin_->admin->CreateUser(Caller::Context().get(), request, &user);
+  }
+  grpc::Status Change(const std::string& id, std::optional<std::string> role, std::optional<bool> disabled) {
+    v1::UpdateUserRequest request;
+    request.set_name("users/" + id);
+    if (role) request.set_role(*role);
+    if (disabled) request.set_disabled(*disabled);
+    v1::User user;
+    return admin_->admin->UpdateUser(Caller::Context().get(), request, &user);
+  }
+  v1::CreateTokenResponse MakeToken(const std::string& user, const std::string& role = "",
+                                    double lifetime = 0) {
+    v1::CreateTokenRequest request;
+    request.set_user("users/" + user);
+    request.set_role(role);
+    request.set_lifetime_seconds(lifetime);
+    v1::CreateTokenResponse response;
+    const grpc::Status status = admin_->admin->CreateToken(Caller::Context().get(), request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
+  v1::Token Revoke(const std::string& name) {
+    v1::RevokeTokenRequest request;
+    request.set_name(name);
+    v1::Token token;
+    EXPECT_TRUE(admin_->admin->RevokeToken(Caller::Context().get(), request, &token).ok());
+    return token;
+  }
+  StatusCode CodeOf(const std::string& token, const std::string& path = kInfo) {
+    return Call(server_.Channel(token), path).error_code();
+  }
+  // What the server has written anywhere but into its own two token files and its key.
+  std::string EverythingWritten() const {
+    std::string all = ReadFile(folder_.path() + "/data.log");
+    for (const auto& entry : fs::recursive_directory_iterator(folder_.path() + "/data")) {
+      const fs::path& path = entry.path();
+      if (entry.is_regular_file() && path.extension() != ".token" && path.filename() != "key.pem")
+        all += ReadFile(path);
+    }
+    return all;
+  }
+
+  TemporaryFolder folder_;
+  ServerProcess server_;
+  std::unique_ptr<Caller> admin_;
+};
+
+struct Credential {
+  std::string name;
+  std::string secret;
+  std::optional<Role> role;  // none: it is good for nothing
+};
+
+// An empty request of a caller who is let in may fail, but not for its credential.
+bool AsDeclared(const RpcRow& row, const Credential& caller, StatusCode code) {
+  if (!caller.role) return code == StatusCode::UNAUTHENTICATED;
+  if (!Allows(row, *caller.role)) return code == StatusCode::PERMISSION_DENIED;
+  // An empty Synchronize names no worker: denied too.
+  return row.path == "/hone.v1.WorkerService/Synchronize" ||
+         (code != StatusCode::UNAUTHENTICATED && code != StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(IdentityTest, TheRoleTableIsExactlyTheRpcs) {
+  std::set<std::string> listed;
+  for (const RpcRow& row : RpcTable()) {
+    EXPECT_TRUE(listed.insert(std::string(row.path)).second) << row.path;
+    EXPECT_NE(row.roles, 0u) << row.path;
+  }
+  EXPECT_EQ(listed, PathsOfAllRpcs());
+}
+
+TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
+  std::vector<Credential> callers = {{"none", "", std::nullopt},
+                                     {"garbage", "%s%n'; --", std::nullopt},
+                                     {"unknown", RandomHex(32), std::nullopt},
+                                     {"admin.token", server_.AdminToken(), Role::kAdmin},
+                                     {"enrol.token", server_.EnrolToken(), Role::kEnrol}};
+  for (Role role : {Role::kViewer, Role::kUser, Role::kOperator, Role::kAdmin}) {
+    const std::string name(RoleName(role));
+    ASSERT_TRUE(MakeUser(name, name).ok());
+    callers.push_back({name, MakeToken(name).secret(), role});
+    callers.push_back({"narrowed " + name, MakeToken(name, "viewer").secret(), Role::kViewer});
+    callers.push_back({"expired " + name, MakeToken(name, "", 1e-6).secret(), std::nullopt});
+    const v1::CreateTokenResponse revoked = MakeToken(name);
+    EXPECT_EQ(Revoke(revoked.token().name()).state(), "revoked");
+    callers.push_back({"revoked " + name, revoked.secret(), std::nullopt});
+  }
+  ASSERT_TRUE(MakeUser("demoted", "admin").ok() && MakeUser("disabled", "admin").ok());
+  callers.push_back({"demoted", MakeToken("demoted").secret(), Role::kViewer});
+  callers.push_back({"disabled", MakeToken("disabled").secret(), std::nullopt});
+  ASSERT_TRUE(Change("demoted", "viewer", std::nullopt).ok() && Change("disabled", std::nullopt, true).ok());
+  const v1::EnrolResponse first = EnrolWorker(server_, "r1"), again = EnrolWorker(server_, "r1");
+  callers.push_back({"worker", again.token(), Role::kWorker});
+  callers.push_back({"worker replaced", first.token(), std::nullopt});
+
+  int tried = 0, as_declared = 0;
+  std::string errors;
+  for (const Credential& caller : callers) {
+    const auto channel = server_.Channel(caller.secret);
+    for (const RpcRow& row : RpcTable()) {
+      const grpc::Status status = Call(channel, std::string(row.path));
+      const bool fine = AsDeclared(row, caller, status.error_code());
+      EXPECT_TRUE(fine) << caller.name << " " << row.path << ": " << status.error_code();
+      ++tried;
+      as_declared += fine;
+      errors += status.error_message() + status.error_details();
+    }
+    EXPECT_EQ(Call(channel, "/hone.v1.JobService/NoSuchMethod").error_code(),
+              caller.role ? StatusCode::UNIMPLEMENTED : StatusCode::UNAUTHENTICATED);
+  }
+  std::cout << "role table: " << as_declared << " of " << tried << " cells as declared\n";
+  const std::string written = EverythingWritten();
+  EXPECT_THAT(written, HasSubstr("call_refused"));
+  for (const Credential& caller : callers) {
+    if (caller.secret.empty()) continue;
+    EXPECT_EQ(written.find(caller.secret), std::string::npos) << caller.name;
+    EXPECT_EQ(errors.find(caller.secret), std::string::npos) << caller.name;
+  }
+}
+
+TEST_F(IdentityTest, ATokenHasAtMostItsUsersRole) {
+  ASSERT_TRUE(MakeUser("ann", "user").ok());
+  EXPECT_EQ(MakeUser("ann", "user").error_code(), StatusCode::ALREADY_EXISTS);
+  for (const char* id : {"Ann", "a/b", "", "a\nb"})
+    EXPECT_EQ(MakeUser(id, "user").error_code(), StatusCode::INVALID_ARGUMENT) << id;
+  for (const char* role : {"", "worker", "enrol", "root"})
+    EXPECT_EQ(MakeUser("bob", role).error_code(), StatusCode::INVALID_ARGUMENT) << role;
+  v1::CreateTokenRequest request;
+  v1::CreateTokenResponse response;
+  request.set_user("users/ann");
+  request.set_role("operator");
+  EXPECT_EQ(admin_->admin->CreateToken(Caller::Context().get(), request, &response).error_code(),
+            StatusCode::INVALID_ARGUMENT);
+  request.clear_role();
+  for (double lifetime : {-1.0, 1e12, std::nan("")}) {
+    request.set_lifetime_seconds(lifetime);
+    EXPECT_EQ(admin_->admin->CreateToken(Caller::Context().get(), request, &response).error_code(),
+              StatusCode::INVALID_ARGUMENT);
+  }
+  const v1::CreateTokenResponse token = MakeToken("ann", "", 3600);
+  EXPECT_EQ(token.token().state(), "active");
+  EXPECT_EQ(CodeOf(token.secret()), StatusCode::OK);
+  EXPECT_EQ(CodeOf(token.secret(), "/hone.v1.AdminService/ListTokens"), StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(IdentityTest, WhatWasWithdrawnStaysSoAfterARestart) {
+  ASSERT_TRUE(MakeUser("ann", "admin").ok());
+  const v1::CreateTokenResponse ann = MakeToken("ann"), other = MakeToken("ann");
+  for (const auto& [role, disabled] :
+       {std::pair<std::optional<std::string>, std::optional<bool>>{"user", {}}, {{}, true}}) {
+    EXPECT_EQ(Change("owner", role, disabled).error_code(), StatusCode::FAILED_PRECONDITION);
+  }
+  admin_ = std::make_unique<Caller>(server_.Channel(ann.secret()));
+  Revoke(other.token().name());
+  const std::string of_the_folder = HashToken(server_.AdminToken()).substr(0, 16);
+  Revoke("tokens/" + of_the_folder);
+  server_.Stop(SIGKILL);
+  server_.Start();
+  EXPECT_EQ(CodeOf(ann.secret()), StatusCode::OK);
+  EXPECT_EQ(CodeOf(other.secret()), StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(CodeOf(server_.AdminToken()), StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(IdentityTest, AnEnrolTokenOfAnOperatorLetsAWorkerJoin) {
+  ASSERT_TRUE(MakeUser("op", "operator").ok());
+  Caller op(server_.Channel(MakeToken("op").secret()));
+  v1::CreateTokenResponse made;
+  ASSERT_TRUE(op.admin->CreateEnrolToken(Caller::Context().get(), {}, &made).ok());
+  EXPECT_NE(made.token().expire_time_micros(), 0);
+  Caller joining(server_.Channel(made.secret()));
+  v1::EnrolRequest request;
+  request.set_display_name("w");
+  v1::EnrolResponse worker;
+  ASSERT_TRUE(joining.workers->Enrol(Caller::Context().get(), request, &worker).ok());
+  EXPECT_EQ(CodeOf(worker.token()), StatusCode::OK);
+  Revoke("tokens/" + HashToken(worker.token()).substr(0, 16));
+  EXPECT_EQ(CodeOf(worker.token()), StatusCode::UNAUTHENTICATED);
+}
+
+}  // namespace
+}  // namespace hone
