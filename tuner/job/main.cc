@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "compiler/compile.h"
+#include "proto/values/readable_text.h"
 #include "tuner/job/job_link.h"
 #include "tuner/job/tuning_job.h"
 
@@ -63,14 +64,14 @@ absl::StatusOr<v1::InspectModelResponse> Inspect(const v1::InspectModelRequest& 
   absl::StatusOr<std::string> text = request.dump_after().empty() ? InspectModel(*files, options)
                                                                    : DumpAfter(*files, options, request.dump_after());
   if (!text.ok()) return text.status();
-  *(request.dump_after().empty() ? response.mutable_report_json() : response.mutable_dump_text()) = *std::move(text);
+  *(request.dump_after().empty() ? response.mutable_report_json() : response.mutable_dump_text()) = ReadableText(*text);
   return response;
 }
 
 v1::JobMessage FailureOf(const absl::Status& status) {
   v1::JobMessage message;
   message.mutable_failed()->set_code(static_cast<int>(status.code()));
-  message.mutable_failed()->set_message(std::string(status.message()));
+  message.mutable_failed()->set_message(ReadableText(std::string(status.message()), kMaxErrorBytes));
   return message;
 }
 
