@@ -62,6 +62,13 @@ constexpr OptionRow kBench[] = {
     {"--window", nullptr, "TIME", "Length of a window (default 100ms)."},
     {"--seed", nullptr, "N", "Seed of the inputs (default 1)."},
 };
+constexpr OptionRow kProfile[] = {
+    kThreads,
+    kShape,
+    {"--rounds", nullptr, "N", "Windows of which each step's median is taken (default 15)."},
+    {"--window", nullptr, "TIME", "Length of a window (default 100ms)."},
+    {"--seed", nullptr, "N", "Seed of the inputs (default 1)."},
+};
 constexpr OptionRow kCompare[] = {
     {"--fail-if-slower", nullptr, "PERCENT",
      "Exit with 1 if the candidate is slower by more than this, e.g. 2%, with 95 % confidence."},
@@ -158,6 +165,10 @@ const Command kCommands[] = {
      "Exits with 1 if "
      "the outputs differ (rtol 1e-3, atol 1e-4).",
      "hone bench out/\nhone bench out/ --model resnet50.onnx --threads 1 --rounds 31", RunBench},
+    {"profile", "Show where the time of a module's run goes.", "OUT_DIR", 1, 1, kProfile,
+     "Times each task inside the running module, beside what the tuner measured for it alone and the least "
+     "that the device's arithmetic and memory allow. Needs no server.",
+     "hone profile out/\nhone profile out/ --threads 1 --json", RunProfile},
     {"compare", "Compare two modules of one model, and gate a build on it.", "BASELINE CANDIDATE", 2, 2,
      kCompare,
      "Runs both in turns in this process on the same inputs. The verdict is \"slower\" if the whole "

@@ -110,7 +110,8 @@ absl::StatusOr<fs::path> FindModuleLibrary(const fs::path& path) {
 }
 
 absl::StatusOr<std::unique_ptr<LoadedModule>> LoadedModule::Open(
-    const fs::path& path, uint32_t threads, const std::vector<v1::ShapeBinding>& shapes) {
+    const fs::path& path, uint32_t threads, const std::vector<v1::ShapeBinding>& shapes,
+    const StepObserver& observer) {
   auto library = FindModuleLibrary(path);
   if (!library.ok()) return library.status();
   std::unique_ptr<LoadedModule> module(new LoadedModule());
@@ -131,7 +132,7 @@ absl::StatusOr<std::unique_ptr<LoadedModule>> LoadedModule::Open(
   module->description_ = *std::move(description);
   const double tuned_for = JsonNumber(module->description_, "threads", 1);
   module->threads_ = threads != 0 ? threads : static_cast<uint32_t>(std::max(1.0, tuned_for));
-  absl::Status status = module->OpenSession(library->parent_path());
+  absl::Status status = module->OpenSession(library->parent_path(), observer);
   if (status.ok()) status = module->MakeTensors(shapes);
   if (!status.ok()) return WithContext(status, library->filename().string());
   return module;
@@ -153,13 +154,15 @@ absl::Status LoadedModule::Failed(int code, const char* what) const {
   return code <= HONE_LAYOUT ? absl::InvalidArgumentError(message) : absl::InternalError(message);
 }
 
-absl::Status LoadedModule::OpenSession(const fs::path& folder) {
+absl::Status LoadedModule::OpenSession(const fs::path& folder, const StepObserver& observer) {
   char error[512] = {};
   HoneOptions options = {};
   options.struct_size = sizeof(options);
   options.threads = threads_;
   options.error = error;
   options.error_size = sizeof(error);
+  options.observe = observer.observe;
+  options.observer = observer.observer;
   const std::string sidecar_name = JsonText(JsonMember(description_, "data"), "file");
   const std::string sidecar = (folder / sidecar_name).string();
   if (!sidecar_name.empty()) options.data_path = sidecar.c_str();

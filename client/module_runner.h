@@ -40,14 +40,21 @@ struct ModuleTensor {
 // The library in a module's folder: the one *.so there. NotFound: none; FailedPrecondition: several.
 absl::StatusOr<std::filesystem::path> FindModuleLibrary(const std::filesystem::path& path);
 
+// Told of a run's steps: HoneOptions::observe.
+struct StepObserver {
+  void (*observe)(void* observer, uint32_t step) = nullptr;
+  void* observer = nullptr;
+};
+
 // A module loaded into this process with inputs filled from a seed. Not thread-safe.
 class LoadedModule {
  public:
   // `path` is the library or its folder. `shapes` give dimensions that the module leaves open. threads 0 = as
-  // tuned for.
+  // tuned for. InvalidArgument: a module that is older than its observer.
   static absl::StatusOr<std::unique_ptr<LoadedModule>> Open(const std::filesystem::path& path,
                                                             uint32_t threads,
-                                                            const std::vector<v1::ShapeBinding>& shapes);
+                                                            const std::vector<v1::ShapeBinding>& shapes,
+                                                            const StepObserver& observer = {});
   ~LoadedModule();
   LoadedModule(const LoadedModule&) = delete;
   LoadedModule& operator=(const LoadedModule&) = delete;
@@ -66,7 +73,7 @@ class LoadedModule {
 
  private:
   LoadedModule() = default;
-  absl::Status OpenSession(const std::filesystem::path& folder);
+  absl::Status OpenSession(const std::filesystem::path& folder, const StepObserver& observer);
   absl::Status MakeTensors(const std::vector<v1::ShapeBinding>& shapes);
   absl::Status SizeOutputs();
   void Bind(std::vector<ModuleTensor>& tensors, std::vector<DLTensor>& bound);

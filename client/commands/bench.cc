@@ -12,6 +12,7 @@
 #include "client/model_request.h"
 #include "client/module_folder.h"
 #include "client/module_runner.h"
+#include "client/profile.h"
 #include "client/units.h"
 #include "proto/values/sha256.h"
 
@@ -127,6 +128,21 @@ absl::StatusOr<int> RunBench(const CommandContext& context) {
     context.console.out << BenchText(*bench, context.console.width);
   }
   return bench->agrees ? kExitOk : kExitFailure;
+}
+
+absl::StatusOr<int> RunProfile(const CommandContext& context) {
+  auto options = ReadOptions(context, 1, BenchOptions());
+  if (!options.ok()) return options.status();
+  const std::filesystem::path path = context.arguments.positional(0);
+  auto profile = ProfileModule(path, *options);
+  if (!profile.ok()) return profile.status();
+  const Json report = ReportBeside(path);
+  if (context.console.json) {
+    context.console.PrintJson(ProfileJson(*profile, report));
+  } else {
+    context.console.out << ProfileText(*profile, report, context.console.width);
+  }
+  return kExitOk;
 }
 
 absl::StatusOr<int> RunCompare(const CommandContext& context) {

@@ -13,6 +13,7 @@ absl::StatusOr<int> RunInspect(const CommandContext& context);
 absl::StatusOr<int> RunDump(const CommandContext& context);
 absl::StatusOr<int> RunBench(const CommandContext& context);
 absl::StatusOr<int> RunCompare(const CommandContext& context);
+absl::StatusOr<int> RunProfile(const CommandContext& context);
 absl::StatusOr<int> RunJobList(const CommandContext& context);
 absl::StatusOr<int> RunJobShow(const CommandContext& context);
 absl::StatusOr<int> RunJobWatch(const CommandContext& context);

@@ -123,9 +123,15 @@ std::string DescribeModule(const DescribeFacts& facts) {
   const ModuleOptions& options = *facts.options;
   Json tasks = Json::array();
   for (size_t i = 0; i < facts.cut->tasks.size(); ++i) {
-    Json row = {{"task", facts.cut->tasks[i].Label()}, {"calls", facts.cut->WeightOf(static_cast<int>(i))}};
+    const Task& task = facts.cut->tasks[i];
+    Json row = {{"task", task.Label()}, {"id", task.Id()}, {"calls", facts.cut->WeightOf(static_cast<int>(i))}};
     if (i < options.traces.size()) row["trace"] = options.traces[i];
     tasks.push_back(std::move(row));
+  }
+  Json steps = Json::array();
+  for (const Step& step : facts.plan->steps) {
+    if (const auto* call = std::get_if<CallTask>(&step)) steps.push_back(call->compiled_task);
+    if (std::holds_alternative<CallRuntime>(step)) steps.push_back(-1);
   }
   Json data = nullptr;
   if (facts.sidecar) {
@@ -150,6 +156,7 @@ std::string DescribeModule(const DescribeFacts& facts) {
       {"arena_bytes", facts.plan->arena_bytes},
       {"denormals", "flushed to zero"},
       {"tasks", tasks},
+      {"steps", steps},
   };
   return JsonText(json, 2);
 }

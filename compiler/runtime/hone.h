@@ -38,6 +38,10 @@ typedef struct HoneOptions {    /* zero = default */
   void (*parallel_for)(void* pool, int n, void (*body)(void*, int), void* context);
   void* pool;                   /* replaces the module's own pool */
   const char* data_path;        /* sidecar with the constants; required if and only if describe() says so ("data") */
+  /* Called by the running thread before each step of a run, and after the last with the number of steps: the clock of
+   * a profiler. describe() says what the steps are ("steps": positions in "tasks", -1 is a copy). */
+  void (*observe)(void* observer, uint32_t step);
+  void* observer;
 } HoneOptions;
 
 /* Functions return HONE_OK or one of the codes above. Sessions are independent; they share one pool of threads, and a

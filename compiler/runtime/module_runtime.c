@@ -299,7 +299,9 @@ static void FinishOutputs(HoneSession* session, DLTensor* out) {
 
 static int RunSteps(HoneSession* session, const HoneParallel* parallel, HoneText* why) {
   void* scratch = session->arena + module->arena_bytes - module->scratch_bytes;
+  const HoneOptions* options = &session->options;
   for (uint32_t i = 0; i < module->step_count; ++i) {
+    if (options->observe != NULL) options->observe(options->observer, i);
     const HoneStepData* step = &module->steps[i];
     void* const* operands = session->operands + step->first_operand;
     if (step->task == NULL) {
@@ -314,6 +316,7 @@ static int RunSteps(HoneSession* session, const HoneParallel* parallel, HoneText
     HoneAppendNumber(why, code);
     return HONE_INTERNAL;
   }
+  if (options->observe != NULL) options->observe(options->observer, module->step_count);
   return HONE_OK;
 }
 

@@ -333,6 +333,32 @@ TEST_F(CommandTest, HelpListsExitCodes) {
   EXPECT_THAT(out(), HasSubstr("usage: hone job list"));
 }
 
+TEST_F(CommandTest, ProfileShowsTheTasksBesideTheReport) {
+  const fs::path module = fs::read_symlink("/proc/self/exe").parent_path() / "hone_test_relu.so";
+  fs::copy_file(module, folder_ / "relu.so");
+  auto profile = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"profile", folder_, "--rounds", "2", "--window", "1ms"});
+    return Run(more);
+  };
+  ASSERT_EQ(profile({}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("relu, threads 1: a run takes"));
+  EXPECT_THAT(out(), Not(HasSubstr("alone:")));
+  std::ofstream(folder_ / "report.json") << R"({"threads":1,"tasks":[{"task_id":"4e1","measured":true,"seconds":2e-9,
+      "floor_seconds":1e-9}]})";
+  ASSERT_EQ(profile({"--json"}), kExitOk) << err();
+  const auto json = ParseJson(out(), "out");
+  ASSERT_TRUE(json.ok()) << json.status();
+  EXPECT_GE(json->at("runs"), 1);
+  const Json& task = json->at("tasks").at(0);
+  EXPECT_EQ(task.at("algorithm"), "direct");
+  EXPECT_EQ(task.at("calls"), 1);
+  EXPECT_EQ(task.at("alone_seconds"), 2e-9);
+  EXPECT_LE(task.at("seconds").get<double>() + json->at("copy_seconds").get<double>(),
+            1.5 * json->at("run_seconds").get<double>() + 1e-6);
+  ASSERT_EQ(profile({}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("tasks measured alone: 2.00 ns together"));
+}
+
 TEST_F(CommandTest, CompareGatesAndLeavesEvidence) {
   const std::string module = fs::read_symlink("/proc/self/exe").parent_path() / "hone_test_relu.so";
   const std::string file = folder_ / "evidence.json";

@@ -4,14 +4,17 @@
 #include <string.h>
 
 struct HoneSession {
-  int unused;
+  void (*observe)(void* observer, uint32_t step);
+  void* observer;
 };
 static struct HoneSession session;
 
 static const char* Describe(void) {
   return "{\"name\":\"relu\",\"threads\":1,\"data\":null,"
          "\"inputs\":[{\"name\":\"x\",\"dtype\":\"f32\",\"shape\":[2,3]}],"
-         "\"outputs\":[{\"name\":\"y\",\"dtype\":\"f32\",\"shape\":[2,3]}]}";
+         "\"outputs\":[{\"name\":\"y\",\"dtype\":\"f32\",\"shape\":[2,3]}],"
+         "\"tasks\":[{\"task\":\"relu\",\"id\":\"4e1\",\"trace\":\"trace 1; algorithm direct; leaf map\"}],"
+         "\"steps\":[0,-1]}";
 }
 
 static int Open(const HoneOptions* options, HoneSession** out) {
@@ -19,6 +22,8 @@ static int Open(const HoneOptions* options, HoneSession** out) {
     strncpy(options->error, "unlucky", options->error_size);
     return HONE_UNSUPPORTED;
   }
+  session.observe = options->observe;
+  session.observer = options->observer;
   *out = &session;
   return HONE_OK;
 }
@@ -33,6 +38,7 @@ static int OutputBounds(HoneSession* s, const DLTensor* in, int32_t n_in, DLTens
 static int Run(HoneSession* s, const DLTensor* in, int32_t n_in, DLTensor* out, int32_t n_out) {
   int code = OutputBounds(s, in, n_in, out, n_out);
   if (code != HONE_OK) return code;
+  if (s->observe) s->observe(s->observer, 0);
   const float* x = in[0].data;
   float* y = out[0].data;
   for (int i = 0; i < 6; ++i) {
@@ -41,6 +47,7 @@ static int Run(HoneSession* s, const DLTensor* in, int32_t n_in, DLTensor* out, 
     y[i] += 1;
 #endif
   }
+  for (uint32_t step = 1; s->observe && step <= 2; ++step) s->observe(s->observer, step);
   return HONE_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "compiler/runtime/cpu_features.h"
@@ -173,6 +174,21 @@ TEST_F(ModuleRuntimeTest, CompactStridesAreFine) {
   call.in[0].strides = strides;
   EXPECT_EQ(call.Run(module_.table(), session), HONE_OK);
   module_->close(session);
+}
+
+TEST_F(ModuleRuntimeTest, AnObserverIsToldOfEveryStep) {
+  std::vector<uint32_t> seen;
+  HoneOptions options = {};
+  options.observe = [](void* observer, uint32_t step) { static_cast<std::vector<uint32_t>*>(observer)->push_back(step); };
+  options.observer = &seen;
+  HoneSession* session = nullptr;
+  ASSERT_EQ(module_->open(&options, &session), HONE_OK);
+  TinyCall call;
+  ASSERT_EQ(call.Run(module_.table(), session), HONE_OK);
+  module_->close(session);
+  const auto described = nlohmann::json::parse(module_->describe());
+  EXPECT_EQ(described["steps"], nlohmann::json({0, 1}));
+  EXPECT_EQ(seen, (std::vector<uint32_t>{0, 1, 2}));
 }
 
 TEST_F(ModuleRuntimeTest, WrongOptionsAreRefusedWithAReason) {

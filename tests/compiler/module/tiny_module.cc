@@ -49,6 +49,7 @@ TinyModel MakeTinyModel() {
   graph.tensor(state).type = {DType::kI32, {kStateFields}};
   graph.SetOutputs({out, state});
   model.cut.tasks.resize(2);
+  for (Task& task : model.cut.tasks) task.target = OrDie(FindTarget("x86-64-v2"));
   model.cut.calls = {{0, {x}, {w}, {y}, "sum"}, {1, {row}, {}, {out, state}, "double"}};
   model.cut.views = {{row, y}};
 
