@@ -175,7 +175,8 @@ absl::Status LocalService::StartWorker(const LocalState& state) {
   if (!program.ok()) return program.status();
   auto process =
       StartDetached({*program, "join", "--server", state.endpoint.address, "--enrol-token-file",
-                     PathOf("server/enrol.token"), "--ca", state.certificate, "--data-dir", PathOf("worker")},
+                     PathOf("server/enrol.token"), "--ca", state.certificate, "--data-dir", PathOf("worker"),
+                     "--allow-unsandboxed"},   // its own user's models; the log says what is missing
                     PathOf("logs/worker.log"));
   if (!process.ok()) return process.status();
   worker_ = *process;

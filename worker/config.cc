@@ -62,6 +62,8 @@ constexpr Flag kFlags[] = {
        c.session.blob_cache_bytes = megabytes << 20;
        return absl::OkStatus();
      }},
+    {"--allow-unsandboxed", nullptr, "measure even where this machine lacks a layer of the sandbox",
+     [](WorkerConfig& c, const std::string&) { return c.session.allow_unsandboxed = true, absl::OkStatus(); }},
     {"--json", nullptr, "calibrate: print JSON (it always does; kept for scripts)",
      [](WorkerConfig& c, const std::string&) { return c.json = true, absl::OkStatus(); }},
 };

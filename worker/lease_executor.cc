@@ -251,6 +251,7 @@ absl::StatusOr<std::unique_ptr<RunnerProcess>> LeaseExecutor::StartRunner(const 
                             threads * (uint64_t{16} << 20) + (uint64_t{1} << 30);
   job.cpu_seconds = static_cast<uint64_t>(
       threads * (kLoadLimitSeconds + options_.oracle_limit_seconds + 8 * lease.run_limit_seconds));
+  job.allow_unsandboxed = options_.allow_unsandboxed;
   return RunnerProcess::Start(options_.runner_path, job, file->get(), &batch.cancellation);
 }
 

@@ -17,6 +17,7 @@ namespace hone {
 
 struct LeaseExecutorOptions {
   std::string runner_path;
+  bool allow_unsandboxed = false;
   Device device;
   std::string host_lock_path;
   std::function<absl::StatusOr<FileDescriptor>(const BlobId&)> open_blob;

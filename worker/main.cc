@@ -10,6 +10,7 @@
 #include "worker/config.h"
 #include "worker/device_detection.h"
 #include "worker/log.h"
+#include "worker/sandbox_status.h"
 
 #ifndef HONE_VERSION
 #define HONE_VERSION "unknown"
@@ -61,6 +62,10 @@ int Join(const WorkerSessionOptions& options) {
   // Before any thread is there: all of them inherit the mask.
   const sigset_t signals = SignalThread::Signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  if (const absl::Status sandbox = SandboxStatus(); !sandbox.ok()) {
+    if (!options.allow_unsandboxed) return Fail(sandbox);
+    Log("--allow-unsandboxed: " + std::string(sandbox.message()));
+  }
   Device device = DetectDevice();
   absl::StatusOr<Calibration> calibration = CalibrateAlone(device, options.host_lock_path);
   if (!calibration.ok()) return Fail(calibration.status());

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proto/sandbox/sandbox.h"
 #include "worker/runner_subject.h"
 
 int RunnerFail(RunnerContext* context, const char* format, ...) {
@@ -58,17 +59,18 @@ static int Limit(int resource, uint64_t value) {
   return setrlimit(resource, &limit);
 }
 
-/* Shuts the process in: its own limits, no privileges to gain, no core, nothing inherited. */
+/* Shuts the process in, before it has threads: its own limits, then the sandbox. */
 static int Confine(RunnerContext* context) {
   const RunnerSetup* setup = &context->setup;
   if (Limit(RLIMIT_AS, setup->address_space_bytes) || Limit(RLIMIT_CPU, setup->cpu_seconds) ||
       Limit(RLIMIT_CORE, 0) || Limit(RLIMIT_NOFILE, 16) || Limit(RLIMIT_FSIZE, 0)) {
     return RunnerFail(context, "setrlimit: %s", strerror(errno));
   }
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-    return RunnerFail(context, "prctl: %s", strerror(errno));
-  }
-  return 0;
+  const HoneSandboxFaults faults = HoneSandboxEnter();
+  context->calls_limited = faults.calls == 0;
+  const int fault = faults.namespaces ? faults.namespaces : faults.files ? faults.files : faults.calls;
+  if (fault == 0 || setup->allow_unsandboxed) return 0;
+  return RunnerFail(context, "cannot enter the sandbox: %s", strerror(fault));
 }
 
 static int Map(RunnerContext* context) {
@@ -109,7 +111,9 @@ static int Load(RunnerContext* context, const RunnerSubject* subject) {
   if (!table) return RunnerFail(context, "exports no %s", subject->symbol);
   const void* value = table();
   if (!value) return RunnerFail(context, "%s() returned NULL", subject->symbol);
-  return subject->load(context, value);
+  if (subject->load(context, value) != 0) return -1;
+  const int fault = context->calls_limited ? HoneSandboxFinish(kRunnerControlFd) : 0;
+  return fault == 0 ? 0 : RunnerFail(context, "limiting its system calls: %s", strerror(fault));
 }
 
 static int Check(RunnerContext* context, const RunnerSubject* subject, const RunnerCommand* command,
@@ -177,7 +181,7 @@ int main(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   syscall(SYS_close_range, kRunnerFirstFreeFd, ~0u, 0);
   Receive(&context.setup, sizeof(context.setup));
-  if (Map(&context) != 0 || StartPool(&context) != 0 || Confine(&context) != 0) {
+  if (Map(&context) != 0 || Confine(&context) != 0 || StartPool(&context) != 0) {
     SendFailure(0, kReplySetupFailed, context.error);
     return 1;
   }

@@ -89,6 +89,7 @@ absl::StatusOr<RunnerSetup> MakeSetup(const RunnerJob& job, const TensorFile& ou
   setup.rotation_is_cached = job.rotation_is_cached;
   setup.address_space_bytes = job.address_space_bytes;
   setup.cpu_seconds = job.cpu_seconds;
+  setup.allow_unsandboxed = job.allow_unsandboxed;
   size_t count = 0;
   if (absl::Status status = Append(*job.inputs, setup, count); !status.ok()) return status;
   if (absl::Status status = Append(outputs, setup, count); !status.ok()) return status;

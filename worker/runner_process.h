@@ -40,6 +40,7 @@ struct RunnerJob {
   bool rotation_is_cached = false;
   uint64_t address_space_bytes = 0;
   uint64_t cpu_seconds = 0;
+  bool allow_unsandboxed = false;
 };
 
 // One hone-runner child with one object in it, in its own process group. The destructor kills the group and

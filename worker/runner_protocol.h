@@ -49,6 +49,7 @@ typedef struct RunnerSetup {
   uint64_t rotation_bytes;     /* > 0: constants rotate through copies of at least this many bytes together */
   uint64_t rotation_is_cached; /* 1: a run of the whole model finds them in the last-level cache; 0: in memory */
   uint64_t address_space_bytes, cpu_seconds; /* rlimits */
+  uint64_t allow_unsandboxed; /* 1: goes on where a layer of the sandbox cannot be had */
   RunnerTensor tensors[kRunnerMaxTensors];
 } RunnerSetup;
 

@@ -12,6 +12,7 @@ typedef struct RunnerContext {
   const char* inputs; /* mapped kRunnerInputsFd */
   char* outputs;      /* mapped kRunnerOutputsFd */
   HoneThreadPool* pool;
+  int calls_limited; /* the sandbox's layer of system calls is on */
   char error[kRunnerMessageBytes];
 } RunnerContext;
 

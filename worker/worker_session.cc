@@ -75,6 +75,7 @@ WorkerSession::WorkerSession(const WorkerSessionOptions& options, const Device& 
                return connection_.Download(credentials, blob, offset, sink);
              }),
       executor_({.runner_path = options.runner_path,
+                 .allow_unsandboxed = options.allow_unsandboxed,
                  .device = device,
                  .host_lock_path = options.host_lock_path,
                  .open_blob = [this](const BlobId& blob) { return blobs_.Open(blob); }}),

@@ -25,6 +25,7 @@ struct WorkerSessionOptions {
   std::string display_name;
   std::string data_dir;  // credentials, results, blobs; one process at a time
   std::string runner_path;
+  bool allow_unsandboxed = false;  // measures even where a layer of the sandbox cannot be had
   std::string host_lock_path;
   uint64_t blob_cache_bytes = uint64_t{2} << 30;
   absl::Duration poll = absl::Seconds(30);  // longest long poll

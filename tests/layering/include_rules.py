@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-# A folder may include its own files and those of the folders listed. "proto/values" and "compiler/runtime" are open to all.
+# A folder may include its own files and those of the folders listed. Those in OPEN are open to all.
 FOLDERS = {
     "proto": [],
     "compiler/runtime": [],
@@ -39,7 +39,7 @@ FOLDERS = {
     "worker": ["worker"],
     "client": ["client"],
 }
-OPEN = ["proto/values", "compiler/runtime"]
+OPEN = ["proto/sandbox", "proto/values", "compiler/runtime"]
 
 # Headers of other projects and of generated code, and the only folders that may include them.
 OUTSIDE = [

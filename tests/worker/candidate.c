@@ -1,11 +1,18 @@
 /* One candidate per behaviour, chosen by -DBEHAVIOUR=NAME: y[i] = x[i] * w[i] over kElements floats, or what
  * goes wrong instead. BEHAVIOUR names are those of kBehaviours in lease_executor_test.cc. */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "compiler/runtime/hone_candidate.h"
@@ -31,8 +38,24 @@ enum {
   null_table,
   threaded,
   stops_itself,
-  huge_scratch
+  huge_scratch,
+  executes,
+  connects,
+  traces_parent,
+  kills_parent,
+  reads_file,
+  reads_file_on_load,
+  writes_file,
+  floods_stdout,
+  maps_code,
+  starts_thread,
+  asks_for_privileges
 };
+
+/* Ends the process so that the test sees it: what the sandbox forbids has worked. */
+__attribute__((unused)) static void Escaped(int yes) {
+  if (yes) _exit(99);
+}
 
 static void PackInputs(const void* const* logical, void* packed) {
   memcpy(packed, logical[0], 4 * kElements);
@@ -56,6 +79,11 @@ static void MultiplyBlock(void* context, int32_t block) {
 
 __attribute__((unused)) static void MultiplyAll(const Multiply* m) {
   for (int block = 0; block < kElements / 100; ++block) MultiplyBlock((void*)m, block);
+}
+
+__attribute__((unused)) static void* Sleep(void* argument) {
+  pause();
+  return argument;
 }
 
 static int Run(const void* in, const void* constants, void* out, void* scratch,
@@ -113,11 +141,55 @@ static int Run(const void* in, const void* constants, void* out, void* scratch,
     case stops_itself:
       raise(SIGSTOP);
       break;
+    case executes:
+      execl("/bin/true", "true", (char*)0);
+      break;
+    case connects:
+      Escaped(socket(AF_INET, SOCK_STREAM, 0) >= 0);
+      break;
+    case traces_parent:
+      Escaped(ptrace(PTRACE_ATTACH, getppid(), 0, 0) == 0);
+      break;
+    case kills_parent:
+      Escaped(kill(getppid(), 0) == 0);
+      break;
+    case reads_file:
+      Escaped(open("/etc/passwd", O_RDONLY) >= 0 || open("/proc/self/environ", O_RDONLY) >= 0);
+      break;
+    case writes_file:
+      Escaped(open("/tmp/hone-escaped", O_WRONLY | O_CREAT, 0600) >= 0 || mkdir("/tmp/hone-escaped.d", 0700) == 0 ||
+              unlink("/tmp/hone-escaped") == 0);
+      break;
+    case floods_stdout: {
+      char line[4096];
+      memset(line, 'x', sizeof line);
+      for (int i = 0; i < 100; ++i) write(1, line, sizeof line);
+      Escaped(write(4, line, sizeof line) >= 0 || write(5, line, sizeof line) >= 0);
+      break;
+    }
+    case maps_code:
+      Escaped(mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED ||
+              mprotect((void*)((uintptr_t)m.y & -4096ul), 4096, PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
+      break;
+    case starts_thread: {
+      pthread_t thread;
+      Escaped(pthread_create(&thread, 0, Sleep, 0) == 0);
+      break;
+    }
+    case asks_for_privileges:
+      Escaped(setuid(0) == 0 || unshare(CLONE_NEWNS) == 0);
+      break;
     default:
       break;
   }
   return 0;
 }
+
+#ifdef BEHAVIOUR_reads_file_on_load
+__attribute__((constructor)) static void ReadOnLoad(void) {
+  Escaped(open("/etc/passwd", O_RDONLY) >= 0 || open("/proc/self/environ", O_RDONLY) >= 0 || opendir("/tmp") != 0);
+}
+#endif
 
 #ifdef BEHAVIOUR_crash_on_load
 __attribute__((constructor)) static void CrashOnLoad(void) { abort(); }
