@@ -72,12 +72,14 @@ static const int kAlways[] = {
     SCMP_SYS(gettimeofday), SCMP_SYS(restart_syscall), SCMP_SYS(getrusage), SCMP_SYS(times), SCMP_SYS(getpid),
     SCMP_SYS(gettid), SCMP_SYS(getcpu), SCMP_SYS(sched_getaffinity), SCMP_SYS(getrandom), SCMP_SYS(membarrier),
     SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack), SCMP_SYS(close),
-    SCMP_SYS(exit), SCMP_SYS(exit_group)};
+    SCMP_SYS(exit), SCMP_SYS(exit_group),
+    /* A thread that was started while loading may only now come to its first instructions. */
+    SCMP_SYS(rseq), SCMP_SYS(set_robust_list)};
 static const int kWhileLoading[] = {
     SCMP_SYS(mmap), SCMP_SYS(mprotect), SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(pread64),
     SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(readlink), SCMP_SYS(access),
     SCMP_SYS(getcwd), SCMP_SYS(uname), SCMP_SYS(sysinfo), SCMP_SYS(prlimit64), SCMP_SYS(arch_prctl),
-    SCMP_SYS(set_tid_address), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(seccomp)};
+    SCMP_SYS(set_tid_address), SCMP_SYS(seccomp)};
 /* No kernel has a use for these: whoever tries is ended, and the signal says why. */
 static const int kFatal[] = {
     SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(socket), SCMP_SYS(socketpair),
