@@ -19,6 +19,8 @@ constexpr double kOptimism = 0.5;        // deviations by which uncertain schedu
 constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;   // what the prior may err by between algorithms
 constexpr double kGain = 0.98;           // a ratio below is progress
 
+size_t CodeOf(const LoopNest& nest) { return std::hash<std::string>()(nest.ToString()); }
+
 // What is built where nothing is measured: the default schedule, or another algorithm where the prior sees a clear gain.
 Trace ZeroTrialTrace(const Task& task, const TensorProgram& program, const Anchor& anchor, const Roofline& roofline) {
   const auto seconds = [&](const Trace& trace) {
@@ -49,12 +51,17 @@ absl::StatusOr<TaskSearch> TaskSearch::Make(Task task, TensorProgram program, in
 TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofline& roofline, Anchor anchor)
     : task_(std::move(task)), program_(std::move(program)), weight_(weight), roofline_(roofline), anchor_(anchor),
       space_(task_, anchor_), default_trace_(ZeroTrialTrace(task_, program_, anchor_, roofline_)), best_trace_(default_trace_) {
-  proposed_.insert(default_trace_.ToString());
+  MarkProposed(default_trace_);
   const auto scheduled = Schedule(task_, program_, default_trace_);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     prior_seconds_ = PriorSeconds(legal->statistics, roofline_, task_.threads);
     floor_seconds_ = FloorSeconds(legal->statistics, roofline_, task_.threads, space_.Saving());
   }
+}
+
+void TaskSearch::MarkProposed(const Trace& trace) {
+  const auto scheduled = Schedule(task_, program_, trace);
+  if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) proposed_.insert(CodeOf(legal->nest));
 }
 
 void TaskSearch::RestrictTo(const std::set<std::string>& traces) {
@@ -99,7 +106,6 @@ void TaskSearch::ObserveIncumbent(const Trace& trace, const Measurement& measure
 
 // A time is the ratio to the batch's incumbent times the incumbent's own.
 void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measurement& measurement) {
-  proposed_.insert(trace.ToString());
   ++trials_;
   ++trials_without_gain_;
   if (measurement.outcome != Outcome::kOk) return;
@@ -113,6 +119,7 @@ void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measu
   errors_[trace.ToString()] = measurement.max_error;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
+    proposed_.insert(CodeOf(legal->nest));
     samples_.push_back(SampleOf(trace, legal->statistics));
     samples_.back().log_seconds = std::log(seconds);
   }
@@ -135,18 +142,18 @@ const std::optional<TaskSearch::Scored>& TaskSearch::ScoreOf(const Point& point)
   if (!only_.empty() && !only_.contains(trace.ToString())) return entry->second;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
-    entry->second = Scored{trace.ToString(), SampleOf(trace, legal->statistics)};
+    entry->second = Scored{trace.ToString(), CodeOf(legal->nest), SampleOf(trace, legal->statistics)};
   }
   return entry->second;
 }
 
 std::vector<TaskSearch::Point> TaskSearch::RandomPoints(int count, std::mt19937_64& random) {
   std::vector<Point> points;
-  std::set<std::string> seen;
+  std::set<size_t> seen;
   for (int attempt = 0; attempt < 20 * count && static_cast<int>(points.size()) < count; ++attempt) {
     Point point = space_.Random(random);
     const std::optional<Scored>& scored = ScoreOf(point);
-    if (!scored || proposed_.contains(scored->trace) || !seen.insert(scored->trace).second) continue;
+    if (!scored || proposed_.contains(scored->code) || !seen.insert(scored->code).second) continue;
     points.push_back(std::move(point));
   }
   return points;
@@ -172,10 +179,10 @@ void TaskSearch::FillPool() {
 std::vector<TaskSearch::Point> TaskSearch::Candidates(std::mt19937_64& random) {
   FillPool();
   std::vector<Point> points;
-  std::set<std::string> seen;
+  std::set<size_t> seen;
   const auto add = [&](const Point& point) {
     const std::optional<Scored>& scored = ScoreOf(point);
-    if (scored && !proposed_.contains(scored->trace) && seen.insert(scored->trace).second) points.push_back(point);
+    if (scored && !proposed_.contains(scored->code) && seen.insert(scored->code).second) points.push_back(point);
   };
   const Point best = space_.PointOf(best_trace_);
   if (!best.empty()) {

@@ -49,7 +49,7 @@ class TaskSearch {
 
   // For replays of recorded measurements: proposes no others than these and the default.
   void RestrictTo(const std::set<std::string>& traces);
-  void MarkProposed(const Trace& trace) { proposed_.insert(trace.ToString()); }
+  void MarkProposed(const Trace& trace);
   // The incumbent is measured again with every batch. The least of its times replaces the ratio that chose it, which
   // luck has made too good.
   void ObserveIncumbent(const Trace& trace, const Measurement& measurement);
@@ -64,6 +64,7 @@ class TaskSearch {
   // A point of the space as the search sees it; empty where it is no legal schedule. Computed once each.
   struct Scored {
     std::string trace;
+    size_t code = 0;      // of traces that give the same loop nest only one is worth a measurement
     CostSample sample;
   };
   using Point = SearchSpace::Point;
@@ -88,7 +89,7 @@ class TaskSearch {
   std::map<std::string, double> seconds_;          // by trace, of what was measured
   std::map<std::string, double> incumbent_seconds_; // by trace, least as an incumbent
   std::map<std::string, double> errors_;           // by trace, largest measured
-  std::set<std::string> proposed_;
+  std::set<size_t> proposed_;                      // codes
   std::map<Point, std::optional<Scored>> scored_;
   std::set<std::string> only_;                     // empty: every legal trace
   std::vector<Point> pool_;                        // legal points by prior, best first; the same for every seed

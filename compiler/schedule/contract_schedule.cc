@@ -285,13 +285,13 @@ class ContractScheduler {
     const int64_t segments = Points({kernel_.m.begin(), kernel_.m.begin() + kernel_.segment_axes});
     const int64_t tiles = segments * static_cast<int64_t>(kernel_.tiles.size());
     const int64_t panels = (VectorCount() + choice_.nv - 1) / choice_.nv;
-    kernel_.panels_outer = choice_.panels_outer;
     const int64_t wanted = choice_.tiles_per_block > 0 ? choice_.tiles_per_block : choice_.panels_outer ? tiles : 1;
     int64_t block = std::clamp<int64_t>(wanted, 1, tiles);
     if (threads_ > 1 && choice_.parallel_m) {
       block = std::min(block, std::max<int64_t>(1, tiles / (kChunksPerThread * threads_)));
     }
     kernel_.tiles_per_block = static_cast<int>(block);
+    kernel_.panels_outer = choice_.panels_outer || block == tiles;   // of one block both orders are the same
     kernel_.parallel_m = choice_.parallel_m;
     kernel_.parallel_n = choice_.parallel_n;
     int64_t pieces = Points(kernel_.batch);
