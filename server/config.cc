@@ -21,11 +21,14 @@ struct ActionRow {
   const char* flag;
   const char* help;
   ServerAction action;
+  const char* form = nullptr;  // of its value, if it takes one: ServerConfig::copy
 };
 constexpr ActionRow kActions[] = {
     {"--check-config", "say all that is wrong with the configuration, and end (exit code 2)",
      ServerAction::kCheckConfig},
     {"--print-config", "write a config file with every setting and its default", ServerAction::kPrintConfig},
+    {"--backup-to", "copy --data-dir there, while its server runs or not, and end", ServerAction::kBackup, "DIR"},
+    {"--restore-from", "fill an empty --data-dir with such a copy, and end", ServerAction::kRestore, "DIR"},
     {"--help", "this text", ServerAction::kHelp},
 };
 
@@ -63,6 +66,11 @@ class Reader {
       if (!line.empty() && line[0] != '#')
         ReadLine(absl::StrCat(path, ":", number + 1), number + 1, line, lines);
     }
+  }
+
+  void SetCopy(const std::string& flag, const std::string& folder) {
+    if (folder.empty()) Fault(flag, "needs a value: DIR");
+    config_.copy = folder;
   }
 
   absl::StatusOr<ServerConfig> Finish(ServerAction action) {
@@ -118,7 +126,10 @@ std::string UsageText() {
     absl::StrAppendFormat(&text, "  %-28s %s\n", absl::StrCat("--", row.name, " ", row.form), row.help);
   absl::StrAppendFormat(&text, "  %-28s %s\n", "--config FILE",
                         "lines 'name = value', names as above without --; flags override it");
-  for (const ActionRow& row : kActions) absl::StrAppendFormat(&text, "  %-28s %s\n", row.flag, row.help);
+  for (const ActionRow& row : kActions) {
+    const std::string flag = row.form == nullptr ? row.flag : absl::StrCat(row.flag, " ", row.form);
+    absl::StrAppendFormat(&text, "  %-28s %s\n", flag, row.help);
+  }
   absl::StrAppend(
       &text,
       "\nIn DIR it makes at first start: tls/cert.pem (clients pin it), admin.token, enrol.token "
@@ -144,11 +155,15 @@ absl::StatusOr<ServerConfig> ParseCommandLine(int argc, char** argv) {
   ServerAction action = ServerAction::kServe;
   for (int i = 1; i < argc; ++i) {
     const std::string word = std::string(argv[i]) == "-h" ? "--help" : argv[i];
-    bool known = false;
+    const ActionRow* known = nullptr;
     for (const ActionRow& row : kActions) {
-      if (word == row.flag) known = true, action = row.action;
+      if (word == row.flag) known = &row;
     }
-    if (known) continue;
+    if (known != nullptr) {
+      action = known->action;
+      if (known->form != nullptr) reader.SetCopy(word, ++i < argc ? argv[i] : "");
+      continue;
+    }
     const size_t equals = word.find('=');
     if (!word.starts_with("--")) {
       reader.Fault(absl::StrCat("'", word, "'"), "is no flag (try --help)");

@@ -7,7 +7,7 @@
 
 namespace hone {
 
-enum class ServerAction { kServe, kHelp, kPrintConfig, kCheckConfig };
+enum class ServerAction { kServe, kHelp, kPrintConfig, kCheckConfig, kBackup, kRestore };
 
 // What hone-server is told: by its config file, over which the command line has precedence. Nothing else
 // reads flags or the environment. server/setting_table.cc says what each setting means.
@@ -20,7 +20,10 @@ struct ServerConfig {
   int max_jobs = 2;
   double lease_seconds = 30;
   double drain_seconds = 30;
+  double object_hours = 1;
+  double upload_hours = 24;
   ServerAction action = ServerAction::kServe;
+  std::string copy;  // the folder that a backup is written to or read from
 };
 
 std::string UsageText();

@@ -12,7 +12,7 @@ namespace hone {
 
 // The folder that holds all of a server's state, locked for this process (the kernel unlocks it however the
 // process ends):
-//   lock  hone.db  blobs/  logs/  tls/cert.pem  tls/key.pem  admin.token  enrol.token  endpoint.json
+//   lock  blobs.lock  hone.db  blobs/  logs/  tls/cert.pem  tls/key.pem  admin.token  enrol.token  endpoint.json
 class DataFolder {
  public:
   // FailedPrecondition if another server uses it.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "server/backup.h"
 #include "server/config.h"
 #include "server/execution/log.h"
 #include "server/server.h"
@@ -23,6 +24,16 @@ void Watch(sigset_t signals, absl::Duration patience) {
   _exit(1);
 }
 
+int Tell(const absl::StatusOr<hone::BackupReport>& report) {
+  if (!report.ok()) {
+    std::fprintf(stderr, "hone-server: %s\n", std::string(report.status().message()).c_str());
+    return 1;
+  }
+  std::printf("{\"files\": %d, \"bytes\": %llu}\n", report->files,
+              static_cast<unsigned long long>(report->bytes));
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,6 +42,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hone-server: %s\n", std::string(config.status().message()).c_str());
     return 2;
   }
+  umask(077);  // models, modules and tokens are their owner's alone
   switch (config->action) {
     case hone::ServerAction::kServe:
       break;
@@ -43,9 +55,12 @@ int main(int argc, char** argv) {
     case hone::ServerAction::kCheckConfig:
       std::puts("the configuration is valid");
       return 0;
+    case hone::ServerAction::kBackup:
+      return Tell(hone::Backup(config->data_dir, config->copy));
+    case hone::ServerAction::kRestore:
+      return Tell(hone::Restore(config->copy, config->data_dir));
   }
   hone::SetLogLevel(config->log_level);
-  umask(077);  // models, modules and tokens are their owner's alone
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -1,11 +1,15 @@
 #include "server/server.h"
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/backup.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
 #include "server/http/dashboard.h"
 #include "server/http/health.h"
+#include "server/metrics.h"
 #include "server/workers/record_message.h"
 
 namespace hone {
@@ -15,11 +19,11 @@ constexpr int kThreads = 8;  // blocked most of the time: on the disk, or for th
 constexpr size_t kQueueLimit = 4096;
 constexpr int kInspections = 2;
 constexpr size_t kInspectionQueue = 16;
-constexpr absl::Duration kShutdownPatience = absl::Seconds(2);  // an idle client may answer GOAWAY late
-constexpr absl::Duration kSweepPeriod = absl::Hours(1);
-constexpr absl::Duration kBlobGrace = absl::Hours(24);  // between an upload and the model that names it
-constexpr char kTimerTopic[] = "timer";                 // nobody notifies it
+constexpr double kCallsShare = 0.5;  // of drain-seconds, for the calls under way; children and store need the rest
+constexpr absl::Duration kSweepPeriod = absl::Minutes(10);
+constexpr char kTimerTopic[] = "timer";  // nobody notifies it
 
+constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 constexpr std::string_view kApiPath = "/api/";  // then SERVICE/METHOD?FIELD=VALUE&...
 
 }  // namespace
@@ -33,6 +37,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
 
 absl::Status Server::Open() {
   HONE_ASSIGN_OR_RETURN(folder_, DataFolder::Open(config_.data_dir));
+  HONE_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, HttpRoutes()));
   HONE_ASSIGN_OR_RETURN(store_, SqliteStore::Open({.path = folder_->PathOf("hone.db"),
                                                    .clock = absl::Now,
                                                    .make_lost_record = MakeLostRecordRow,
@@ -56,11 +61,11 @@ absl::Status Server::Serve() {
   executor_ = std::make_unique<Executor>(kThreads, kQueueLimit);
   inspections_ = std::make_unique<Executor>(kInspections, kInspectionQueue);
   context_ = std::make_unique<ServiceContext>(
-      ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, *executor_, *inspections_});
+      ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, calls_, *executor_, *inspections_});
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
   HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
   api_ = std::make_unique<JsonApi>(*tokens_, edge_->InProcessChannel());
-  HONE_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, HttpRoutes()));
+  phase_ = Phase::kServing;
   Repeat("lease_expiry", std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4)),
          [this] { return broker_->ExpireLeases(); });
   Repeat("blob_sweep", kSweepPeriod, [this] { return SweepBlobs(); });
@@ -71,15 +76,47 @@ absl::Status Server::Serve() {
 }
 
 std::vector<HttpRoute> Server::HttpRoutes() {
-  std::vector<HttpRoute> routes = HealthRoutes([this] { return store_->CheckHealth(); });
+  std::vector<HttpRoute> routes = HealthRoutes([this] { return CheckReady(); });
   for (HttpRoute& page : DashboardRoutes()) routes.push_back(std::move(page));
+  routes.push_back({"/metrics", [this](const HttpRequest&) {
+                      const absl::StatusOr<std::string> text = Metrics();
+                      return text.ok() ? HttpResponse{.content_type = kMetricsType, .body = *text}
+                                       : JsonError(text.status());
+                    }});
   routes.push_back({std::string(kApiPath), [this](const HttpRequest& request) {
+                      if (phase_ == Phase::kStarting) return JsonError(CheckReady());
                       const absl::StatusOr<std::string> json =
                           api_->Call(request.path.substr(kApiPath.size()), request.query, request.authorization);
                       return json.ok() ? HttpResponse{.content_type = "application/json", .body = *json}
                                        : JsonError(json.status());
                     }});
   return routes;
+}
+
+absl::Status Server::CheckReady() const {
+  switch (phase_) {
+    case Phase::kStarting:
+      return absl::UnavailableError("the server is starting");
+    case Phase::kServing:
+      return store_->CheckHealth();
+    case Phase::kStopping:
+      return absl::UnavailableError("the server is stopping");
+  }
+  return absl::InternalError("no such phase");
+}
+
+absl::StatusOr<std::string> Server::Metrics() {
+  std::string text = ProcessMetrics() + calls_.Text();
+  if (phase_ == Phase::kStarting) return text;
+  HONE_ASSIGN_OR_RETURN(const StateCounts counts, store_->CountStates());
+  const auto size = [this](const char* name) {
+    std::error_code error;
+    const uintmax_t bytes = std::filesystem::file_size(folder_->PathOf(name), error);
+    return error ? 0 : bytes;
+  };
+  return absl::StrCat(
+      text, StateMetrics(counts),
+      DiskMetrics({.database_bytes = size("hone.db"), .wal_bytes = size("hone.db-wal"), .blob_bytes = blob_bytes_}));
 }
 
 void Server::Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work) {
@@ -93,20 +130,34 @@ void Server::Repeat(const std::string& what, absl::Duration period, std::functio
 }
 
 absl::Status Server::SweepBlobs() {
-  const absl::Time before = absl::Now() - kBlobGrace;
+  const absl::StatusOr<FileDescriptor> lock = LockBlobs(config_.data_dir, /*wait=*/false);
+  if (absl::IsUnavailable(lock.status())) return absl::OkStatus();  // a backup is being made: next time
+  HONE_RETURN_IF_ERROR(lock.status());
+  const absl::Time now = absl::Now();
+  const absl::Duration grace = absl::Hours(config_.upload_hours);
+  BlobRetention retention{.before = now - grace, .disposable_before = now - absl::Hours(config_.object_hours)};
+  // Objects of jobs that ended earlier than that are as old as any blob that goes.
+  HONE_ASSIGN_OR_RETURN(const std::vector<std::string> ended, store_->ListEndedObjects(now - grace - kSweepPeriod));
+  retention.disposable = {ended.begin(), ended.end()};
   HONE_ASSIGN_OR_RETURN(const std::vector<std::string> referenced, store_->ListReferencedBlobs());
-  HONE_ASSIGN_OR_RETURN(const int removed, blobs_->Sweep({referenced.begin(), referenced.end()}, before));
-  if (removed > 0) LogEvent("blobs_removed", {{"count", absl::StrCat(removed)}});
+  retention.referenced = {referenced.begin(), referenced.end()};
+  HONE_ASSIGN_OR_RETURN(const SweptBlobs swept, blobs_->Sweep(retention));
+  blob_bytes_ = swept.kept_bytes;
+  if (swept.removed > 0) {
+    LogEvent("blobs_removed",
+             {{"count", absl::StrCat(swept.removed)}, {"bytes", absl::StrCat(swept.removed_bytes)}});
+  }
   return absl::OkStatus();
 }
 
 Server::~Server() {
   const bool served = edge_ != nullptr;
+  if (served) phase_ = Phase::kStopping;
   if (folder_ != nullptr) folder_->RemoveEndpoint();
-  http_.reset();
-  api_.reset();
   if (hub_ != nullptr) hub_->Stop();  // long polls answer with what they have
-  if (edge_ != nullptr) edge_->Stop(absl::Now() + kShutdownPatience);
+  if (edge_ != nullptr) edge_->Drain(absl::Now() + kCallsShare * absl::Seconds(config_.drain_seconds));
+  http_.reset();  // until here it says that the server is stopping
+  api_.reset();
   edge_.reset();
   scheduler_.reset();
   inspections_.reset();

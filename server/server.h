@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,8 +19,8 @@ namespace hone {
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
-  // Graceful: no new calls, long polls answered, children ended (their jobs go on at the next start), store
-  // closed.
+  // Graceful: new calls refused, long polls answered, calls under way finished, children ended (their jobs go on
+  // at the next start), store closed.
   ~Server();
 
  private:
@@ -30,6 +31,8 @@ class Server {
   void Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work);
   std::vector<HttpRoute> HttpRoutes();
   absl::Status SweepBlobs();
+  absl::Status CheckReady() const;
+  absl::StatusOr<std::string> Metrics();
 
   // In the order of their dependence: each is used by those below it.
   const ServerConfig config_;
@@ -40,6 +43,8 @@ class Server {
   std::unique_ptr<LeaseBroker> broker_;
   std::unique_ptr<TokenTable> tokens_;
   std::unique_ptr<JobServices> jobs_;
+  CallMetrics calls_;
+  std::atomic<uint64_t> blob_bytes_ = 0;  // at the last sweep
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> inspections_;
   std::unique_ptr<ServiceContext> context_;
@@ -47,6 +52,8 @@ class Server {
   std::unique_ptr<GrpcEdge> edge_;
   std::unique_ptr<JsonApi> api_;
   std::unique_ptr<HttpServer> http_;
+  enum class Phase { kStarting, kServing, kStopping };
+  std::atomic<Phase> phase_ = Phase::kStarting;
 };
 
 }  // namespace hone

@@ -13,9 +13,10 @@ constexpr SettingRow kSettings[] = {
      &ServerConfig::data_dir},
     {"listen", "HOST:PORT", "Address of the gRPC API over TLS. Port 0: any free one, told by endpoint.json.",
      &ServerConfig::listen},
-    {"http", "127.0.0.1:PORT", "Address of the dashboard, /healthz and /readyz; loopback only.", &ServerConfig::http},
+    {"http", "127.0.0.1:PORT", "Address of the dashboard, /healthz, /readyz and /metrics; loopback only.",
+     &ServerConfig::http},
     {"job-binary", "PATH", "The hone-job program. Default: beside hone-server.", &ServerConfig::job_binary},
-    {"log-level", "LEVEL", "Least level that is logged: debug, info, warning or error.",
+    {"log-level", "LEVEL", "Least level that is logged: debug (each call), info, warning or error.",
      &ServerConfig::log_level},
     {"max-jobs", "N", "Jobs that run at a time; the others wait. More than one shares the cores.",
      &ServerConfig::max_jobs, 1, 1000},
@@ -23,6 +24,10 @@ constexpr SettingRow kSettings[] = {
      &ServerConfig::lease_seconds, 0.1, 3600},
     {"drain-seconds", "S", "From SIGTERM to the end, at most; callers resume what is cut off.",
      &ServerConfig::drain_seconds, 0, 300},
+    {"object-hours", "H", "Compiled trials of ended jobs go once nobody has used them for so long.",
+     &ServerConfig::object_hours, 0.1, 8760},
+    {"upload-hours", "H", "Blobs that no model, module or job names go once nobody has used them for so long.",
+     &ServerConfig::upload_hours, 0.1, 8760},
 };
 
 std::string SetNumber(const SettingRow& row, const std::string& text, double& number) {

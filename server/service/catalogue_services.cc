@@ -109,6 +109,7 @@ grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext*
                     HONE_RETURN_IF_ERROR(CheckComplete(context_.blobs, model));
                     HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateModel", *request));
                     HONE_ASSIGN_OR_RETURN(model, context_.store.CreateModel(model, key));
+                    LogEvent("model_created", {{"model", model.id}, {"request", key.id}, {"principal", principal.Id()}});
                     *response = ModelMessage(model);
                     return absl::OkStatus();
                   });
@@ -145,7 +146,9 @@ grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext*
                   [=, this](const Principal& principal) -> absl::Status {
                     HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
                     HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteModel", *request));
-                    return context_.store.DeleteModel(id, key);
+                    HONE_RETURN_IF_ERROR(context_.store.DeleteModel(id, key));
+                    LogEvent("model_deleted", {{"model", id}, {"request", key.id}, {"principal", principal.Id()}});
+                    return absl::OkStatus();
                   });
 }
 

@@ -1,5 +1,7 @@
 #include "server/service/grpc_edge.h"
 
+#include <atomic>
+
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "grpcpp/security/auth_metadata_processor.h"
@@ -23,24 +25,31 @@ constexpr int kMaxMessageBytes = 64 << 20;
 constexpr int kMaxStreamsPerConnection = 100;
 constexpr int kKeepaliveMilliseconds = 30'000;
 constexpr int kMinClientPingMilliseconds = 5'000;
+constexpr absl::Duration kGoodbyePatience = absl::Seconds(2);  // an idle client may answer GOAWAY late
 
 // The one place where a call is let in: gRPC asks it before any method, known or not, is called.
 class TokenProcessor final : public grpc::AuthMetadataProcessor {
  public:
-  explicit TokenProcessor(const TokenTable& tokens) : tokens_(tokens) {}
+  TokenProcessor(const TokenTable& tokens, CallMetrics& calls, const std::atomic<bool>& draining)
+      : tokens_(tokens), calls_(calls), draining_(draining) {}
   bool IsBlocking() const override { return false; }  // a look into a map
 
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext*, OutputMetadata*,
                        OutputMetadata*) override {
-    const absl::StatusOr<Principal> principal =
-        tokens_.Authorise(Value(metadata, "authorization"), Value(metadata, ":path"));
-    if (!principal.ok())
+    const absl::Status status = Check(metadata);
+    if (!status.ok()) {
+      calls_.CountRefused(status.code());
       LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))},
-                                {"reason", std::string(principal.status().message())}});
-    return ToGrpc(principal.status());
+                                {"reason", std::string(status.message())}});
+    }
+    return ToGrpc(status);
   }
 
  private:
+  absl::Status Check(const InputMetadata& metadata) const {
+    if (draining_) return absl::UnavailableError("the server is stopping; call again in a few seconds");
+    return tokens_.Authorise(Value(metadata, "authorization"), Value(metadata, ":path")).status();
+  }
   static std::string_view Value(const InputMetadata& metadata, const char* key) {
     auto found = metadata.find(key);
     return found == metadata.end() ? std::string_view()
@@ -48,6 +57,8 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
   }
 
   const TokenTable& tokens_;
+  CallMetrics& calls_;
+  const std::atomic<bool>& draining_;
 };
 
 }  // namespace
@@ -55,6 +66,7 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
 struct GrpcEdge::Parts {
   Parts(ServiceContext& context, std::unique_ptr<Listener> opened)
       : listener(std::move(opened)),
+        calls(context.calls),
         models(context),
         modules(context),
         records(context),
@@ -65,6 +77,8 @@ struct GrpcEdge::Parts {
         admin(context) {}
 
   std::unique_ptr<Listener> listener;
+  CallMetrics& calls;
+  std::atomic<bool> draining = false;
   ModelService models;
   ModuleService modules;
   RecordService records;
@@ -79,7 +93,10 @@ struct GrpcEdge::Parts {
 
 GrpcEdge::GrpcEdge(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
-GrpcEdge::~GrpcEdge() { Stop(absl::Now()); }
+GrpcEdge::~GrpcEdge() {
+  Drain(absl::Now());
+  if (parts_->server != nullptr) parts_->server->Shutdown(absl::ToChronoTime(absl::Now() + kGoodbyePatience));
+}
 
 absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& context, const std::string& address,
                                                           const CertificatePem& certificate) {
@@ -89,7 +106,8 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
   grpc::SslServerCredentialsOptions options;
   options.pem_key_cert_pairs.push_back({certificate.private_key, certificate.certificate});
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(options);
-  credentials->SetAuthMetadataProcessor(std::make_shared<TokenProcessor>(context.tokens));
+  credentials->SetAuthMetadataProcessor(
+      std::make_shared<TokenProcessor>(context.tokens, context.calls, parts.draining));
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
@@ -102,6 +120,9 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
                                                           &parts.info,   &parts.jobs,    &parts.workers,
                                                           &parts.blobs,  &parts.admin};
   for (grpc::Service* service : services) builder.RegisterService(service);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(context.calls.Interceptors());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   parts.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   parts.server = builder.BuildAndStart();
@@ -122,11 +143,10 @@ std::shared_ptr<grpc::Channel> GrpcEdge::InProcessChannel() const {
   return parts_->server->InProcessChannel(arguments);
 }
 
-void GrpcEdge::Stop(absl::Time deadline) {
-  if (parts_->server == nullptr) return;
+void GrpcEdge::Drain(absl::Time deadline) {
+  parts_->draining = true;
   parts_->listener->Stop();
-  parts_->server->Shutdown(absl::ToChronoTime(deadline));
-  parts_->server.reset();
+  parts_->calls.WaitForNone(deadline);
 }
 
 }  // namespace hone

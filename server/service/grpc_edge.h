@@ -17,14 +17,14 @@ class GrpcEdge {
  public:
   static absl::StatusOr<std::unique_ptr<GrpcEdge>> Start(ServiceContext& context, const std::string& address,
                                                          const CertificatePem& certificate);
-  ~GrpcEdge();  // Stop()s
+  ~GrpcEdge();
 
   const std::string& address() const;  // with the real port
   // Reaches the services without TLS and without the token check: callers authorise first (JsonApi).
   std::shared_ptr<grpc::Channel> InProcessChannel() const;
-  // No new calls; those under way get until `deadline`, then they are cancelled. Long polls end when the hub
-  // is stopped.
-  void Stop(absl::Time deadline);
+  // From now on new calls are refused (UNAVAILABLE). Returns when those under way have ended, or at `deadline`: the
+  // destructor cancels the others. Long polls end when the hub is stopped.
+  void Drain(absl::Time deadline);
 
  private:
   struct Parts;

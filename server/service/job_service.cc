@@ -132,7 +132,10 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* cal
                    .spec_bytes = request->spec().SerializeAsString(),
                    .progress_bytes = progress.SerializeAsString()};
         HONE_ASSIGN_OR_RETURN(row, context_.store.CreateJob(row, key));
-        LogEvent("job_created", {{"job", row.id}, {"model", model.id}, {"principal", principal.Id()}});
+        LogEvent("job_created", {{"job", row.id},
+                                 {"request", key.id},
+                                 {"model", model.id},
+                                 {"principal", principal.Id()}});
         context_.hub.Notify(kQueueTopic);
         HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
         return absl::OkStatus();
@@ -205,7 +208,7 @@ grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* cal
         HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
         HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteJob", *request));
         HONE_RETURN_IF_ERROR(context_.store.DeleteJob(id, key));
-        LogEvent("job_deleted", {{"job", id}, {"principal", principal.Id()}});
+        LogEvent("job_deleted", {{"job", id}, {"request", key.id}, {"principal", principal.Id()}});
         return absl::OkStatus();
       });
 }

@@ -5,6 +5,7 @@
 #include "server/execution/change_hub.h"
 #include "server/execution/executor.h"
 #include "server/jobs/inspector.h"
+#include "server/service/call_metrics.h"
 #include "server/service/token_table.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/store.h"
@@ -20,6 +21,7 @@ struct ServiceContext {
   LeaseBroker& broker;
   TokenTable& tokens;
   JobServices& jobs;
+  CallMetrics& calls;
   Executor& executor;     // everything that blocks briefly
   Executor& inspections;  // pre-flights: a minute each, so they queue among themselves
 };

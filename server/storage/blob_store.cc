@@ -203,8 +203,8 @@ absl::StatusOr<bool> BlobStore::Touch(const std::string& sha256) {
   return ErrnoStatus("touching a blob");
 }
 
-absl::StatusOr<int> BlobStore::Sweep(const std::set<std::string>& referenced, absl::Time before) {
-  int removed = 0;
+absl::StatusOr<SweptBlobs> BlobStore::Sweep(const BlobRetention& retention) {
+  SweptBlobs swept;
   std::error_code error;
   // increment(error), not ++, which throws when a directory cannot be opened.
   for (std::filesystem::recursive_directory_iterator entry(options_.directory, error), end;
@@ -213,16 +213,23 @@ absl::StatusOr<int> BlobStore::Sweep(const std::set<std::string>& referenced, ab
     const std::filesystem::path path = entry->path();
     const std::string directory = path.parent_path().filename().string();
     const std::string name = path.filename().string();
-    if (referenced.contains(directory + name)) continue;
+    const bool disposable = retention.disposable.contains(directory + name);
+    const absl::Time before = disposable ? retention.disposable_before : retention.before;
     std::lock_guard lock(mutex_);  // no use between the look and the removal
     struct stat info;
-    if (owner_.contains(name) || stat(path.c_str(), &info) != 0 || absl::FromTimeT(info.st_mtime) >= before)
+    if (stat(path.c_str(), &info) != 0) continue;
+    const uint64_t size = static_cast<uint64_t>(info.st_size);
+    if (retention.referenced.contains(directory + name) || owner_.contains(name) ||
+        absl::TimeFromTimespec(info.st_mtim) >= before) {
+      swept.kept_bytes += size;
       continue;
+    }
     if (unlink(path.c_str()) != 0) return ErrnoStatus("removing a blob");
-    ++removed;
+    ++swept.removed;
+    swept.removed_bytes += size;
   }
   if (error) return absl::UnavailableError("sweeping the blobs: " + error.message());
-  return removed;
+  return swept;
 }
 
 BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset,

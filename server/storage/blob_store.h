@@ -37,6 +37,18 @@ struct BlobStoreOptions {
   uint64_t max_blob_bytes = uint64_t{64} << 30;  // larger blobs are refused
 };
 
+// What a sweep keeps: all that is `referenced`, and what somebody asked for, uploaded or imported since `before`, or
+// since `disposable_before` if it is `disposable`.
+struct BlobRetention {
+  std::set<std::string> referenced, disposable;
+  absl::Time before, disposable_before;
+};
+
+struct SweptBlobs {
+  int removed = 0;
+  uint64_t removed_bytes = 0, kept_bytes = 0;
+};
+
 // Content-addressed files: complete ones in sha256/ab/cdef..., unfinished uploads in parts/. A blob is
 // complete only after its bytes, its name and its directory are on disk. Thread-safe. No database: the file's
 // presence is the truth.
@@ -54,9 +66,9 @@ class BlobStore {
   // what is hashed. InvalidArgument when a file is not what its id says. One sync per directory for the lot.
   absl::Status Import(const std::vector<BlobId>& blobs, const std::vector<int>& files);
   absl::StatusOr<FileDescriptor> OpenBlob(const std::string& sha256);
-  // Removes complete blobs that are not `referenced` and uploads that stand still, if nobody has asked for,
-  // uploaded or imported them since `before`. Returns how many.
-  absl::StatusOr<int> Sweep(const std::set<std::string>& referenced, absl::Time before);
+  // Removes complete blobs and uploads that stand still, as far as `retention` lets them go. Files go one by one,
+  // so a kill leaves the rest to the next sweep.
+  absl::StatusOr<SweptBlobs> Sweep(const BlobRetention& retention);
 
  private:
   explicit BlobStore(BlobStoreOptions options) : options_(std::move(options)) {}

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,6 +83,14 @@ struct JobRow {
   int64_t create_time = 0;
   int64_t end_time = 0;  // 0 = not ended
   uint64_t suspect_records = 0;
+};
+
+// How many there are.
+struct StateCounts {
+  std::map<std::string, int64_t> jobs;     // by state
+  std::map<std::string, int64_t> leases;   // by state, those that have not ended
+  std::map<std::string, int64_t> workers;  // by hold, "none" among them
+  int64_t trials_done = 0;
 };
 
 struct ModuleRow {

@@ -108,6 +108,17 @@ absl::Status RememberRequest(Connection& db, const RequestKey& request, const st
       .Run();
 }
 
+absl::StatusOr<std::vector<std::string>> ReadReferencedBlobs(Connection& db) {
+  std::vector<std::string> digests;
+  Query query(db,
+              "SELECT sha256 FROM files WHERE owner NOT IN (SELECT 'models/' || id FROM models WHERE deleted = 1) "
+              "UNION SELECT sha256 FROM job_objects WHERE job IN "
+              "(SELECT id FROM jobs WHERE state IN ('queued', 'running'))");
+  while (query.Next()) digests.push_back(query.Text(0));
+  HONE_RETURN_IF_ERROR(query.status());
+  return digests;
+}
+
 absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   Query query(db,
               "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "

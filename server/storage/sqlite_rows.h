@@ -23,6 +23,8 @@ absl::StatusOr<std::string> FindRequest(Connection& db, const RequestKey& reques
 absl::Status RememberRequest(Connection& db, const RequestKey& request, const std::string& resource,
                              int64_t now);
 
+// See Store::ListReferencedBlobs.
+absl::StatusOr<std::vector<std::string>> ReadReferencedBlobs(Connection& db);
 absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id);
 absl::Status ReadTrials(Connection& db, const std::string& where, const std::string& job, int64_t key,
                         std::vector<TrialRow>& trials);

@@ -1,6 +1,8 @@
 // Opening, models, modules, workers.
 #include "server/storage/sqlite_store.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "server/execution/status_macros.h"
 #include "server/storage/migrations.h"
@@ -162,16 +164,41 @@ absl::Status SqliteStore::DeleteModel(const std::string& id, const RequestKey& r
 
 absl::StatusOr<std::vector<std::string>> SqliteStore::ListReferencedBlobs() {
   std::vector<std::string> digests;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(digests, ReadReferencedBlobs(db));
+    return absl::OkStatus();
+  }));
+  return digests;
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteStore::ListEndedObjects(absl::Time since) {
+  std::vector<std::string> digests;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(
-        db,
-        "SELECT sha256 FROM files WHERE owner NOT IN (SELECT 'models/' || id FROM models WHERE deleted = 1) "
-        "UNION SELECT sha256 FROM job_objects WHERE job IN "
-        "(SELECT id FROM jobs WHERE state IN ('queued', 'running'))");
+    Query query(db, "SELECT sha256 FROM job_objects WHERE job IN (SELECT id FROM jobs WHERE end_time > ?)",
+                std::max<int64_t>(0, absl::ToUnixMicros(since)));
     while (query.Next()) digests.push_back(query.Text(0));
     return query.status();
   }));
   return digests;
+}
+
+absl::StatusOr<StateCounts> SqliteStore::CountStates() {
+  StateCounts counts;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query jobs(db, "SELECT state, COUNT(*), SUM(trials_done) FROM jobs GROUP BY state");
+    while (jobs.Next()) {
+      counts.jobs[jobs.Text(0)] = jobs.Int(1);
+      counts.trials_done += jobs.Int(2);
+    }
+    HONE_RETURN_IF_ERROR(jobs.status());
+    Query leases(db, "SELECT state, COUNT(*) FROM leases WHERE state IN ('queued', 'leased') GROUP BY state");
+    while (leases.Next()) counts.leases[leases.Text(0)] = leases.Int(1);
+    HONE_RETURN_IF_ERROR(leases.status());
+    Query workers(db, "SELECT iif(hold = '', 'none', hold), COUNT(*) FROM workers WHERE hold <> 'removed' GROUP BY hold");
+    while (workers.Next()) counts.workers[workers.Text(0)] = workers.Int(1);
+    return workers.status();
+  }));
+  return counts;
 }
 
 absl::StatusOr<ModuleRow> SqliteStore::GetModule(const std::string& id) {

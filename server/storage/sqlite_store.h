@@ -38,6 +38,8 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<ModelRow>> ListModels(const Page& page) override;
   absl::Status DeleteModel(const std::string& id, const RequestKey& request) override;
   absl::StatusOr<std::vector<std::string>> ListReferencedBlobs() override;
+  absl::StatusOr<std::vector<std::string>> ListEndedObjects(absl::Time since) override;
+  absl::StatusOr<StateCounts> CountStates() override;
   absl::StatusOr<ModuleRow> GetModule(const std::string& id) override;
   absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job, const Page& page) override;
 

@@ -70,6 +70,10 @@ class Store {
 
   // Digests of all blobs that models, modules and unfinished jobs need; any other blob may go.
   virtual absl::StatusOr<std::vector<std::string>> ListReferencedBlobs() = 0;
+  // Digests of what the leases of jobs named that ended since `since`.
+  virtual absl::StatusOr<std::vector<std::string>> ListEndedObjects(absl::Time since) = 0;
+  // Of everything there is, for the metrics.
+  virtual absl::StatusOr<StateCounts> CountStates() = 0;
 
   virtual absl::StatusOr<ModuleRow> GetModule(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job,

@@ -64,7 +64,8 @@ absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& req
       worker,
       store_.Enrol(worker, {HashToken(token), std::string(RoleName(Role::kWorker)), "workers/" + worker.id},
                    key));
-  LogEvent("worker_enrolled", {{"worker", worker.id}, {"name", worker.display_name}});
+  LogEvent("worker_enrolled",
+           {{"worker", worker.id}, {"request", request.request_id()}, {"name", worker.display_name}});
   hub_.Notify(kWorkersTopic);
   v1::EnrolResponse response;
   response.set_worker("workers/" + worker.id);

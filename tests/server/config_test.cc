@@ -96,6 +96,14 @@ TEST_F(ConfigFileTest, ThePrintedFileIsValidWithItsDefaultsSet) {
   EXPECT_TRUE(config.ok()) << config.status();
 }
 
+TEST(ConfigTest, ActionsTakeTheirFolder) {
+  const auto config = Parse({"--data-dir", "/d", "--job-binary", "/bin/true", "--backup-to", "/copy"});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->action, ServerAction::kBackup);
+  EXPECT_EQ(config->copy, "/copy");
+  EXPECT_FALSE(Parse({"--data-dir", "/d", "--job-binary", "/bin/true", "--restore-from"}).ok());
+}
+
 TEST(ConfigTest, HelpNamesEverySetting) {
   for (const SettingRow& row : SettingTable())
     EXPECT_THAT(UsageText(), HasSubstr(std::string("--") + row.name));

@@ -1,14 +1,20 @@
 // The HTTP side of a real hone-server process: probes, the dashboard's files, the reading API and its limits.
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
+#include <fstream>
+#include <regex>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "proto/values/sha256.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/server_process.h"
 
@@ -28,10 +34,13 @@ struct Answer {
 
 class HttpTest : public testing::Test {
  protected:
-  HttpTest() : server_(folder_.path() + "/data") { server_.Start(); }
+  HttpTest() : server_(folder_.path() + "/data") {
+    server_.Start();
+    address_ = server_.Http();  // that file goes when the server begins to stop
+  }
 
   Answer Send(const std::string& request) const {
-    const FileDescriptor socket = Connect(server_.Http());
+    const FileDescriptor socket = Connect(address_);
     send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL);
     shutdown(socket.get(), SHUT_WR);
     std::string whole;
@@ -55,6 +64,7 @@ class HttpTest : public testing::Test {
 
   TemporaryFolder folder_;
   ServerProcess server_;
+  std::string address_;
 };
 
 TEST_F(HttpTest, AnswersProbesAndRefusesNonsense) {
@@ -67,6 +77,59 @@ TEST_F(HttpTest, AnswersProbesAndRefusesNonsense) {
   EXPECT_NE(Send("GET /" + std::string(100'000, 'a')).status, 200);
   EXPECT_NE(Send("GET /healthz HTTP/1.1\r\nX: " + std::string(100'000, 'a') + "\r\n\r\n").status, 200);
   EXPECT_EQ(Get("/healthz").status, 200);
+}
+
+TEST_F(HttpTest, MetricsAreInPrometheusTextAndHoldNoSecret) {
+  Caller caller(server_.Channel(server_.AdminToken()));
+  caller.CreateJob(caller.CreateModel("batches=1 trials=1").name(), "my request");
+  const std::string stranger(64, 'e');
+  EXPECT_FALSE(Call(server_.Channel(stranger), "/hone.v1.JobService/ListJobs").ok());
+  EXPECT_FALSE(Call(server_.Channel(server_.AdminToken()), "/hone.v1.JobService/" + stranger).ok());
+  const Answer answer = Get("/metrics");
+  EXPECT_THAT(answer.head, HasSubstr("text/plain; version=0.0.4"));
+  for (const char* part :
+       {"\nhone_jobs{state=\"running\"} 1\n", "\nhone_calls_total{method=\"/hone.v1.JobService/CreateJob\",code=\"OK\"} 1\n",
+        "\nhone_call_seconds_bucket{method=\"/hone.v1.JobService/CreateJob\",le=\"+Inf\"} 1\n",
+        "\nhone_calls_refused_total{code=\"UNAUTHENTICATED\"} 1\n", "\nhone_wal_bytes ", "\nprocess_open_fds "}) {
+    EXPECT_THAT(answer.body, HasSubstr(part));
+  }
+  const std::regex line("# HELP [a-z_]+ [^{}]+|# TYPE [a-z_]+ (counter|gauge|histogram)|"
+                        "[a-z_]+(\\{([a-z]+=\"[^\"]*\",?)+\\})? [0-9.e+-]+");
+  for (const std::string& text : std::vector<std::string>(absl::StrSplit(answer.body, '\n', absl::SkipEmpty())))
+    EXPECT_TRUE(std::regex_match(text, line)) << text;
+  for (const std::string& secret : {stranger, server_.AdminToken(), server_.EnrolToken()})
+    EXPECT_THAT(answer.body, Not(HasSubstr(secret)));
+  std::ifstream log(folder_.path() + "/data.log");
+  EXPECT_THAT(std::string(std::istreambuf_iterator<char>(log), {}), HasSubstr(R"("request":"my request")"));
+}
+
+TEST_F(HttpTest, WhileItStopsCallsUnderWayEndAndNewOnesAreRefused) {
+  Caller caller(server_.Channel(server_.AdminToken()));
+  v1::UploadBlobRequest part;
+  part.mutable_blob()->set_sha256(Sha256Hex("bytes"));
+  part.mutable_blob()->set_size(5);
+  part.set_data("by");
+  v1::BlobStatus blob;
+  auto context = Caller::Context();
+  auto upload = caller.blobs->UploadBlob(context.get(), &blob);
+  ASSERT_TRUE(upload->Write(part));
+  while (Get("/metrics").body.find("hone_calls_under_way 1\n") == std::string::npos) std::this_thread::yield();
+  kill(server_.pid(), SIGTERM);
+  while (Get("/readyz").status == 200) std::this_thread::yield();
+  EXPECT_THAT(Get("/readyz").body, HasSubstr("stopping"));
+  EXPECT_EQ(Get("/healthz").status, 200);
+  v1::ListJobsResponse jobs;
+  const grpc::Status refused = caller.jobs->ListJobs(Caller::Context().get(), {}, &jobs);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(refused.error_message(), HasSubstr("is stopping; call again"));
+  part.set_data("tes");
+  part.clear_blob();
+  ASSERT_TRUE(upload->Write(part));
+  upload->WritesDone();
+  EXPECT_TRUE(upload->Finish().ok());
+  EXPECT_TRUE(blob.complete());
+  const int status = server_.Stop(0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST_F(HttpTest, ServesThePageUnderAStrictPolicy) {

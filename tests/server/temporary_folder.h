@@ -1,18 +1,19 @@
 #pragma once
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
 namespace hone {
 
-// A folder under /tmp that goes with the test.
+// A folder that goes with the test, under `parent` or, where that cannot be written, under /tmp.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    char path[] = "/tmp/hone-server-test-XXXXXX";
-    path_ = mkdtemp(path);
+  explicit TemporaryFolder(const std::string& parent = "/tmp")
+      : path_((access(parent.c_str(), W_OK) == 0 ? parent : "/tmp") + "/hone-server-test-XXXXXX") {
+    mkdtemp(path_.data());
   }
   ~TemporaryFolder() {
     std::error_code error;

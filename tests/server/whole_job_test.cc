@@ -3,10 +3,14 @@
 #include <sys/wait.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/values/sha256.h"
@@ -281,6 +285,36 @@ TEST_F(WholeJobTest, WhatTheChildSaysOfTheModelIsTheJobsError) {
   EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
   EXPECT_EQ(job.error(), "INVALID_ARGUMENT: truncated");
   EXPECT_EQ(job.child_restarts(), 0u);
+}
+
+TEST_F(WholeJobTest, ObjectsOfEndedJobsGoOnceTheyAreOldButNothingThatIsNamed) {
+  FakeWorker worker(server_);
+  worker.Start();
+  Caller caller = Admin();
+  const v1::Job ended =
+      caller.WaitForEnd(caller.CreateJob(caller.CreateModel("batches=3 trials=4").name()).name());
+  server_.Stop(SIGKILL);
+  const auto blobs = [&] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path() + "/data/blobs")) {
+      if (!entry.is_regular_file()) continue;
+      ++count;
+      std::filesystem::last_write_time(entry, entry.last_write_time() - std::chrono::hours(2));
+    }
+    return count;
+  };
+  const int before = blobs();
+  server_.Start();  // sweeps
+  const auto swept = [&] {
+    std::ifstream log(folder_.path() + "/data.log");
+    const std::string text{std::istreambuf_iterator<char>(log), {}};
+    return text.find("blobs_removed") != std::string::npos;
+  };
+  for (const absl::Time deadline = absl::Now() + absl::Seconds(20); !swept() && absl::Now() < deadline;)
+    std::this_thread::yield();
+  EXPECT_EQ(blobs(), 2) << "of " << before;  // the model and the module
+  Caller again = Admin();
+  CheckLog(again, ended, 3, 4);  // downloads the module
 }
 
 TEST_F(WholeJobTest, AGracefulStopIsQuickAndTheJobGoesOn) {

@@ -1,11 +1,15 @@
 #include "server/storage/blob_store.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "proto/values/sha256.h"
@@ -108,20 +112,64 @@ TEST_F(BlobStoreTest, SweepsWhatNobodyNeedsOrUses) {
   {
     ASSERT_TRUE((*blobs_->BeginUpload(Id("forgotten"), 0))->Append("for").ok());
   }
-  EXPECT_EQ(*blobs_->Sweep({}, absl::Now() - absl::Hours(1)), 0);
+  EXPECT_EQ(blobs_->Sweep({.before = absl::Now() - absl::Hours(1)})->removed, 0);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
     if (entry.is_regular_file()) {
       std::filesystem::last_write_time(entry, entry.last_write_time() - std::chrono::hours(2));
     }
   }
   ASSERT_TRUE(blobs_->Import({Id("used again")}, {c.get()}).ok());
-  EXPECT_EQ(*blobs_->Sweep({Sha256Hex("kept")}, absl::Now() - absl::Hours(1)), 2);
+  const BlobRetention retention{.referenced = {Sha256Hex("kept")}, .before = absl::Now() - absl::Hours(1)};
+  const SweptBlobs swept = *blobs_->Sweep(retention);
+  EXPECT_EQ(swept.removed, 2);
+  EXPECT_EQ(swept.removed_bytes, 6u);
   EXPECT_EQ(Read(Sha256Hex("kept")), "kept");
   EXPECT_EQ(Read(Sha256Hex("used again")), "used again");
   EXPECT_FALSE(blobs_->Query(Sha256Hex("old"))->complete);
   EXPECT_EQ(blobs_->Query(Sha256Hex("forgotten"))->committed_size, 0u);
   ASSERT_TRUE(upload->Append(" way").ok());
   EXPECT_TRUE(upload->Finish()->complete);
+}
+
+TEST_F(BlobStoreTest, DisposableBlobsGoSooner) {
+  const FileDescriptor a = Memory("object"), b = Memory("upload"), c = Memory("both");
+  ASSERT_TRUE(blobs_->Import({Id("object"), Id("upload"), Id("both")}, {a.get(), b.get(), c.get()}).ok());
+  const absl::Time later = absl::Now() + absl::Seconds(1);
+  const BlobRetention retention{.referenced = {Sha256Hex("both")},
+                                .disposable = {Sha256Hex("object"), Sha256Hex("both")},
+                                .before = absl::Now() - absl::Hours(1),
+                                .disposable_before = later};
+  EXPECT_EQ(blobs_->Sweep(retention)->removed, 1);
+  EXPECT_FALSE(blobs_->Query(Sha256Hex("object"))->complete);
+  EXPECT_EQ(Read(Sha256Hex("upload")), "upload");
+  EXPECT_EQ(Read(Sha256Hex("both")), "both");
+}
+
+TEST_F(BlobStoreTest, AKilledSweepLeavesTheRestToTheNext) {
+  constexpr int kBlobs = 120;
+  const auto content = [](int i) { return absl::StrCat("blob ", i); };
+  BlobRetention retention{.before = absl::Now() + absl::Hours(1)};
+  for (int i = 0; i < kBlobs; ++i) {
+    const FileDescriptor file = Memory(content(i));
+    ASSERT_TRUE(blobs_->Import({Id(content(i))}, {file.get()}).ok());
+    if (i % 4 == 0) retention.referenced.insert(Sha256Hex(content(i)));
+  }
+  const auto left = [&] {
+    int count = 0;
+    for (int i = 0; i < kBlobs; ++i) count += blobs_->OpenBlob(Sha256Hex(content(i))).ok();
+    return count;
+  };
+  const pid_t child = fork();
+  if (child == 0) {
+    (void)blobs_->Sweep(retention);
+    pause();
+  }
+  while (left() == kBlobs) sched_yield();
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  ASSERT_TRUE(blobs_->Sweep(retention).ok());
+  EXPECT_EQ(left(), kBlobs / 4);
+  for (int i = 0; i < kBlobs; i += 4) EXPECT_EQ(Read(Sha256Hex(content(i))), content(i));
 }
 
 TEST(DurableFileTest, ReplacesWhole) {

@@ -238,10 +238,5 @@ TEST(MigrationsTest, KeepANewerDatabaseAway) {
   EXPECT_TRUE(absl::IsFailedPrecondition(Open(folder.path()).status()));
 }
 
-TEST(MigrationsTest, NumbersRiseByOne) {
-  int version = 0;
-  for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, ++version) << migration.title;
-}
-
 }  // namespace
 }  // namespace hone

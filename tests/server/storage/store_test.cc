@@ -382,6 +382,8 @@ TEST_P(StoreTest, BlobsAreNeededByModelsModulesAndUnfinishedJobs) {
   ModuleRow module{.id = "j1", .job = "j1", .model = "m1", .files = {{"net.so", {library, 3}}}};
   ASSERT_TRUE(store_->EndJob("j1", JobState::kSucceeded, "", module).ok());
   EXPECT_THAT(*store_->ListReferencedBlobs(), testing::UnorderedElementsAre(graph, library));
+  EXPECT_THAT(*store_->ListEndedObjects(now_ - absl::Seconds(1)), ElementsAre("object of j1"));
+  EXPECT_THAT(*store_->ListEndedObjects(now_ + absl::Seconds(1)), IsEmpty());
   ASSERT_TRUE(store_->DeleteModel("m1", {}).ok());
   EXPECT_THAT(*store_->ListReferencedBlobs(), ElementsAre(library));
 }
