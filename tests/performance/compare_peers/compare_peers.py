@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +26,14 @@ sys.path[:0] = [str(HERE.parents[1] / "integration"), str(HERE.parents[1] / "con
 from hone_service import Hone  # noqa: E402
 from make_models import MODELS  # noqa: E402
 
+# Trained networks that packages carry: the package of deploy/fetch-models, the file, the inputs' shapes where it leaves them open.
+TRAINED = {
+    "ppocr_det": ("rapidocr", "ch_PP-OCRv4_det_infer.onnx", {"x": [1, 3, 640, 640]}),
+    "ppocr_rec": ("rapidocr", "ch_PP-OCRv4_rec_infer.onnx", {"x": [1, 3, 48, 320]}),
+    "ppocr_cls": ("rapidocr", "ch_ppocr_mobile_v2.0_cls_infer.onnx", {"x": [1, 3, 48, 192]}),
+    "blazeface_back": ("blazeface", "face_detection_back_256x256_barracuda.onnx", {}),
+    "wakeword_embedding": ("openwakeword", "embedding_model.onnx", {"input_1": [1, 76, 32, 1]}),
+}
 ENGINES = ("hone", "onnxruntime", "openvino", "ncnn")
 WINDOW_SECONDS = 1.0
 PYTHON = os.environ.get("HONE_PEERS", os.path.expanduser("~/.cache/hone/peers")) + "/bin/python"
@@ -54,6 +63,25 @@ def inputs_of(model, shapes):
         else:
             feed[value.name] = np.ones(shape, np.int64) if "mask" in value.name else rng.integers(0, 1000, shape)
     return feed
+
+
+def find_model(name, work):
+    """The file that NAME, or FILE:INPUT=1x3x48x320, stands for, made or fetched into `work`, and its inputs' shapes."""
+    name, *bindings = name.split(":")
+    shapes = {key: [int(dim) for dim in dims.split("x")] for key, dims in (item.split("=") for item in bindings)}
+    model = work / f"{name}.onnx"
+    if pathlib.Path(name).exists():
+        return pathlib.Path(name).resolve(), shapes
+    if name in TRAINED:
+        package, file, opened = TRAINED[name]
+        folder = subprocess.run([HERE.parents[2] / "deploy" / "fetch-models", package], check=True, stdout=subprocess.PIPE,
+                                text=True).stdout.strip()
+        work.mkdir(exist_ok=True)
+        shutil.copy(pathlib.Path(folder) / file, model)
+        return model, opened | shapes
+    subprocess.run([sys.executable, HERE.parents[1] / "conformance" / "models" / "make_models.py", work, name], check=True,
+                   stdout=subprocess.DEVNULL)
+    return model, shapes
 
 
 class Engine:
@@ -141,7 +169,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--models", default=",".join(MODELS), help="names of make_models.py, or ONNX files; shapes as file.onnx:x=1x3x48x320")
+    parser.add_argument("--models", default=",".join([*MODELS, *TRAINED]),
+                        help="names of make_models.py, trained networks, or ONNX files; shapes as file.onnx:x=1x3x48x320")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--peers", default=",".join(ENGINES[1:]))
     parser.add_argument("--budget", default="60s", help="of `hone optimize`, per model and thread count (default 60s)")
@@ -156,14 +185,8 @@ def main():
                                       text=True).stdout.strip()
     with Hone(str(arguments.bin), quiet=True) as hone:
         for name in arguments.models.split(","):
-            name, *bindings = name.split(":")
-            shapes = {key: [int(dim) for dim in dims.split("x")] for key, dims in (item.split("=") for item in bindings)}
+            model, shapes = find_model(name, arguments.out / "models")
             shape_words = [word for key, dims in shapes.items() for word in ("--shape", f"{key}={','.join(map(str, dims))}")]
-            model = pathlib.Path(name).resolve()
-            if not model.exists():
-                subprocess.run([sys.executable, HERE.parents[1] / "conformance" / "models" / "make_models.py", arguments.out / "models",
-                                name], check=True, stdout=subprocess.DEVNULL)
-                model = arguments.out / "models" / f"{name}.onnx"
             for threads in map(int, arguments.threads.split(",")):
                 file = arguments.out / f"{model.stem}-{threads}.json"
                 if arguments.resume and file.exists():
