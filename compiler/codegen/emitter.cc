@@ -10,6 +10,12 @@ bool HasLoad(const ScalarRef& scalar) {
   return std::any_of(scalar->operands.begin(), scalar->operands.end(), HasLoad);
 }
 
+// A condition on values alone keeps no index in range: what it chooses from may be evaluated anywhere.
+bool HasIndex(const ScalarRef& scalar) {
+  if (scalar->kind == Scalar::Kind::kIndex) return true;
+  return std::any_of(scalar->operands.begin(), scalar->operands.end(), HasIndex);
+}
+
 // An index as an expression, where it is one.
 std::optional<DimExpr> AsIndex(const ScalarRef& scalar) {
   if (scalar->kind == Scalar::Kind::kIndex) return scalar->index;
@@ -323,12 +329,12 @@ std::optional<bool> Emitter::Decide(const ScalarRef& condition) const {
   return std::nullopt;
 }
 
-// Only the chosen side may be evaluated: its loads may lie outside elsewhere.
+// Only the side that a condition on indices chooses may be evaluated: its loads may lie outside elsewhere.
 llvm::Value* Emitter::EvaluateSelect(const ScalarRef& scalar) {
   const ScalarRef& condition = scalar->operands[0];
   if (const std::optional<bool> decided = Decide(condition)) return Evaluate(scalar->operands[*decided ? 1 : 2]);
-  const bool loads = HasLoad(scalar->operands[1]) || HasLoad(scalar->operands[2]);
-  if (!loads) {
+  const bool loads = HasLoad(scalar->operands[1]) || HasLoad(scalar->operands[2]), by_lane = DependsOnLane(condition);
+  if (!loads || (by_lane && !HasIndex(condition))) {
     llvm::Value* chosen = Evaluate(condition);
     llvm::Value* a = Evaluate(scalar->operands[1]);
     llvm::Value* b = Evaluate(scalar->operands[2]);
@@ -337,7 +343,7 @@ llvm::Value* Emitter::EvaluateSelect(const ScalarRef& scalar) {
     }
     return ir_.CreateSelect(chosen, a, b);
   }
-  if (DependsOnLane(condition)) return PerLane(scalar);
+  if (by_lane) return PerLane(scalar);
   llvm::Value* chosen = Evaluate(condition);
   const std::map<const Scalar*, llvm::Value*> known = known_;
   llvm::BasicBlock* blocks[2];

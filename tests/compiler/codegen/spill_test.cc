@@ -56,6 +56,16 @@ std::vector<std::vector<std::string>> HotLoops(const std::string& assembly) {
   return loops;
 }
 
+std::string AssemblyOf(const LoopNest& nest, const Target& target) {
+  llvm::LLVMContext context;
+  const auto module = NewModule("spill", target, &context);
+  EXPECT_TRUE(module.ok()) << module.status();
+  AddNestFunction(nest, target, "kernel", module->get());
+  const auto assembly = EmitAssembly(module->get(), target);
+  EXPECT_TRUE(assembly.ok()) << assembly.status();
+  return *assembly;
+}
+
 class SpillTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(SpillTest, TilesAtTheEdgeStayInRegisters) {
@@ -76,13 +86,8 @@ TEST_P(SpillTest, TilesAtTheEdgeStayInRegisters) {
                                    " ku=4 rows=table; order m,n; block m 4; parallel m";
           const auto scheduled = Schedule(task, program, Trace::Parse(text).value());
           if (!std::holds_alternative<Scheduled>(scheduled)) continue;
-          llvm::LLVMContext context;
-          const auto module = NewModule("spill", target, &context);
-          ASSERT_TRUE(module.ok()) << module.status();
-          AddNestFunction(std::get<Scheduled>(scheduled).nest, target, "kernel", module->get());
-          const auto assembly = EmitAssembly(module->get(), target);
-          ASSERT_TRUE(assembly.ok()) << assembly.status();
-          const auto loops = HotLoops(*assembly);
+          const std::string assembly = AssemblyOf(std::get<Scheduled>(scheduled).nest, target);
+          const auto loops = HotLoops(assembly);
           EXPECT_FALSE(loops.empty()) << text;
           for (const auto& loop : loops) {
             for (const std::string& line : loop) {
@@ -96,6 +101,22 @@ TEST_P(SpillTest, TilesAtTheEdgeStayInRegisters) {
     }
   }
   EXPECT_GE(tiles, 12);
+}
+
+// A leaky ReLU in a store chooses between values that have loads in them (the bias): no lane of them may lie outside.
+TEST_P(SpillTest, ChoicesByValueStayInVectors) {
+  const Target target = FindTarget(GetParam()).value();
+  Task task = TaskOf("matmul", {64, 96}, {96, 128}, {}, false, target);
+  auto bias = std::make_shared<ConstantData>();
+  bias->dims = {128};
+  const TensorId sum = task.graph.AddNode("add", {task.graph.outputs()[0], task.graph.AddConstant("b", bias)}, {}, "add").value()[0];
+  task.graph.SetOutputs(task.graph.AddNode("leaky_relu", {sum}, {}, "leaky").value());
+  const TensorProgram program = LowerTask(task).value();
+  const auto scheduled = Schedule(task, program, DefaultTrace(task, program));
+  ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled));
+  const std::string assembly = AssemblyOf(std::get<Scheduled>(scheduled).nest, target);
+  EXPECT_TRUE(std::regex_search(assembly, std::regex(R"(\sv?maxps|\sv?cmp\w*ps)")));
+  EXPECT_FALSE(std::regex_search(assembly, std::regex(R"(\sv?(add|mul|cmp\w*)ss\s)")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, SpillTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
