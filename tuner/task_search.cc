@@ -17,6 +17,7 @@ constexpr size_t kExploredPart = 4;      // ... among the better one in so many 
 constexpr int kApart = 2;                // decisions in which the members of a batch differ, where there is a choice
 constexpr double kOptimism = 0.5;        // deviations by which uncertain schedules are favoured
 constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;   // what the prior may err by between algorithms
+constexpr double kStrassenDoubt = 1.09;  // ... that share their leaf
 constexpr double kGain = 0.98;           // a ratio below is progress
 
 size_t CodeOf(const LoopNest& nest) { return std::hash<std::string>()(nest.ToString()); }
@@ -30,13 +31,18 @@ Trace ZeroTrialTrace(const Task& task, const TensorProgram& program, const Ancho
   };
   Trace best = DefaultTrace(task, program);
   const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;
-  double limit = seconds(best) / (strided ? kStridedDoubt : kAlgorithmDoubt);
-  for (Trace& trace : WinogradTraces(task, program)) {
-    const double predicted = seconds(trace);
-    if (predicted >= limit) continue;
-    limit = predicted;
-    best = std::move(trace);
-  }
+  const double direct = seconds(best);
+  double least = direct;
+  const auto consider = [&](std::vector<Trace> traces, double doubt) {
+    for (Trace& trace : traces) {
+      const double predicted = seconds(trace);
+      if (predicted >= least || predicted * doubt >= direct) continue;
+      least = predicted;
+      best = std::move(trace);
+    }
+  };
+  consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
+  consider(StrassenTraces(task, program), kStrassenDoubt);
   return best;
 }
 

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "compiler/schedule/contract_schedule.h"
 #include "compiler/schedule/stage_schedule.h"
 
@@ -33,6 +34,14 @@ std::vector<ContractChoice> ProductChoices(const Anchor& anchor, int64_t tiles, 
     if (threads > 1) choices.push_back(choice);
   }
   return choices;
+}
+
+// The schedule, if it is legal, of `choice` under another algorithm.
+void AddTrace(const Task& task, const TensorProgram& program, const std::string& algorithm, const ContractChoice& choice,
+              std::vector<Trace>* traces) {
+  const std::string text = absl::StrReplaceAll(ContractTrace(choice).ToString(), {{"algorithm direct;", algorithm + ";"}});
+  Trace trace = *Trace::Parse(text);
+  if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) traces->push_back(std::move(trace));
 }
 
 }  // namespace
@@ -93,14 +102,18 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
     for (const int64_t tiles : kWinogradTiles) blocks.insert(std::min(tiles, all));
     for (const int64_t tiles : blocks) {
       for (const ContractChoice& choice : ProductChoices(*anchor, tiles, task.target, task.threads)) {
-        std::string text = ContractTrace(choice).ToString();
-        const std::string direct = "algorithm direct;";
-        text.replace(text.find(direct), direct.size(), absl::StrCat("algorithm winograd m=", m, " tiles=", tiles, ";"));
-        Trace trace = *Trace::Parse(text);
-        if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) traces.push_back(std::move(trace));
+        AddTrace(task, program, absl::StrCat("algorithm winograd m=", m, " tiles=", tiles), choice, &traces);
       }
     }
   }
+  return traces;
+}
+
+std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> traces;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact || task.threads > 1) return traces;
+  AddTrace(task, program, "algorithm strassen levels=1", DefaultContractChoice(*anchor, task.target, task.threads), &traces);
   return traces;
 }
 

@@ -88,5 +88,8 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program);
 // Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
 // model must tell. None where the algorithm does not apply or is forbidden.
 std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program);
+// The same of Strassen's, for one thread and one level: two gain more or lose, by what only a measurement tells, and cores
+// that share its temporaries lose.
+std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program);
 
 }  // namespace hone
