@@ -90,7 +90,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakePinnedChannel(const Endpoint&
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);  // time for a connection, its handshake included
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   if (!name->empty()) arguments.SetSslTargetNameOverride(*name);
   return grpc::CreateCustomChannel(endpoint.address, credentials, arguments);

@@ -1,6 +1,7 @@
 #include "compiler/graph_passes/fuse_into_tasks.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,7 @@ namespace {
 constexpr size_t kMaxFused = 48;     // operators after an anchor
 constexpr size_t kMaxStep = 12;      // operators between one single result and the next
 constexpr size_t kMaxOperands = 12;  // tensors that a task reads
+constexpr double kMaxTerms = 4096;   // of a task's expressions, written out without sharing: 30 times x = x * x are 2^30
 constexpr size_t kMaxJoined = 4;     // parts of a concatenation that is made where it is read
 
 class Fusion {
@@ -91,7 +93,7 @@ class Fusion {
         if (step.empty()) break;
         std::set<int> grown = members;
         grown.insert(step.begin(), step.end());
-        if (OperandsOf(grown) > kMaxOperands) break;
+        if (OperandsOf(grown) > kMaxOperands || TermsOf(grown) > kMaxTerms) break;
         members = std::move(grown);
         result = graph_.node({*members.rbegin()}).outputs[0];
       }
@@ -108,6 +110,18 @@ class Fusion {
       }
     }
     return operands.size();
+  }
+
+  double TermsOf(const std::set<int>& members) const {
+    std::map<TensorId, double> terms;
+    double most = 0;
+    for (const int member : members) {  // in topological order
+      double sum = 1;
+      for (const TensorId id : graph_.node({member}).inputs) sum += terms.contains(id) ? terms[id] : 1;
+      for (const TensorId id : graph_.node({member}).outputs) terms[id] = sum;
+      most = std::max(most, sum);
+    }
+    return most;
   }
 
   // Whether an elementwise node works on the shape and layout of `result`, its other operands being of the

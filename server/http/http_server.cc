@@ -8,15 +8,20 @@
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "server/execution/status_macros.h"
 #include "server/storage/durable_file.h"
 
 namespace hone {
 namespace {
 
 constexpr unsigned kMaxConnections = 64;
+// The listener limits them: MHD 0.9.75 keeps a lock for ever when it refuses a connection that it was handed.
+constexpr unsigned kNoLimit = 1 << 20;
+// A request comes in one piece, and MHD bounds what it takes of one.
+constexpr ConnectionLimits kLimits = {
+    .count = kMaxConnections, .grace = absl::Milliseconds(50), .stranger_bytes = UINT64_MAX};
 constexpr unsigned kPatienceSeconds = 10;
 constexpr size_t kConnectionBytes = 32 << 10;
 constexpr size_t kStackBytes = 1 << 20;
@@ -85,21 +90,13 @@ MHD_Result Handle(void* server, MHD_Connection* connection, const char* url, con
   return Send(connection, static_cast<const HttpServer*>(server)->Answer(method, request));
 }
 
-absl::StatusOr<sockaddr_in> ParseLoopback(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  const std::string host = address.substr(0, colon);
-  int port = 0;
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  const bool valid =
-      colon != std::string::npos && absl::SimpleAtoi(address.substr(colon + 1), &port) && port >= 0 &&
-      port < 65536 &&
-      inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host.c_str(), &name.sin_addr) == 1 &&
-      (ntohl(name.sin_addr.s_addr) >> 24) == 127;
-  if (!valid)
-    return absl::InvalidArgumentError(absl::StrCat("'", address, "': HTTP is served on 127.0.0.1:PORT only"));
-  name.sin_port = htons(static_cast<uint16_t>(port));
-  return name;
+absl::Status CheckLoopback(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  in_addr name{};
+  const bool loopback = host == "localhost" || (inet_pton(AF_INET, host.c_str(), &name) == 1 &&
+                                                (ntohl(name.s_addr) >> 24) == 127);
+  if (loopback) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("'", address, "': HTTP is served on 127.0.0.1:PORT only"));
 }
 
 }  // namespace
@@ -123,21 +120,27 @@ HttpResponse HttpServer::Answer(const std::string& method, const HttpRequest& re
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address,
                                                               std::vector<HttpRoute> routes) {
-  const absl::StatusOr<sockaddr_in> name = ParseLoopback(address);
-  if (!name.ok()) return name.status();
+  HONE_RETURN_IF_ERROR(CheckLoopback(address));
   std::unique_ptr<HttpServer> server(new HttpServer(std::move(routes)));
+  HONE_ASSIGN_OR_RETURN(server->listener_, Listener::Open(address, kLimits));
   server->daemon_ = MHD_start_daemon(
-      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, nullptr, nullptr,
-      Handle, server.get(), MHD_OPTION_SOCK_ADDR, &*name, MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
+      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC |
+          MHD_USE_NO_LISTEN_SOCKET,
+      0, nullptr, nullptr, Handle, server.get(), MHD_OPTION_CONNECTION_LIMIT, kNoLimit,
       MHD_OPTION_CONNECTION_TIMEOUT, kPatienceSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
       MHD_OPTION_THREAD_STACK_SIZE, kStackBytes, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
-  if (server->daemon_ == nullptr) return ErrnoStatus("listening on " + address);
-  const MHD_DaemonInfo* info = MHD_get_daemon_info(server->daemon_, MHD_DAEMON_INFO_BIND_PORT);
-  server->address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", info->port);
+  if (server->daemon_ == nullptr) return ErrnoStatus("starting HTTP");
+  server->listener_->Start([daemon = server->daemon_](FileDescriptor connection) {
+    sockaddr_storage peer{};
+    socklen_t size = sizeof(peer);
+    getpeername(connection.get(), reinterpret_cast<sockaddr*>(&peer), &size);
+    MHD_add_connection(daemon, connection.Release(), reinterpret_cast<sockaddr*>(&peer), size);  // closes it
+  });
   return server;
 }
 
 HttpServer::~HttpServer() {
+  if (listener_ != nullptr) listener_->Stop();
   if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/network/listener.h"
 
 struct MHD_Daemon;
 
@@ -36,7 +37,8 @@ struct HttpRoute {
 };
 
 // Read-only HTTP/1.1 on the loopback, parsed by GNU libmicrohttpd: probes, metrics, dashboard. At most 64
-// connections, each a thread of its own, closed after 10 s of silence; heads of at most 32 KiB; no request bodies.
+// connections, each a thread of its own, closed after 10 s of silence, and sooner when others wait (Listener); heads
+// of at most 32 KiB; no request bodies.
 // Every answer forbids scripts, frames and requests of other origins.
 class HttpServer {
  public:
@@ -45,14 +47,14 @@ class HttpServer {
                                                            std::vector<HttpRoute> routes);
   ~HttpServer();  // waits for the answers under way
 
-  const std::string& address() const { return address_; }  // with the real port
+  const std::string& address() const { return listener_->address(); }  // with the real port
   HttpResponse Answer(const std::string& method, const HttpRequest& request) const;
 
  private:
   explicit HttpServer(std::vector<HttpRoute> routes) : routes_(std::move(routes)) {}
 
   const std::vector<HttpRoute> routes_;
-  std::string address_;
+  std::unique_ptr<Listener> listener_;
   MHD_Daemon* daemon_ = nullptr;
 };
 

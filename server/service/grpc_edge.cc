@@ -10,12 +10,12 @@
 #include "grpcpp/server_builder.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/network/listener.h"
 #include "server/service/admin_service.h"
 #include "server/service/blob_service.h"
 #include "server/service/catalogue_services.h"
 #include "server/service/grpc_status.h"
 #include "server/service/job_service.h"
-#include "server/service/listener.h"
 #include "server/service/worker_service.h"
 
 namespace hone {
@@ -26,6 +26,7 @@ constexpr int kMaxStreamsPerConnection = 100;
 constexpr int kKeepaliveMilliseconds = 30'000;
 constexpr int kMinClientPingMilliseconds = 5'000;
 constexpr absl::Duration kGoodbyePatience = absl::Seconds(2);  // an idle client may answer GOAWAY late
+constexpr uint64_t kLoggedPerSecond = 10;  // calls refused
 
 // The one place where a call is let in: gRPC asks it before any method, known or not, is called.
 class TokenProcessor final : public grpc::AuthMetadataProcessor {
@@ -39,8 +40,9 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
     const absl::Status status = Check(metadata);
     if (!status.ok()) {
       calls_.CountRefused(status.code());
-      LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))},
-                                {"reason", std::string(status.message())}});
+      if (log_limit_.Admits())
+        LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))},
+                                  {"reason", std::string(status.message())}});
     }
     return ToGrpc(status);
   }
@@ -59,6 +61,20 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
   const TokenTable& tokens_;
   CallMetrics& calls_;
   const std::atomic<bool>& draining_;
+  LogLimit log_limit_{kLoggedPerSecond};
+};
+
+// Sees the calls that were let in, and nothing else of them: whose they are keeps its connection.
+class TrustFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit TrustFactory(Listener& listener) : listener_(listener) {}
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* call) override {
+    listener_.Trust(call->server_context()->peer());
+    return nullptr;
+  }
+
+ private:
+  Listener& listener_;
 };
 
 }  // namespace
@@ -100,7 +116,7 @@ GrpcEdge::~GrpcEdge() {
 
 absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& context, const std::string& address,
                                                           const CertificatePem& certificate) {
-  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address));
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address, ConnectionLimits{}));
   auto owned = std::make_unique<Parts>(context, std::move(listener));
   Parts& parts = *owned;
   grpc::SslServerCredentialsOptions options;
@@ -122,6 +138,7 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
   interceptors.push_back(context.calls.Interceptors());
+  interceptors.push_back(std::make_unique<TrustFactory>(*parts.listener));
   builder.experimental().SetInterceptorCreators(std::move(interceptors));
   parts.acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);

@@ -133,6 +133,12 @@ void Submission::Compile(const v1::InspectModelRequest& inspected, Answer* answe
     watch.set_after_revision(status.ok() ? job.revision() : 0);
     answer->job_seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   }
+  if (job.end_time_micros() == 0) {  // its place is wanted
+    v1::CancelJobRequest cancel;
+    cancel.set_name(job.name());
+    v1::Job cancelled;
+    caller_.jobs->CancelJob(Caller::Context(kPatienceSeconds).get(), cancel, &cancelled);
+  }
   answer->kind = absl::StrCat("job ", v1::JobState_Name(job.state()).substr(10));
   if (job.child_restarts() > 0)
     answer->finding = absl::StrCat("hone-job died ", job.child_restarts(), " times: ", job.error());

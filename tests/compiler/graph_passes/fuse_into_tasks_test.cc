@@ -85,6 +85,19 @@ TEST(FuseIntoTasksTest, DiamondsOfElementwiseOperatorsFuse) {
   EXPECT_EQ(Labels(CutOf(FindSmallNetwork("elementwise"))), "add 2x3x5 -> 2x3x5 + sigmoid + sub + mul\n");
 }
 
+// Written out, thirty squares of each other have 2^30 terms: no phase may be asked to.
+TEST(FuseIntoTasksTest, ExpressionsStaySmall) {
+  Graph graph;
+  TensorId x = graph.AddInput("x", {DType::kF32, {DimExpr(4), DimExpr(8)}});
+  const AttrMap rows = {{"axes", std::vector<DimExpr>{DimExpr(1)}}, {"keepdims", int64_t{1}}};
+  x = graph.AddNode("reduce_sum", {x}, rows, "s")->front();
+  for (int i = 0; i < 200; ++i) x = graph.AddNode("mul", {x, x}, {}, absl::StrCat("m", i))->front();
+  graph.SetOutputs({x});
+  const CutGraph cut = CutOf(std::move(graph));
+  EXPECT_GT(cut.calls.size(), 10u);
+  EXPECT_LT(cut.calls.size(), 40u);
+}
+
 // One growing tensor holds all features; the left half is copied beside the right one, which is written there.
 TEST(FuseIntoTasksTest, ConcatenationsAndSlicesAreViews) {
   const CutGraph cut = CutOf(FindSmallNetwork("dense_block"));

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "proto/values/file_descriptor.h"
+#include "server/network/connection_table.h"
 
 namespace hone {
 
@@ -14,26 +15,31 @@ namespace hone {
 // `accept`.
 //
 // It exists because gRPC 1.51 stops accepting for ever once accept() has failed for want of descriptors
-// (CVE-2023-4785): here connections beyond a limit, kept below RLIMIT_NOFILE, are closed at once, and a
-// failing accept is tried again.
+// (CVE-2023-4785), and lets whoever connects and says nothing keep its place: here connections are limited,
+// below RLIMIT_NOFILE, strangers give way to those who come (ConnectionTable), and a failing accept is tried
+// again.
 class Listener {
  public:
   static constexpr int kReservedDescriptors = 256;  // for blobs, children, database
 
-  static absl::StatusOr<std::unique_ptr<Listener>> Open(const std::string& address);
+  // Fewer connections than `limits` says if descriptors do not suffice.
+  static absl::StatusOr<std::unique_ptr<Listener>> Open(const std::string& address, ConnectionLimits limits);
   ~Listener();  // Stop()s
 
   const std::string& address() const { return address_; }  // with the real port
   void Start(std::function<void(FileDescriptor)> accept);
+  void Trust(const std::string& peer) { connections_.Trust(peer); }
   void Stop();  // returns when `accept` is not called any more
 
  private:
-  Listener() = default;
+  explicit Listener(const ConnectionLimits& limits) : connections_(limits) {}
   void Loop();
+  void Accept(int highest);
 
   std::string address_;
   FileDescriptor socket_;
   FileDescriptor stop_;
+  ConnectionTable connections_;
   FileDescriptor spare_;  // given up for a moment to refuse a connection when descriptors run out
   std::function<void(FileDescriptor)> accept_;
   std::thread thread_;
