@@ -100,12 +100,20 @@ constexpr OptionRow kUserUpdate[] = {
     {"--disable", nullptr, nullptr, "Their tokens work no more."},
     {"--enable", nullptr, nullptr, "Their tokens work again."},
 };
+constexpr OptionRow kQuotas[] = {
+    {"--jobs", nullptr, "N", "Most unfinished jobs at once, or none: no limit."},
+    {"--storage", nullptr, "SIZE", "Most bytes of uploads, models and modules, e.g. 20GB, or none."},
+    {"--device-time", nullptr, "TIME", "Most time on devices in a calendar month, e.g. 40h, or none."},
+};
+constexpr OptionRow kUsage[] = {
+    {"--month", nullptr, "MONTH", "The month, e.g. 2026-11 (default: this one), UTC."}, kLimit, kPage};
 constexpr OptionRow kExpires = {"--expires", nullptr, "TIME",
                                 "How long it works, e.g. 12h or 90d (default: for ever)."};
 constexpr OptionRow kLabel = {"--label", nullptr, "TEXT", "What it is for; 'hone token list' shows it."};
 constexpr OptionRow kSecretOut = {"--out", "-o", "FILE", "Write it to this new file, readable by you alone."};
 constexpr OptionRow kTokenCreate[] = {
     {"--role", nullptr, "ROLE", "Less than the user may do: viewer, user, operator or admin."},
+    {"--project", nullptr, "PROJECT", "Whose models and jobs it sees (default: default)."},
     kExpires,
     kLabel,
     kSecretOut};
@@ -283,6 +291,32 @@ const Command kCommands[] = {
     {"user update", "Change what a user may do.", "NAME", 1, 1, kUserUpdate,
      "Holds at once, for all of their tokens: none may do more than its user.",
      "hone user update ann --role viewer\nhone user update ann --disable", RunUserUpdate},
+    {"project list", "List projects with what they use.", "", 0, 0, kList,
+     "Models, jobs, modules and trials belong to the project of the token that made them; other projects do "
+     "not "
+     "see them. Devices serve all.",
+     "hone project list", RunProjectList},
+    {"project show",
+     "Show a project with its quotas.",
+     "PROJECT",
+     1,
+     1,
+     {},
+     "",
+     "hone project show vision",
+     RunProjectShow},
+    {"project usage", "Report what projects used in a month.", "", 0, 0, kUsage,
+     "Jobs made in the month, their trials, and the time that devices worked for them; admins see all "
+     "projects.",
+     "hone project usage\nhone project usage --month 2026-11 --json", RunProjectList},
+    {"project create", "Make a project.", "NAME", 1, 1, kQuotas,
+     "NAME has a-z and 0-9. 'hone token create USER --project NAME' lets someone work in it.",
+     "hone project create vision --jobs 4 --storage 20GB --device-time 40h", RunProjectCreate},
+    {"project set-quota", "Change what a project may use.", "PROJECT", 1, 1, kQuotas,
+     "Without device time its running jobs end with the best so far, and no new ones begin until the next "
+     "month.",
+     "hone project set-quota vision --storage 50GB\nhone project set-quota vision --jobs none",
+     RunProjectSetQuota},
     {"token list", "List tokens of users, workers and enrolments.", "", 0, 0, kList,
      "The tokens themselves are nowhere: the server keeps their hashes only.", "hone token list",
      RunTokenList},

@@ -201,6 +201,21 @@ absl::StatusOr<v1::User> HoneClient::UpdateUser(const v1::UpdateUserRequest& req
               stubs_->address);
 }
 
+absl::StatusOr<v1::Project> HoneClient::CreateProject(const v1::CreateProjectRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::CreateProject, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::ListProjectsResponse> HoneClient::ListProjects(const v1::ListProjectsRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::ListProjects, request, options_.call_timeout,
+              stubs_->address);
+}
+
+absl::StatusOr<v1::Project> HoneClient::UpdateProject(const v1::UpdateProjectRequest& request) {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::UpdateProject, request, options_.call_timeout,
+              stubs_->address);
+}
+
 absl::StatusOr<v1::CreateTokenResponse> HoneClient::CreateToken(const v1::CreateTokenRequest& request) {
   return Call(*stubs_->admin, &v1::AdminService::Stub::CreateToken, request, options_.call_timeout,
               stubs_->address);

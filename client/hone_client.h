@@ -83,6 +83,9 @@ class HoneClient {
   absl::StatusOr<v1::User> CreateUser(const v1::CreateUserRequest& request);  // AlreadyExists
   absl::StatusOr<v1::ListUsersResponse> ListUsers(int page_size, const std::string& page_token);
   absl::StatusOr<v1::User> UpdateUser(const v1::UpdateUserRequest& request);
+  absl::StatusOr<v1::Project> CreateProject(const v1::CreateProjectRequest& request);  // AlreadyExists
+  absl::StatusOr<v1::ListProjectsResponse> ListProjects(const v1::ListProjectsRequest& request);
+  absl::StatusOr<v1::Project> UpdateProject(const v1::UpdateProjectRequest& request);
   absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request);
   absl::StatusOr<v1::CreateTokenResponse> CreateEnrolToken(const v1::CreateEnrolTokenRequest& request);
   absl::StatusOr<v1::ListTokensResponse> ListTokens(int page_size, const std::string& page_token);

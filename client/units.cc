@@ -104,6 +104,18 @@ absl::StatusOr<double> ParseDuration(absl::string_view text) {
   return seconds;
 }
 
+absl::StatusOr<uint64_t> ParseBytes(absl::string_view text) {
+  constexpr Scale kUnits[] = {{1e3, "kB"}, {1e6, "MB"}, {1e9, "GB"}, {1e12, "TB"}, {1, "B"}, {1, ""}};
+  for (const Scale& unit : kUnits) {
+    absl::string_view digits = text;
+    double number;
+    if (!absl::ConsumeSuffix(&digits, unit.unit) || !absl::SimpleAtod(digits, &number)) continue;
+    if (number >= 0 && number * unit.factor < 9e18) return static_cast<uint64_t>(number * unit.factor);
+  }
+  return WithRemedy(UsageError(absl::StrCat("'", text, "' is not a size")),
+                    "write for example 500MB or 20GB");
+}
+
 absl::StatusOr<v1::Budget> ParseBudget(absl::string_view text) {
   v1::Budget budget;
   if (text == "none") return budget;

@@ -19,6 +19,8 @@ std::string FormatTime(int64_t micros);                         // UTC, "2026-11
 
 // "90s", "5m", "1h30m", "30d", "250ms"; a bare number is seconds. Seconds > 0.
 absl::StatusOr<double> ParseDuration(absl::string_view text);
+// "500MB", "20GB" (1e9), "2TB"; a bare number is bytes.
+absl::StatusOr<uint64_t> ParseBytes(absl::string_view text);
 // A time ("5m"), a number of trials ("100trials"), both ("5m,100trials"), "0trials" (the prior's pick,
 // nothing measured), or "none" (until no gain is expected).
 absl::StatusOr<v1::Budget> ParseBudget(absl::string_view text);

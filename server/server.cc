@@ -136,6 +136,7 @@ absl::Status Server::SweepBlobs() {
   const absl::Time now = absl::Now();
   const absl::Duration grace = absl::Hours(config_.upload_hours);
   BlobRetention retention{.before = now - grace, .disposable_before = now - absl::Hours(config_.object_hours)};
+  HONE_RETURN_IF_ERROR(store_->DropClaims(retention.before));
   // Objects of jobs that ended earlier than that are as old as any blob that goes.
   HONE_ASSIGN_OR_RETURN(const std::vector<std::string> ended, store_->ListEndedObjects(now - grace - kSweepPeriod));
   retention.disposable = {ended.begin(), ended.end()};

@@ -70,12 +70,13 @@ absl::StatusOr<int> RunTokenList(const CommandContext& context) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const v1::Token& token : tokens->tokens()) {
-    rows.push_back({ShortName(token.name()), token.subject(), token.role(), token.state(),
-                    FormatTime(token.create_time_micros()), FormatTime(token.expire_time_micros()),
-                    token.label()});
+    rows.push_back({ShortName(token.name()), token.subject(), ShortName(token.project()), token.role(),
+                    token.state(), FormatTime(token.create_time_micros()),
+                    FormatTime(token.expire_time_micros()), token.label()});
   }
   context.console.out << FormatTable({{"token"},
                                       {"of"},
+                                      {"project"},
                                       {"role"},
                                       {"state"},
                                       {"created (UTC)"},
@@ -94,6 +95,7 @@ absl::StatusOr<int> RunTokenCreate(const CommandContext& context) {
   v1::CreateTokenRequest request;
   request.set_user(FullName("users", context.arguments.positional(0)));
   request.set_role(context.arguments.GetOr("--role", ""));
+  if (auto project = context.arguments.Get("--project")) request.set_project(FullName("projects", *project));
   request.set_lifetime_seconds(*lifetime);
   request.set_label(context.arguments.GetOr("--label", ""));
   return HandOver(context, (*client)->CreateToken(request));

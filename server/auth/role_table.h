@@ -21,12 +21,20 @@ inline bool IsOfPeople(Role role) { return role <= Role::kAdmin; }
 std::string_view RoleName(Role role);
 std::optional<Role> ParseRole(std::string_view name);
 
+// What a call may be about. Every token speaks in one project.
+enum class Scope {
+  kServer,  // the server as a whole: users, tokens, devices
+  kOwn,     // makes or lists what is of the caller's project; nothing else is there
+  kNamed,   // what it names: NOT_FOUND unless it is of the caller's project
+};
+
 struct RpcRow {
   std::string_view path;  // as on the wire: "/hone.v1.JobService/GetJob"
   unsigned roles;         // set of Role
+  Scope scope;
 };
 
-// Every RPC with the roles that may call it. What is not listed nobody may call.
+// Every RPC with the roles that may call it, and with what. What is not listed nobody may call.
 std::span<const RpcRow> RpcTable();
 const RpcRow* FindRpc(std::string_view path);
 inline bool Allows(const RpcRow& row, Role role) { return (row.roles & static_cast<unsigned>(role)) != 0; }

@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kMaxLifetimeSeconds = 10.0 * 365 * 24 * 3600;
 constexpr double kEnrolLifetimeSeconds = 3600;
+constexpr double kMaxDeviceMinutes = 1e9;
 
 v1::User UserMessage(const UserRow& row) {
   v1::User user;
@@ -22,6 +23,32 @@ v1::User UserMessage(const UserRow& row) {
   user.set_disabled(row.disabled);
   user.set_create_time_micros(row.create_time);
   return user;
+}
+
+v1::Project ProjectMessage(const ProjectRow& row) {
+  v1::Project project;
+  project.set_name("projects/" + row.id);
+  project.set_max_jobs(row.max_jobs);
+  project.set_max_storage_bytes(row.max_storage_bytes);
+  project.set_max_device_minutes(row.max_device_minutes);
+  project.set_create_time_micros(row.create_time);
+  v1::ProjectUsage& usage = *project.mutable_usage();
+  usage.set_unfinished_jobs(row.unfinished_jobs);
+  usage.set_storage_bytes(row.storage_bytes);
+  usage.set_jobs(row.jobs);
+  usage.set_trials(row.trials);
+  usage.set_device_minutes(row.device_minutes);
+  return project;
+}
+
+absl::Status CheckMinutes(double minutes) {
+  if (minutes >= 0 && minutes <= kMaxDeviceMinutes) return absl::OkStatus();
+  return absl::InvalidArgumentError("max_device_minutes must be from 0 (no limit) to a billion");
+}
+
+absl::Status CheckBytes(uint64_t bytes) {
+  if (bytes <= uint64_t{INT64_MAX}) return absl::OkStatus();
+  return absl::InvalidArgumentError("max_storage_bytes must be from 0 (no limit) to 2^63 - 1");
 }
 
 std::string StateOf(const TokenRow& row) {
@@ -35,6 +62,7 @@ v1::Token TokenMessage(const TokenRow& row) {
   token.set_name("tokens/" + row.Id());
   token.set_role(row.role);
   token.set_subject(row.role == RoleName(Role::kWorker) ? row.subject : "users/" + row.subject);
+  token.set_project("projects/" + row.project);
   token.set_label(row.label);
   token.set_state(StateOf(row));
   token.set_create_time_micros(row.create_time);
@@ -113,6 +141,66 @@ grpc::ServerUnaryReactor* AdminService::UpdateUser(grpc::CallbackServerContext* 
   });
 }
 
+grpc::ServerUnaryReactor* AdminService::CreateProject(grpc::CallbackServerContext* call,
+                                                      const v1::CreateProjectRequest* request,
+                                                      v1::Project* response) {
+  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(const std::string id, IdIn("projects", request->name()));
+    HONE_RETURN_IF_ERROR(CheckMinutes(request->max_device_minutes()));
+    HONE_RETURN_IF_ERROR(CheckBytes(request->max_storage_bytes()));
+    HONE_ASSIGN_OR_RETURN(
+        const ProjectRow project,
+        context_.store.CreateProject({.id = id,
+                                      .max_jobs = request->max_jobs(),
+                                      .max_storage_bytes = request->max_storage_bytes(),
+                                      .max_device_minutes = request->max_device_minutes()}));
+    *response = ProjectMessage(project);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::ListProjects(grpc::CallbackServerContext* call,
+                                                     const v1::ListProjectsRequest* request,
+                                                     v1::ListProjectsResponse* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        std::string id = principal.role == Role::kAdmin ? "" : principal.project;
+        if (!request->project().empty()) {
+          HONE_ASSIGN_OR_RETURN(const std::string asked, IdIn("projects", request->project()));
+          if (!id.empty() && asked != id) return absl::NotFoundError("there is no " + request->project());
+          id = asked;
+        }
+        const std::string query = absl::StrCat("projects ", id, " ", request->month());
+        HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
+        HONE_ASSIGN_OR_RETURN(
+            std::vector<ProjectRow> rows,
+            context_.store.ListProjects(id, request->month(), {page.after, page.limit + 1}));
+        response->set_next_page_token(
+            FinishPage(rows, page.limit, query, [](const ProjectRow& row) { return row.number; }));
+        for (const ProjectRow& row : rows) *response->add_projects() = ProjectMessage(row);
+        if (rows.empty() && !request->project().empty())
+          return absl::NotFoundError("there is no " + request->project());
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* AdminService::UpdateProject(grpc::CallbackServerContext* call,
+                                                      const v1::UpdateProjectRequest* request,
+                                                      v1::Project* response) {
+  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(const std::string id, IdIn("projects", request->name()));
+    HONE_RETURN_IF_ERROR(CheckMinutes(request->max_device_minutes()));
+    HONE_RETURN_IF_ERROR(CheckBytes(request->max_storage_bytes()));
+    ProjectQuotas quotas;
+    if (request->has_max_jobs()) quotas.max_jobs = request->max_jobs();
+    if (request->has_max_storage_bytes()) quotas.max_storage_bytes = request->max_storage_bytes();
+    if (request->has_max_device_minutes()) quotas.max_device_minutes = request->max_device_minutes();
+    HONE_ASSIGN_OR_RETURN(const ProjectRow project, context_.store.UpdateProject(id, quotas));
+    *response = ProjectMessage(project);
+    return absl::OkStatus();
+  });
+}
+
 grpc::ServerUnaryReactor* AdminService::CreateToken(grpc::CallbackServerContext* call,
                                                     const v1::CreateTokenRequest* request,
                                                     v1::CreateTokenResponse* response) {
@@ -126,7 +214,11 @@ grpc::ServerUnaryReactor* AdminService::CreateToken(grpc::CallbackServerContext*
       return absl::InvalidArgumentError(
           absl::StrCat("a token of users/", id, " may have at most the role ", user.role));
     }
-    return MakeToken(context_, {"", role, id, request->label()}, request->lifetime_seconds(), *response);
+    TokenRow token{.hash = "", .role = role, .subject = id, .label = request->label()};
+    if (!request->project().empty()) {
+      HONE_ASSIGN_OR_RETURN(token.project, IdIn("projects", request->project()));
+    }
+    return MakeToken(context_, token, request->lifetime_seconds(), *response);
   });
 }
 

@@ -14,6 +14,12 @@ class AdminService final : public v1::AdminService::CallbackService {
                                       v1::ListUsersResponse*) override;
   grpc::ServerUnaryReactor* UpdateUser(grpc::CallbackServerContext*, const v1::UpdateUserRequest*,
                                        v1::User*) override;
+  grpc::ServerUnaryReactor* CreateProject(grpc::CallbackServerContext*, const v1::CreateProjectRequest*,
+                                          v1::Project*) override;
+  grpc::ServerUnaryReactor* ListProjects(grpc::CallbackServerContext*, const v1::ListProjectsRequest*,
+                                         v1::ListProjectsResponse*) override;
+  grpc::ServerUnaryReactor* UpdateProject(grpc::CallbackServerContext*, const v1::UpdateProjectRequest*,
+                                          v1::Project*) override;
   grpc::ServerUnaryReactor* CreateToken(grpc::CallbackServerContext*, const v1::CreateTokenRequest*,
                                         v1::CreateTokenResponse*) override;
   grpc::ServerUnaryReactor* CreateEnrolToken(grpc::CallbackServerContext*, const v1::CreateEnrolTokenRequest*,

@@ -21,12 +21,20 @@ void FillStatus(const std::string& sha256, const BlobState& state, v1::BlobStatu
   status.set_complete(state.complete);
 }
 
+absl::StatusOr<BlobSender> SenderOf(ServiceContext& context, const std::string& authorization,
+                                    const std::string& sha256) {
+  HONE_ASSIGN_OR_RETURN(const Principal caller, context.tokens.Authenticate(authorization));
+  HONE_ASSIGN_OR_RETURN(const bool claimed, context.store.HasClaim(caller.project, sha256));
+  return BlobSender{caller.project, !claimed};
+}
+
 // One upload stream. gRPC delivers one chunk at a time: the next read starts when the last chunk is in the
 // file, so a slow disk slows the sender. Deletes itself when the call is over and no work is under way (gRPC
 // calls OnDone after Finish).
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest> {
  public:
-  UploadReactor(ServiceContext& context, v1::BlobStatus* response) : context_(context), response_(response) {
+  UploadReactor(ServiceContext& context, std::string authorization, v1::BlobStatus* response)
+      : context_(context), authorization_(std::move(authorization)), response_(response) {
     StartRead(&chunk_);
   }
 
@@ -47,41 +55,58 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
           absl::StrCat("a chunk of ", chunk_.data().size(), " bytes; at most ", kMaxChunkBytes));
     }
     if (!begun_) {
-      begun_ = true;
-      blob_ = {chunk_.blob().sha256(), chunk_.blob().size()};
-      absl::StatusOr<std::unique_ptr<BlobStore::Upload>> upload =
-          context_.blobs.BeginUpload(blob_, chunk_.offset());
-      if (absl::IsAlreadyExists(upload.status())) {  // somebody else was faster: nothing more to send
-        HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(blob_.sha256));
-        FillStatus(blob_.sha256, state, *response_);
-        return false;
-      }
-      HONE_RETURN_IF_ERROR(upload.status());
-      upload_ = *std::move(upload);
+      HONE_RETURN_IF_ERROR(Begin());
+      if (upload_ == nullptr) return false;
     }
     HONE_RETURN_IF_ERROR(upload_->Append(chunk_.data()));
     return true;
   }
 
+  // No upload: somebody else was faster, there is nothing more to send.
+  absl::Status Begin() {
+    begun_ = true;
+    blob_ = {chunk_.blob().sha256(), chunk_.blob().size()};
+    HONE_RETURN_IF_ERROR(CheckDigest(blob_.sha256));
+    HONE_ASSIGN_OR_RETURN(const BlobSender sender, SenderOf(context_, authorization_, blob_.sha256));
+    project_ = sender.project;
+    HONE_RETURN_IF_ERROR(context_.store.CheckStorage(project_, blob_));
+    absl::StatusOr<std::unique_ptr<BlobStore::Upload>> upload =
+        context_.blobs.BeginUpload(blob_, chunk_.offset(), sender);
+    if (absl::IsAlreadyExists(upload.status())) {
+      HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(blob_.sha256, sender));
+      FillStatus(blob_.sha256, state, *response_);
+      return absl::OkStatus();
+    }
+    HONE_RETURN_IF_ERROR(upload.status());
+    upload_ = *std::move(upload);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<bool> End() {
     if (!begun_) return absl::InvalidArgumentError("an upload begins with a message that names the blob");
-    HONE_ASSIGN_OR_RETURN(BlobState state, upload_->Finish());
+    HONE_ASSIGN_OR_RETURN(BlobState state,
+                          upload_->Finish([this] { return context_.store.ClaimBlob(project_, blob_); }));
     FillStatus(blob_.sha256, state, *response_);
     return false;
   }
 
   ServiceContext& context_;
+  const std::string authorization_;
   v1::BlobStatus* const response_;
   v1::UploadBlobRequest chunk_;
   bool begun_ = false;
   BlobId blob_;
+  std::string project_;
   std::unique_ptr<BlobStore::Upload> upload_;
 };
 
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobResponse> {
  public:
-  DownloadReactor(ServiceContext& context, const v1::DownloadBlobRequest& request)
-      : context_(context), sha256_(request.sha256()), offset_(request.offset()) {
+  DownloadReactor(ServiceContext& context, std::string authorization, const v1::DownloadBlobRequest& request)
+      : context_(context),
+        authorization_(std::move(authorization)),
+        sha256_(request.sha256()),
+        offset_(request.offset()) {
     context_.executor.Continue([this] { Next(); });
   }
 
@@ -102,6 +127,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
 
   absl::StatusOr<bool> Read() {
     if (!file_.valid()) {
+      HONE_RETURN_IF_ERROR(CheckAccess());
       HONE_ASSIGN_OR_RETURN(file_, context_.blobs.OpenBlob(sha256_));
       struct stat info;
       if (fstat(file_.get(), &info) != 0) return ErrnoStatus("examining a blob");
@@ -122,7 +148,18 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
     return got > 0;
   }
 
+  // People get what their project has shown or made, workers what leases name.
+  absl::Status CheckAccess() {
+    HONE_RETURN_IF_ERROR(CheckDigest(sha256_));
+    HONE_ASSIGN_OR_RETURN(const Principal caller, context_.tokens.Authenticate(authorization_));
+    HONE_ASSIGN_OR_RETURN(const bool allowed, caller.role == Role::kWorker
+                                                  ? context_.store.IsJobObject(sha256_)
+                                                  : context_.store.HasClaim(caller.project, sha256_));
+    return allowed ? absl::OkStatus() : absl::NotFoundError("there is no complete blob " + sha256_);
+  }
+
   ServiceContext& context_;
+  const std::string authorization_;
   const std::string sha256_;
   uint64_t offset_;
   FileDescriptor file_;
@@ -135,20 +172,22 @@ grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* ca
                                                  const v1::QueryBlobRequest* request,
                                                  v1::BlobStatus* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(request->sha256()));
+    HONE_ASSIGN_OR_RETURN(const BlobSender sender,
+                          SenderOf(context_, AuthorizationOf(*call), request->sha256()));
+    HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(request->sha256(), sender));
     FillStatus(request->sha256(), state, *response);
     return absl::OkStatus();
   });
 }
 
-grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext*,
+grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext* call,
                                                                         v1::BlobStatus* response) {
-  return new UploadReactor(context_, response);
+  return new UploadReactor(context_, AuthorizationOf(*call), response);
 }
 
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* BlobService::DownloadBlob(
-    grpc::CallbackServerContext*, const v1::DownloadBlobRequest* request) {
-  return new DownloadReactor(context_, *request);
+    grpc::CallbackServerContext* call, const v1::DownloadBlobRequest* request) {
+  return new DownloadReactor(context_, AuthorizationOf(*call), *request);
 }
 
 }  // namespace hone

@@ -8,6 +8,7 @@
 #include "proto/values/sha256.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/service/ownership.h"
 #include "server/service/paging.h"
 #include "server/service/request_key.h"
 #include "server/service/resource_names.h"
@@ -52,22 +53,24 @@ v1::Module ModuleMessage(const ModuleRow& row) {
   return module;
 }
 
-// A model's id: the digest of its manifest, whatever the order of the files.
+// A model's id: the digest of its manifest, whatever the order of the files; in each project its own.
 std::string ManifestId(const ModelRow& model) {
   std::vector<std::string> lines;
   for (const FileRow& file : model.files)
     lines.push_back(absl::StrCat(file.name, "\n", file.blob.sha256, "\n", file.blob.size));
   std::sort(lines.begin(), lines.end());
+  if (model.project != kDefaultProject) lines.push_back(absl::StrCat("project ", model.project));
   return Sha256Hex(absl::StrCat("hone manifest 1\n", model.main_file, "\n", absl::StrJoin(lines, "\n")));
 }
 
-absl::StatusOr<ModelRow> ManifestOf(const v1::CreateModelRequest& request) {
+absl::StatusOr<ModelRow> ManifestOf(const v1::CreateModelRequest& request, const std::string& project) {
   HONE_RETURN_IF_ERROR(CheckDisplayName(request.display_name()));
   if (request.files_size() > kMaxFiles) {
     return absl::InvalidArgumentError(
         absl::StrCat("a model has at most ", kMaxFiles, " files, not ", request.files_size()));
   }
-  ModelRow model{.display_name = request.display_name(), .main_file = request.main_file()};
+  ModelRow model{
+      .display_name = request.display_name(), .main_file = request.main_file(), .project = project};
   std::set<std::string> names;
   for (const v1::NamedBlob& file : request.files()) {
     HONE_RETURN_IF_ERROR(CheckFileName(file.name()));
@@ -83,10 +86,11 @@ absl::StatusOr<ModelRow> ManifestOf(const v1::CreateModelRequest& request) {
   return model;
 }
 
-absl::Status CheckComplete(BlobStore& blobs, const ModelRow& model) {
+absl::Status CheckComplete(ServiceContext& context, const ModelRow& model) {
   std::vector<std::string> missing;
   for (const FileRow& file : model.files) {
-    HONE_ASSIGN_OR_RETURN(BlobState state, blobs.Query(file.blob.sha256));
+    HONE_ASSIGN_OR_RETURN(const bool claimed, context.store.HasClaim(model.project, file.blob.sha256));
+    HONE_ASSIGN_OR_RETURN(BlobState state, context.blobs.Query(file.blob.sha256, {model.project, !claimed}));
     if (!state.complete) {
       missing.push_back(file.blob.sha256);
     } else if (state.committed_size != file.blob.size) {
@@ -105,8 +109,8 @@ grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext*
                                                     v1::Model* response) {
   return RunUnary(context_.executor, context_.tokens, call,
                   [=, this](const Principal& principal) -> absl::Status {
-                    HONE_ASSIGN_OR_RETURN(ModelRow model, ManifestOf(*request));
-                    HONE_RETURN_IF_ERROR(CheckComplete(context_.blobs, model));
+                    HONE_ASSIGN_OR_RETURN(ModelRow model, ManifestOf(*request, principal.project));
+                    HONE_RETURN_IF_ERROR(CheckComplete(context_, model));
                     HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateModel", *request));
                     HONE_ASSIGN_OR_RETURN(model, context_.store.CreateModel(model, key));
                     LogEvent("model_created", {{"model", model.id}, {"request", key.id}, {"principal", principal.Id()}});
@@ -117,26 +121,27 @@ grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext*
 
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
                                                  const v1::GetModelRequest* request, v1::Model* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
-    HONE_ASSIGN_OR_RETURN(ModelRow model, context_.store.GetModel(id));
-    *response = ModelMessage(model);
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(ModelRow model, OwnModel(context_.store, principal, request->name()));
+        *response = ModelMessage(model);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call,
                                                    const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "models"));
-    HONE_ASSIGN_OR_RETURN(std::vector<ModelRow> rows,
-                          context_.store.ListModels({page.after, page.limit + 1}));
-    response->set_next_page_token(
-        FinishPage(rows, page.limit, "models", [](const ModelRow& row) { return row.number; }));
-    for (const ModelRow& row : rows) *response->add_models() = ModelMessage(row);
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "models"));
+        HONE_ASSIGN_OR_RETURN(std::vector<ModelRow> rows,
+                              context_.store.ListModels(principal.project, {page.after, page.limit + 1}));
+        response->set_next_page_token(
+            FinishPage(rows, page.limit, "models", [](const ModelRow& row) { return row.number; }));
+        for (const ModelRow& row : rows) *response->add_models() = ModelMessage(row);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext* call,
@@ -146,6 +151,8 @@ grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext*
                   [=, this](const Principal& principal) -> absl::Status {
                     HONE_ASSIGN_OR_RETURN(std::string id, IdIn("models", request->name()));
                     HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteModel", *request));
+                    HONE_RETURN_IF_ERROR(
+                        RefuseForeign(principal, context_.store.GetModel(id), request->name()));
                     HONE_RETURN_IF_ERROR(context_.store.DeleteModel(id, key));
                     LogEvent("model_deleted", {{"model", id}, {"request", key.id}, {"principal", principal.Id()}});
                     return absl::OkStatus();
@@ -155,58 +162,63 @@ grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* ModelService::InspectModel(grpc::CallbackServerContext* call,
                                                      const v1::InspectModelRequest* request,
                                                      v1::InspectModelResponse* response) {
-  return RunUnary(context_.inspections, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_RETURN_IF_ERROR(IdIn("models", request->model()).status());
-    HONE_ASSIGN_OR_RETURN(
-        *response, hone::InspectModel(context_.jobs, *request, [call] { return call->IsCancelled(); }));
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.inspections, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_RETURN_IF_ERROR(OwnModel(context_.store, principal, request->model()).status());
+        HONE_ASSIGN_OR_RETURN(
+            *response, hone::InspectModel(context_.jobs, *request, [call] { return call->IsCancelled(); }));
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* ModuleService::GetModule(grpc::CallbackServerContext* call,
                                                    const v1::GetModuleRequest* request,
                                                    v1::Module* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("modules", request->name()));
-    HONE_ASSIGN_OR_RETURN(ModuleRow module, context_.store.GetModule(id));
-    *response = ModuleMessage(module);
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(ModuleRow module, OwnModule(context_.store, principal, request->name()));
+        *response = ModuleMessage(module);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* ModuleService::ListModules(grpc::CallbackServerContext* call,
                                                      const v1::ListModulesRequest* request,
                                                      v1::ListModulesResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    std::string job;
-    if (!request->job().empty()) {
-      HONE_ASSIGN_OR_RETURN(job, IdIn("jobs", request->job()));
-    }
-    const std::string query = "modules " + job;
-    HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
-    HONE_ASSIGN_OR_RETURN(std::vector<ModuleRow> rows,
-                          context_.store.ListModules(job, {page.after, page.limit + 1}));
-    response->set_next_page_token(
-        FinishPage(rows, page.limit, query, [](const ModuleRow& row) { return row.number; }));
-    for (const ModuleRow& row : rows) *response->add_modules() = ModuleMessage(row);
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        std::string job;
+        if (!request->job().empty()) {
+          HONE_ASSIGN_OR_RETURN(job, IdIn("jobs", request->job()));
+        }
+        const std::string query = "modules " + job;
+        HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
+        HONE_ASSIGN_OR_RETURN(
+            std::vector<ModuleRow> rows,
+            context_.store.ListModules(principal.project, job, {page.after, page.limit + 1}));
+        response->set_next_page_token(
+            FinishPage(rows, page.limit, query, [](const ModuleRow& row) { return row.number; }));
+        for (const ModuleRow& row : rows) *response->add_modules() = ModuleMessage(row);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* RecordService::ListRecords(grpc::CallbackServerContext* call,
                                                      const v1::ListRecordsRequest* request,
                                                      v1::ListRecordsResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    const std::string query = "records " + request->filter();
-    HONE_ASSIGN_OR_RETURN(RecordFilter filter, ParseRecordFilter(request->filter()));
-    HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
-    HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> rows,
-                          context_.store.QueryRecords(filter, {page.after, page.limit + 1}));
-    response->set_next_page_token(
-        FinishPage(rows, page.limit, query, [](const RecordRow& row) { return row.id; }));
-    for (const RecordRow& row : rows) *response->add_records() = RecordMessage(row, request->full());
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        const std::string query = "records " + request->filter();
+        HONE_ASSIGN_OR_RETURN(RecordFilter filter, ParseRecordFilter(request->filter()));
+        HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), query));
+        HONE_ASSIGN_OR_RETURN(
+            std::vector<RecordRow> rows,
+            context_.store.QueryRecords(principal.project, filter, {page.after, page.limit + 1}));
+        response->set_next_page_token(
+            FinishPage(rows, page.limit, query, [](const RecordRow& row) { return row.id; }));
+        for (const RecordRow& row : rows) *response->add_records() = RecordMessage(row, request->full());
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call,

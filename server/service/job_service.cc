@@ -9,6 +9,7 @@
 #include "server/auth/secrets.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
+#include "server/service/ownership.h"
 #include "server/service/paging.h"
 #include "server/service/request_key.h"
 #include "server/service/resource_names.h"
@@ -90,17 +91,17 @@ struct Watch {
   ServiceContext& context;
   grpc::CallbackServerContext* call;
   grpc::ServerUnaryReactor* reactor;
+  const v1::WatchJobRequest* request;
   v1::Job* response;
-  std::string id;
-  uint64_t after_revision;
   absl::Time deadline;
+  Principal principal = {};
 };
 
 absl::StatusOr<bool> Look(const Watch& watch) {
-  HONE_ASSIGN_OR_RETURN(JobRow row, watch.context.store.GetJob(watch.id));
+  HONE_ASSIGN_OR_RETURN(JobRow row, OwnJob(watch.context.store, watch.principal, watch.request->name()));
   HONE_ASSIGN_OR_RETURN(*watch.response, JobMessage(row));
-  return row.revision > watch.after_revision || absl::Now() >= watch.deadline || watch.call->IsCancelled() ||
-         watch.context.hub.stopped();
+  return row.revision > watch.request->after_revision() || absl::Now() >= watch.deadline ||
+         watch.call->IsCancelled() || watch.context.hub.stopped();
 }
 
 void Continue(std::shared_ptr<Watch> watch) {
@@ -108,7 +109,8 @@ void Continue(std::shared_ptr<Watch> watch) {
   const uint64_t stamp = context.hub.Stamp();
   const absl::StatusOr<bool> done = Look(*watch);
   if (!done.ok() || *done) return watch->reactor->Finish(ToGrpc(done.status()));
-  context.hub.Wait(JobTopic(watch->id), stamp, watch->deadline,
+  const std::string id = watch->request->name().substr(watch->request->name().find('/') + 1);
+  context.hub.Wait(JobTopic(id), stamp, watch->deadline,
                    [watch, &context] { context.executor.Continue([watch] { Continue(watch); }); });
 }
 
@@ -119,8 +121,7 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* cal
   return RunUnary(
       context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
         HONE_RETURN_IF_ERROR(CheckSpec(request->spec()));
-        HONE_ASSIGN_OR_RETURN(std::string model_id, IdIn("models", request->spec().model()));
-        HONE_ASSIGN_OR_RETURN(ModelRow model, context_.store.GetModel(model_id));
+        HONE_ASSIGN_OR_RETURN(ModelRow model, OwnModel(context_.store, principal, request->spec().model()));
         HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateJob", *request));
         v1::JobProgress progress;
         progress.set_phase("queued");
@@ -130,7 +131,8 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* cal
                    .model = model.id,
                    .model_display_name = model.display_name,
                    .spec_bytes = request->spec().SerializeAsString(),
-                   .progress_bytes = progress.SerializeAsString()};
+                   .progress_bytes = progress.SerializeAsString(),
+                   .project = principal.project};
         HONE_ASSIGN_OR_RETURN(row, context_.store.CreateJob(row, key));
         LogEvent("job_created", {{"job", row.id},
                                  {"request", key.id},
@@ -144,43 +146,49 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* cal
 
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* call,
                                              const v1::GetJobRequest* request, v1::Job* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
-    HONE_ASSIGN_OR_RETURN(JobRow row, context_.store.GetJob(id));
-    HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
-    return absl::OkStatus();
-  });
+  return RunUnary(context_.executor, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    HONE_ASSIGN_OR_RETURN(JobRow row, OwnJob(context_.store, principal, request->name()));
+                    HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
+                    return absl::OkStatus();
+                  });
 }
 
 grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call,
                                                const v1::ListJobsRequest* request,
                                                v1::ListJobsResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "jobs"));
-    HONE_ASSIGN_OR_RETURN(std::vector<JobRow> rows, context_.store.ListJobs({page.after, page.limit + 1}));
-    response->set_next_page_token(
-        FinishPage(rows, page.limit, "jobs", [](const JobRow& row) { return row.number; }));
-    for (const JobRow& row : rows) {
-      HONE_ASSIGN_OR_RETURN(*response->add_jobs(), JobMessage(row));
-    }
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(Page page, ParsePage(request->page_size(), request->page_token(), "jobs"));
+        HONE_ASSIGN_OR_RETURN(std::vector<JobRow> rows,
+                              context_.store.ListJobs(principal.project, {page.after, page.limit + 1}));
+        response->set_next_page_token(
+            FinishPage(rows, page.limit, "jobs", [](const JobRow& row) { return row.number; }));
+        for (const JobRow& row : rows) {
+          HONE_ASSIGN_OR_RETURN(*response->add_jobs(), JobMessage(row));
+        }
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call,
                                                const v1::WatchJobRequest* request, v1::Job* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  const absl::StatusOr<std::string> id = IdIn("jobs", request->name());
   const double seconds = request->timeout_seconds();
-  if (!id.ok() || !(seconds >= 0)) {
-    reactor->Finish(
-        ToGrpc(id.ok() ? absl::InvalidArgumentError("timeout_seconds is negative") : id.status()));
+  if (!(seconds >= 0)) {
+    reactor->Finish(ToGrpc(absl::InvalidArgumentError("timeout_seconds is negative")));
     return reactor;
   }
   const absl::Time deadline = absl::Now() + absl::Seconds(std::min(seconds, kMaxWatchSeconds));
-  auto watch = std::make_shared<Watch>(
-      Watch{context_, call, reactor, response, *id, request->after_revision(), deadline});
-  if (!context_.executor.TryRun([watch] { Continue(watch); })) {
+  auto watch = std::make_shared<Watch>(Watch{context_, call, reactor, request, response, deadline});
+  const bool accepted = context_.executor.TryRun([watch] {
+    const absl::StatusOr<Principal> caller =
+        watch->context.tokens.Authenticate(AuthorizationOf(*watch->call));
+    if (!caller.ok()) return watch->reactor->Finish(ToGrpc(caller.status()));
+    watch->principal = *caller;
+    Continue(watch);
+  });
+  if (!accepted) {
     reactor->Finish(ToGrpc(absl::ResourceExhaustedError("the server is overloaded; try again")));
   }
   return reactor;
@@ -188,16 +196,17 @@ grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call
 
 grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* call,
                                                 const v1::CancelJobRequest* request, v1::Job* response) {
-  return RunUnary(
-      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
-        HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
-        HONE_ASSIGN_OR_RETURN(JobRow row, context_.store.RequestCancel(id));  // idempotent by nature
-        LogEvent("job_cancel_requested", {{"job", id}, {"principal", principal.Id()}});
-        context_.hub.Notify(JobTopic(id));
-        context_.hub.Notify(kQueueTopic);
-        HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
-        return absl::OkStatus();
-      });
+  return RunUnary(context_.executor, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    HONE_ASSIGN_OR_RETURN(JobRow row, OwnJob(context_.store, principal, request->name()));
+                    const std::string id = row.id;
+                    HONE_ASSIGN_OR_RETURN(row, context_.store.RequestCancel(id));  // idempotent by nature
+                    LogEvent("job_cancel_requested", {{"job", id}, {"principal", principal.Id()}});
+                    context_.hub.Notify(JobTopic(id));
+                    context_.hub.Notify(kQueueTopic);
+                    HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
+                    return absl::OkStatus();
+                  });
 }
 
 grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* call,
@@ -207,6 +216,7 @@ grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* cal
       context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
         HONE_ASSIGN_OR_RETURN(std::string id, IdIn("jobs", request->name()));
         HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteJob", *request));
+        HONE_RETURN_IF_ERROR(RefuseForeign(principal, context_.store.GetJob(id), request->name()));
         HONE_RETURN_IF_ERROR(context_.store.DeleteJob(id, key));
         LogEvent("job_deleted", {{"job", id}, {"request", key.id}, {"principal", principal.Id()}});
         return absl::OkStatus();

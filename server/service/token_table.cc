@@ -30,7 +30,7 @@ absl::Status TokenTable::Reload() {
 }
 
 TokenTable::Entry TokenTable::EntryOf(const TokenRow& token, Role role) {
-  Entry entry{{role, token.subject}, token.expire_time};
+  Entry entry{{role, token.subject, token.project}, token.expire_time};
   if (token.revoke_time != 0) entry.refused = "the token was revoked";
   if (role == Role::kWorker) return entry;
   const std::optional<Role> of_user = ParseRole(token.user_role);

@@ -18,8 +18,11 @@ namespace hone {
 struct Principal {
   Role role = Role::kUser;
   std::string subject;  // "workers/{id}" for workers
+  std::string project = kDefaultProject;
 
-  std::string Id() const { return std::string(RoleName(role)) + ":" + subject; }
+  std::string Id() const {
+    return std::string(RoleName(role)) + ":" + subject + (project == kDefaultProject ? "" : "@" + project);
+  }
 };
 
 // The tokens of the database by hash, kept in memory so that a check never blocks. Thread-safe.

@@ -43,6 +43,11 @@ absl::StatusOr<std::optional<uint64_t>> FileSize(const std::string& path) {
   return ErrnoStatus("examining " + path);
 }
 
+// The file in parts/ that collects a sender's bytes.
+std::string PartName(const std::string& sha256, const BlobSender& sender) {
+  return sender.project.empty() ? sha256 : absl::StrCat(sha256, "-", sender.project);
+}
+
 absl::Status DigestMismatch(const BlobId& blob, const std::string& actual) {
   return absl::InvalidArgumentError(absl::StrCat("the bytes uploaded as ", blob.sha256, " have the SHA-256 ",
                                                  actual, "; upload them again from 0"));
@@ -73,8 +78,8 @@ std::string BlobStore::FinalPath(const std::string& sha256) const {
   return absl::StrCat(options_.directory, "/sha256/", sha256.substr(0, 2), "/", sha256.substr(2));
 }
 
-std::string BlobStore::PartPath(const std::string& sha256) const {
-  return absl::StrCat(options_.directory, "/parts/", sha256);
+std::string BlobStore::PartPath(const std::string& part) const {
+  return absl::StrCat(options_.directory, "/parts/", part);
 }
 
 absl::Status BlobStore::CheckSize(const BlobId& blob) const {
@@ -84,16 +89,17 @@ absl::Status BlobStore::CheckSize(const BlobId& blob) const {
       "a blob of ", blob.size, " bytes exceeds this server's limit of ", options_.max_blob_bytes));
 }
 
-absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
+absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256, const BlobSender& sender) {
   HONE_RETURN_IF_ERROR(CheckDigest(sha256));
   BlobState state;
   HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, FileSize(FinalPath(sha256)));
   HONE_ASSIGN_OR_RETURN(const bool complete, Touch(sha256));
-  if (size && complete) {
+  if (size && complete && !sender.must_prove) {
     HONE_RETURN_IF_ERROR(SyncPublished(sha256));
     return BlobState{*size, true};
   }
-  absl::StatusOr<FileDescriptor> part = OpenFile(PartPath(sha256), O_WRONLY);
+  const std::string path = PartPath(PartName(sha256, sender));
+  absl::StatusOr<FileDescriptor> part = OpenFile(path, O_WRONLY);
   if (absl::IsNotFound(part.status())) return state;
   HONE_RETURN_IF_ERROR(part.status());
   struct stat info;
@@ -101,27 +107,28 @@ absl::StatusOr<BlobState> BlobStore::Query(const std::string& sha256) {
   if (fdatasync(part->get()) != 0) {
     // The kernel may have dropped the dirty pages: nothing of this part can be trusted any more.
     const absl::Status failed = ErrnoStatus("syncing an upload");
-    unlink(PartPath(sha256).c_str());
+    unlink(path.c_str());
     return failed;
   }
   state.committed_size = static_cast<uint64_t>(info.st_size);
   return state;
 }
 
-absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const BlobId& blob,
-                                                                          uint64_t offset) {
+absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const BlobId& blob, uint64_t offset,
+                                                                          const BlobSender& sender) {
   HONE_RETURN_IF_ERROR(CheckSize(blob));
   std::lock_guard lock(mutex_);
   HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> complete, FileSize(FinalPath(blob.sha256)));
-  if (complete) return absl::AlreadyExistsError("the blob is complete");
-  HONE_ASSIGN_OR_RETURN(FileDescriptor part, OpenFile(PartPath(blob.sha256), O_RDWR | O_CREAT | O_APPEND));
-  HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, FileSize(PartPath(blob.sha256)));
+  if (complete && !sender.must_prove) return absl::AlreadyExistsError("the blob is complete");
+  const std::string name = PartName(blob.sha256, sender);
+  HONE_ASSIGN_OR_RETURN(FileDescriptor part, OpenFile(PartPath(name), O_RDWR | O_CREAT | O_APPEND));
+  HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, FileSize(PartPath(name)));
   if (offset != size) {
     return absl::OutOfRangeError(
         absl::StrCat("this upload goes on at ", size.value_or(0), ", not at ", offset));
   }
-  const uint64_t generation = owner_[blob.sha256] = ++generation_;
-  return std::unique_ptr<Upload>(new Upload(*this, blob, std::move(part), offset, generation));
+  const uint64_t generation = owner_[name] = ++generation_;
+  return std::unique_ptr<Upload>(new Upload(*this, blob, sender, std::move(part), offset, generation));
 }
 
 absl::Status BlobStore::CopyPart(const BlobId& blob, int source, const std::string& part) {
@@ -232,21 +239,23 @@ absl::StatusOr<SweptBlobs> BlobStore::Sweep(const BlobRetention& retention) {
   return swept;
 }
 
-BlobStore::Upload::Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset,
-                          uint64_t generation)
+BlobStore::Upload::Upload(BlobStore& store, BlobId blob, BlobSender sender, FileDescriptor part,
+                          uint64_t offset, uint64_t generation)
     : store_(store),
       blob_(std::move(blob)),
+      sender_(std::move(sender)),
+      part_name_(PartName(blob_.sha256, sender_)),
       part_(std::move(part)),
       offset_(offset),
       generation_(generation) {}
 
 BlobStore::Upload::~Upload() {
   std::lock_guard lock(store_.mutex_);
-  if (Owns()) store_.owner_.erase(blob_.sha256);
+  if (Owns()) store_.owner_.erase(part_name_);
 }
 
 bool BlobStore::Upload::Owns() const {
-  auto owner = store_.owner_.find(blob_.sha256);
+  auto owner = store_.owner_.find(part_name_);
   return owner != store_.owner_.end() && owner->second == generation_;
 }
 
@@ -266,13 +275,13 @@ absl::Status BlobStore::Upload::Append(std::string_view bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<BlobState> BlobStore::Upload::Finish() {
+absl::StatusOr<BlobState> BlobStore::Upload::Finish(const std::function<absl::Status()>& proven) {
   {
     std::lock_guard lock(store_.mutex_);
     if (!Owns()) return absl::AbortedError("a later upload of this blob has taken over");
   }
-  const std::string part = store_.PartPath(blob_.sha256);
-  if (offset_ < blob_.size) return store_.Query(blob_.sha256);
+  const std::string part = store_.PartPath(part_name_);
+  if (offset_ < blob_.size) return store_.Query(blob_.sha256, sender_);
   Sha256 sha;
   HONE_RETURN_IF_ERROR(ReadThrough(part_.get(), [&](std::string_view bytes) {
     sha.Update(bytes);
@@ -287,6 +296,7 @@ absl::StatusOr<BlobState> BlobStore::Upload::Finish() {
     unlink(part.c_str());
     return failed;
   }
+  HONE_RETURN_IF_ERROR(proven());
   HONE_RETURN_IF_ERROR(store_.Publish(part, blob_.sha256));
   HONE_RETURN_IF_ERROR(store_.SyncPublished(blob_.sha256));
   return BlobState{blob_.size, true};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,14 @@ struct BlobState {
   bool complete = false;
 };
 
+// Who uploads. Unfinished uploads of different projects have nothing to do with each other.
+struct BlobSender {
+  std::string project = "";
+  // The project has not shown this content yet: it has to send all of it even if the blob is complete, so
+  // that nobody gets a content for its digest alone.
+  bool must_prove = false;
+};
+
 struct BlobStoreOptions {
   std::string directory;                         // made if missing
   uint64_t max_blob_bytes = uint64_t{64} << 30;  // larger blobs are refused
@@ -58,10 +67,12 @@ class BlobStore {
 
   static absl::StatusOr<std::unique_ptr<BlobStore>> Open(BlobStoreOptions options);
 
-  absl::StatusOr<BlobState> Query(const std::string& sha256);
+  // As the sender sees it.
+  absl::StatusOr<BlobState> Query(const std::string& sha256, const BlobSender& sender = {});
   // Goes on at `offset`, which must be the committed size (OutOfRange otherwise). A later upload of the same
-  // blob takes it over: the older one's next Append is Aborted. Complete blobs: AlreadyExists.
-  absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const BlobId& blob, uint64_t offset);
+  // blob takes it over: the older one's next Append is Aborted. AlreadyExists: nothing more to send.
+  absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const BlobId& blob, uint64_t offset,
+                                                      const BlobSender& sender = {});
   // Stores the content of files that somebody else may still hold (sealed memfds of a child): the copy is
   // what is hashed. InvalidArgument when a file is not what its id says. One sync per directory for the lot.
   absl::Status Import(const std::vector<BlobId>& blobs, const std::vector<int>& files);
@@ -73,7 +84,7 @@ class BlobStore {
  private:
   explicit BlobStore(BlobStoreOptions options) : options_(std::move(options)) {}
   std::string FinalPath(const std::string& sha256) const;
-  std::string PartPath(const std::string& sha256) const;
+  std::string PartPath(const std::string& part) const;
   absl::Status CheckSize(const BlobId& blob) const;
   absl::Status CopyPart(const BlobId& blob, int source, const std::string& part);
   // Whether the blob is complete; if so it counts as used now, so that no sweep takes it from under its user.
@@ -91,7 +102,7 @@ class BlobStore {
     uint64_t published = 1, synced = 0;
   };
   std::map<std::string, DirectoryState> directories_;
-  std::map<std::string, uint64_t> owner_;  // of a part: the generation that may append
+  std::map<std::string, uint64_t> owner_;  // of a part, by its file name: the generation that may append
   uint64_t generation_ = 0;
 };
 
@@ -102,16 +113,22 @@ class BlobStore::Upload {
   ~Upload();
   absl::Status Append(std::string_view bytes);
   // Once all bytes are there: checks the digest (InvalidArgument, and the part is thrown away) and publishes.
-  // Before that: syncs what there is. Returns the durable state.
-  absl::StatusOr<BlobState> Finish();
+  // Before that: syncs what there is. Returns the durable state. `proven` is called once the content is known
+  // to be right and before it is published, which its failure prevents.
+  absl::StatusOr<BlobState> Finish(const std::function<absl::Status()>& proven = [] {
+    return absl::OkStatus();
+  });
 
  private:
   friend class BlobStore;
-  Upload(BlobStore& store, BlobId blob, FileDescriptor part, uint64_t offset, uint64_t generation);
+  Upload(BlobStore& store, BlobId blob, BlobSender sender, FileDescriptor part, uint64_t offset,
+         uint64_t generation);
   bool Owns() const;  // store_.mutex_ held
 
   BlobStore& store_;
   const BlobId blob_;
+  const BlobSender sender_;
+  const std::string part_name_;
   FileDescriptor part_;
   uint64_t offset_;
   const uint64_t generation_;

@@ -103,11 +103,33 @@ DROP TABLE tokens;
 ALTER TABLE identities RENAME TO tokens;
 )sql";
 
+// What there was is of the project `default`. A blob is stored once, and claimed by the projects that have
+// shown or made its content.
+constexpr char kProjects[] = R"sql(
+CREATE TABLE projects(
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, max_jobs INTEGER NOT NULL DEFAULT 0,
+  max_storage_bytes INTEGER NOT NULL DEFAULT 0, max_device_minutes REAL NOT NULL DEFAULT 0,
+  create_time INTEGER NOT NULL) STRICT;
+INSERT INTO projects(id, create_time) VALUES('default', unixepoch() * 1000000);
+ALTER TABLE tokens ADD COLUMN project TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE models ADD COLUMN project TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE jobs ADD COLUMN project TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE leases ADD COLUMN claim_time INTEGER;
+CREATE INDEX jobs_by_project ON jobs(project, number);
+CREATE INDEX files_by_blob ON files(sha256);
+CREATE INDEX job_objects_by_blob ON job_objects(sha256);
+CREATE TABLE claims(
+  project TEXT NOT NULL REFERENCES projects(id), sha256 TEXT NOT NULL, size INTEGER NOT NULL,
+  create_time INTEGER NOT NULL, PRIMARY KEY(project, sha256)) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO claims SELECT 'default', sha256, size, unixepoch() * 1000000 FROM files;
+CREATE TABLE usage(
+  project TEXT NOT NULL REFERENCES projects(id), month TEXT NOT NULL, device_micros INTEGER NOT NULL,
+  PRIMARY KEY(project, month)) STRICT, WITHOUT ROWID;
+)sql";
+
 constexpr Migration kMigrations[] = {
-    {1, "first schema", kFirstSchema},
-    {2, "objects of jobs", kJobObjects},
-    {3, "fleet", kFleet},
-    {4, "identity", kIdentity},
+    {1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}, {3, "fleet", kFleet},
+    {4, "identity", kIdentity},        {5, "projects", kProjects},
 };
 
 }  // namespace

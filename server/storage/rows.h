@@ -24,6 +24,30 @@ struct RequestKey {
 
 inline constexpr char kOwner[] = "owner";  // the user of the tokens in the server's folder
 
+inline constexpr char kDefaultProject[] = "default";  // of the owner
+
+// Quotas of 0: no limit.
+struct ProjectRow {
+  int64_t number = 0;
+  std::string id;
+  uint32_t max_jobs = 0;           // unfinished at once
+  uint64_t max_storage_bytes = 0;  // of uploads, models and modules, each content once
+  double max_device_minutes = 0;   // that leases are held in a month
+  // Set by the store:
+  int64_t create_time = 0;
+  uint32_t unfinished_jobs = 0;
+  uint64_t storage_bytes = 0;
+  uint64_t jobs = 0;    // created in the month asked for
+  uint64_t trials = 0;  // of those
+  double device_minutes = 0;
+};
+
+struct ProjectQuotas {  // as of ProjectRow; those not given stay
+  std::optional<uint32_t> max_jobs;
+  std::optional<uint64_t> max_storage_bytes;
+  std::optional<double> max_device_minutes;
+};
+
 struct UserRow {
   int64_t number = 0;
   std::string id;
@@ -38,6 +62,7 @@ struct TokenRow {
   std::string subject;  // workers/{id} for workers, else the id of the user that it speaks for
   std::string label = "";
   int64_t expire_time = 0;  // 0 = never
+  std::string project = kDefaultProject;
   // Set by the store:
   int64_t number = 0;
   int64_t create_time = 0;
@@ -60,6 +85,7 @@ struct ModelRow {
   std::string main_file;
   std::vector<FileRow> files;
   int64_t create_time = 0;
+  std::string project = kDefaultProject;
 };
 
 enum class JobState { kQueued, kRunning, kSucceeded, kFailed, kCancelled };
@@ -83,6 +109,7 @@ struct JobRow {
   int64_t create_time = 0;
   int64_t end_time = 0;  // 0 = not ended
   uint64_t suspect_records = 0;
+  std::string project = kDefaultProject;
 };
 
 // How many there are.
@@ -102,6 +129,7 @@ struct ModuleRow {
   std::string report_json;
   std::vector<FileRow> files;
   int64_t create_time = 0;
+  std::string project = kDefaultProject;  // of its job; set by the store
 };
 
 enum class BatchKind { kCalibrate, kCandidates, kModule };

@@ -11,7 +11,8 @@ constexpr int64_t kExpiredMicros =
 
 constexpr char kTokenColumns[] =
     "SELECT tokens.number, hash, tokens.role, subject, label, expire_time, tokens.create_time, revoke_time, "
-    "IFNULL(users.role, ''), IFNULL(users.disabled, 0) FROM tokens LEFT JOIN users ON users.id = subject ";
+    "IFNULL(users.role, ''), IFNULL(users.disabled, 0), project FROM tokens LEFT JOIN users ON users.id = "
+    "subject ";
 
 absl::Status ReadTokens(Query& query, std::vector<TokenRow>& tokens) {
   while (query.Next()) {
@@ -20,6 +21,7 @@ absl::Status ReadTokens(Query& query, std::vector<TokenRow>& tokens) {
                       .subject = query.Text(3),
                       .label = query.Text(4),
                       .expire_time = query.Int(5),
+                      .project = query.Text(10),
                       .number = query.Int(0),
                       .create_time = query.Int(6),
                       .revoke_time = query.Int(7),
@@ -62,11 +64,14 @@ absl::StatusOr<TokenRow> SqliteStore::PutToken(const TokenRow& token) {
     HONE_RETURN_IF_ERROR(
         Query(db, "DELETE FROM tokens WHERE expire_time > 0 AND expire_time < ?", Now() - kExpiredMicros)
             .Run());
-    HONE_RETURN_IF_ERROR(Query(db,
-                               "INSERT INTO tokens(hash, role, subject, label, expire_time, create_time) "
-                               "VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(hash) DO NOTHING",
-                               token.hash, token.role, token.subject, token.label, token.expire_time, Now())
-                             .Run());
+    HONE_RETURN_IF_ERROR(
+        Query(db,
+              "INSERT INTO tokens(hash, role, subject, label, expire_time, project, create_time) "
+              "SELECT ?, ?, ?, ?, ?, id, ? FROM projects WHERE id = ? ON CONFLICT(hash) DO NOTHING",
+              token.hash, token.role, token.subject, token.label, token.expire_time, Now(), token.project)
+            .Run());
+    if (db.Changes() == 0 && !ReadToken(db, token.Id()).ok())
+      return absl::NotFoundError("there is no projects/" + token.project);
     HONE_ASSIGN_OR_RETURN(put, ReadToken(db, token.Id()));
     return absl::OkStatus();
   }));

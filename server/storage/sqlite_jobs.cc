@@ -23,18 +23,20 @@ absl::StatusOr<JobRow> SqliteStore::CreateJob(const JobRow& job, const RequestKe
     if (id.empty()) {
       id = job.id;
       {
-        Query model(db, "SELECT 1 FROM models WHERE id = ? AND deleted = 0", job.model);
+        Query model(db, "SELECT 1 FROM models WHERE id = ? AND project = ? AND deleted = 0", job.model,
+                    job.project);
         if (!model.Next()) {
           return model.status().ok() ? absl::NotFoundError("there is no models/" + job.model)
                                      : model.status();
         }
       }
+      HONE_RETURN_IF_ERROR(CheckJobQuota(db, job.project, Now()));
       HONE_RETURN_IF_ERROR(
           Query(db,
                 "INSERT INTO jobs(id, revision, state, model, model_display_name, spec, progress, device, "
-                "create_time) VALUES(?, 1, 'queued', ?, ?, ?, ?, x'', ?)",
+                "create_time, project) VALUES(?, 1, 'queued', ?, ?, ?, ?, x'', ?, ?)",
                 id, job.model, job.model_display_name, Bytes{job.spec_bytes}, Bytes{job.progress_bytes},
-                Now())
+                Now(), job.project)
               .Run());
       HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
     }
@@ -53,13 +55,14 @@ absl::StatusOr<JobRow> SqliteStore::GetJob(const std::string& id) {
   return job;
 }
 
-absl::StatusOr<std::vector<JobRow>> SqliteStore::ListJobs(const Page& page) {
+absl::StatusOr<std::vector<JobRow>> SqliteStore::ListJobs(const std::string& project, const Page& page) {
   std::vector<JobRow> jobs;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) -> absl::Status {
     std::vector<std::string> ids;
     {
-      Query query(db, "SELECT id FROM jobs WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?",
-                  page.after, page.limit);
+      Query query(
+          db, "SELECT id FROM jobs WHERE number > ? AND project = ? AND deleted = 0 ORDER BY number LIMIT ?",
+          page.after, project, page.limit);
       while (query.Next()) ids.push_back(query.Text(0));
       HONE_RETURN_IF_ERROR(query.status());
     }
@@ -110,14 +113,13 @@ absl::Status SqliteStore::DeleteJob(const std::string& id, const RequestKey& req
     HONE_ASSIGN_OR_RETURN(const JobRow job, ReadJob(db, id));
     if (job.state == JobState::kQueued || job.state == JobState::kRunning)
       return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " has not ended; cancel it first"));
-    HONE_RETURN_IF_ERROR(
-        Query(db,
-              "DELETE FROM files WHERE owner IN (SELECT 'modules/' || id FROM modules WHERE job = ?)", id)
-            .Run());
     for (const char* sql : {"DELETE FROM modules WHERE job = ?", "DELETE FROM job_objects WHERE job = ?",
                             "UPDATE jobs SET deleted = 1 WHERE id = ?"}) {
       HONE_RETURN_IF_ERROR(Query(db, sql, id).Run());
     }
+    const std::string module = "modules/" + job.module;
+    HONE_RETURN_IF_ERROR(DropUnneededClaims(db, module, Now()));
+    HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM files WHERE owner = ?", module).Run());
     return RememberRequest(db, request, id, Now());
   });
 }
@@ -175,11 +177,15 @@ absl::Status SqliteStore::EndJob(const std::string& id, JobState state, const st
                 module->id, id, module->model, module->target, module->report_json, Now())
               .Run());
       HONE_RETURN_IF_ERROR(InsertFiles(db, "modules/" + module->id, module->files));
+      HONE_RETURN_IF_ERROR(ClaimModule(db, module->id, Now()));
     }
+    HONE_RETURN_IF_ERROR(CountDeviceTime(db, id, kAllLeases, Now()));
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE leases SET state = 'dropped' WHERE job = ? AND state IN ('queued', 'leased')", id)
             .Run());
-    return Query(db, "UPDATE jobs SET state = ?, error = ?, module = ?, end_time = ? WHERE id = ?",
+    return Query(db,
+                 "UPDATE jobs SET state = ?, error = CASE ?2 WHEN '' THEN error ELSE ?2 END, module = ?, "
+                 "end_time = ? WHERE id = ?",
                  JobStateName(state), error, module ? module->id : std::string(), Now(), id)
         .Run();
   });

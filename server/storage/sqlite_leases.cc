@@ -174,9 +174,9 @@ absl::StatusOr<std::optional<LeaseGrant>> SqliteStore::ClaimLease(const std::str
     HONE_RETURN_IF_ERROR(
         Query(db,
               "UPDATE leases SET state = 'leased', attempts = attempts + 1, lease_id = ?, worker = ?, "
-              "lease_seconds = ?, lease_until = ?, run_until = ? WHERE number = ?",
+              "lease_seconds = ?, lease_until = ?, run_until = ?, claim_time = ? WHERE number = ?",
               RandomHex(16), worker, lease_seconds, std::min(run_until, now + Micros(lease_seconds)),
-              run_until, number)
+              run_until, now, number)
             .Run());
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE trials SET attempts = attempts + 1 WHERE lease = ? AND done = 0", number).Run());
@@ -222,6 +222,7 @@ absl::Status SqliteStore::CompleteLease(const LeaseCompletion& completion) {
         Query(db, absl::StrCat("UPDATE workers SET leases_done = leases_done + 1, ", kEndTenure), Now(),
               grant.worker)
             .Run());
+    HONE_RETURN_IF_ERROR(CountDeviceTime(db, grant.batch.job, number, Now()));
     HONE_RETURN_IF_ERROR(
         Query(db, "UPDATE leases SET state = 'done' WHERE number = ? AND lease_id = ? AND state = 'leased'",
               number, completion.lease_id)
@@ -261,6 +262,7 @@ absl::Status SqliteStore::LoseLease(Connection& db, int64_t lease, const std::st
     if (query.Next()) attempts = query.Int(0);
     HONE_RETURN_IF_ERROR(query.status());
   }
+  HONE_RETURN_IF_ERROR(CountDeviceTime(db, grant.batch.job, lease, Now()));
   HONE_RETURN_IF_ERROR(Query(db, "UPDATE leases SET state = 'lost' WHERE number = ?", lease).Run());
   const std::string& job = grant.batch.job;
   std::vector<std::string> again;

@@ -158,15 +158,18 @@ absl::StatusOr<std::vector<RecordRow>> SqliteStore::ListRecordsOf(const std::str
   return records;
 }
 
-absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const RecordFilter& filter,
+absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const std::string& project,
+                                                                 const RecordFilter& filter,
                                                                  const Page& page) {
   std::vector<RecordRow> records;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
     std::vector<Parameter> parameters;
     const std::string where = FilterSql(filter, parameters);
-    Query query(db,
-                absl::StrCat(kRecordColumns, "WHERE id > ? AND ", where, " ORDER BY id LIMIT ", page.limit),
-                page.after);
+    Query query(
+        db,
+        absl::StrCat(kRecordColumns, "WHERE id > ? AND +job IN (SELECT id FROM jobs WHERE project = ?) AND ",
+                     where, " ORDER BY id LIMIT ", page.limit),
+        page.after, project);
     for (const Parameter& parameter : parameters) {
       std::visit([&](const auto& value) { query.Bind(value); }, parameter);
     }

@@ -124,7 +124,7 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
               "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "
               "device_class, "
               "device, cancel_requested, restarts, trials_done, create_time, end_time, "
-              "(SELECT COUNT(*) FROM records WHERE job = jobs.id AND suspect = 1) FROM jobs "
+              "(SELECT COUNT(*) FROM records WHERE job = jobs.id AND suspect = 1), project FROM jobs "
               "WHERE id = ? AND deleted = 0",
               id);
   if (!query.Next()) {
@@ -150,6 +150,7 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   job.create_time = query.Int(15);
   job.end_time = query.Int(16);
   job.suspect_records = static_cast<uint64_t>(query.Int(17));
+  job.project = query.Text(18);
   return job;
 }
 

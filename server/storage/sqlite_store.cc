@@ -34,11 +34,13 @@ absl::Status SqliteStore::CheckHealth() {
 
 namespace {
 
-constexpr char kModelColumns[] = "SELECT number, id, display_name, main_file, create_time FROM models ";
+constexpr char kModelColumns[] =
+    "SELECT number, id, display_name, main_file, create_time, project FROM models ";
 
 absl::Status ReadModels(Connection& db, Query& query, std::vector<ModelRow>& models) {
   while (query.Next()) {
-    models.push_back({query.Int(0), query.Text(1), query.Text(2), query.Text(3), {}, query.Int(4)});
+    models.push_back(
+        {query.Int(0), query.Text(1), query.Text(2), query.Text(3), {}, query.Int(4), query.Text(5)});
   }
   HONE_RETURN_IF_ERROR(query.status());
   for (ModelRow& model : models) HONE_RETURN_IF_ERROR(ReadFiles(db, "models/" + model.id, model.files));
@@ -53,7 +55,9 @@ absl::StatusOr<ModelRow> ReadModel(Connection& db, const std::string& id) {
   return models.front();
 }
 
-constexpr char kModuleColumns[] = "SELECT number, id, job, model, target, report, create_time FROM modules ";
+constexpr char kModuleColumns[] =
+    "SELECT number, id, job, model, target, report, create_time, "
+    "(SELECT project FROM jobs WHERE jobs.id = modules.job) AS project FROM modules ";
 
 absl::Status ReadModules(Connection& db, Query& query, std::vector<ModuleRow>& modules) {
   while (query.Next()) {
@@ -64,7 +68,8 @@ absl::Status ReadModules(Connection& db, Query& query, std::vector<ModuleRow>& m
                        query.Text(4),
                        query.Text(5),
                        {},
-                       query.Int(6)});
+                       query.Int(6),
+                       query.Text(7)});
   }
   HONE_RETURN_IF_ERROR(query.status());
   for (ModuleRow& module : modules) HONE_RETURN_IF_ERROR(ReadFiles(db, "modules/" + module.id, module.files));
@@ -111,9 +116,9 @@ absl::StatusOr<ModelRow> SqliteStore::CreateModel(const ModelRow& model, const R
     if (before.empty()) {
       HONE_RETURN_IF_ERROR(
           Query(db,
-                "INSERT INTO models(id, display_name, main_file, create_time) VALUES(?, ?, ?, ?) "
+                "INSERT INTO models(id, display_name, main_file, create_time, project) VALUES(?, ?, ?, ?, ?) "
                 "ON CONFLICT(id) DO UPDATE SET display_name = excluded.display_name, deleted = 0",
-                model.id, model.display_name, model.main_file, Now())
+                model.id, model.display_name, model.main_file, Now(), model.project)
               .Run());
       HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM files WHERE owner = ?", "models/" + model.id).Run());
       HONE_RETURN_IF_ERROR(InsertFiles(db, "models/" + model.id, model.files));
@@ -134,11 +139,13 @@ absl::StatusOr<ModelRow> SqliteStore::GetModel(const std::string& id) {
   return model;
 }
 
-absl::StatusOr<std::vector<ModelRow>> SqliteStore::ListModels(const Page& page) {
+absl::StatusOr<std::vector<ModelRow>> SqliteStore::ListModels(const std::string& project, const Page& page) {
   std::vector<ModelRow> models;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(db, absl::StrCat(kModelColumns, "WHERE number > ? AND deleted = 0 ORDER BY number LIMIT ?"),
-                page.after, page.limit);
+    Query query(db,
+                absl::StrCat(kModelColumns,
+                             "WHERE number > ? AND project = ? AND deleted = 0 ORDER BY number LIMIT ?"),
+                page.after, project, page.limit);
     return ReadModels(db, query, models);
   }));
   return models;
@@ -158,6 +165,7 @@ absl::Status SqliteStore::DeleteModel(const std::string& id, const RequestKey& r
       HONE_RETURN_IF_ERROR(busy.status());
     }
     HONE_RETURN_IF_ERROR(Query(db, "UPDATE models SET deleted = 1 WHERE id = ?", id).Run());
+    HONE_RETURN_IF_ERROR(DropUnneededClaims(db, "models/" + id, Now()));
     return RememberRequest(db, request, id, Now());
   });
 }
@@ -211,13 +219,15 @@ absl::StatusOr<ModuleRow> SqliteStore::GetModule(const std::string& id) {
   return modules.front();
 }
 
-absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::string& job, const Page& page) {
+absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::string& project,
+                                                                const std::string& job, const Page& page) {
   std::vector<ModuleRow> modules;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
     Query query(
         db,
-        absl::StrCat(kModuleColumns, "WHERE number > ? AND (?2 = '' OR job = ?2) ORDER BY number LIMIT ?"),
-        page.after, job, page.limit);
+        absl::StrCat(kModuleColumns,
+                     "WHERE number > ? AND (?2 = '' OR job = ?2) AND project = ? ORDER BY number LIMIT ?"),
+        page.after, job, project, page.limit);
     return ReadModules(db, query, modules);
   }));
   return modules;

@@ -27,6 +27,15 @@ class SqliteStore : public Store {
   absl::StatusOr<TokenRow> PutToken(const TokenRow& token) override;
   absl::StatusOr<std::vector<TokenRow>> ListTokens(const Page& page) override;
   absl::StatusOr<TokenRow> RevokeToken(const std::string& id) override;
+  absl::StatusOr<ProjectRow> CreateProject(const ProjectRow& project) override;
+  absl::StatusOr<std::vector<ProjectRow>> ListProjects(const std::string& id, const std::string& month,
+                                                       const Page& page) override;
+  absl::StatusOr<ProjectRow> UpdateProject(const std::string& id, const ProjectQuotas& quotas) override;
+  absl::StatusOr<bool> HasClaim(const std::string& project, const std::string& sha256) override;
+  absl::Status CheckStorage(const std::string& project, const BlobId& blob) override;
+  absl::Status ClaimBlob(const std::string& project, const BlobId& blob) override;
+  absl::Status DropClaims(absl::Time before) override;
+  absl::StatusOr<bool> IsJobObject(const std::string& sha256) override;
   absl::StatusOr<UserRow> CreateUser(const UserRow& user) override;
   absl::StatusOr<UserRow> GetUser(const std::string& id) override;
   absl::StatusOr<std::vector<UserRow>> ListUsers(const Page& page) override;
@@ -35,17 +44,18 @@ class SqliteStore : public Store {
 
   absl::StatusOr<ModelRow> CreateModel(const ModelRow& model, const RequestKey& request) override;
   absl::StatusOr<ModelRow> GetModel(const std::string& id) override;
-  absl::StatusOr<std::vector<ModelRow>> ListModels(const Page& page) override;
+  absl::StatusOr<std::vector<ModelRow>> ListModels(const std::string& project, const Page& page) override;
   absl::Status DeleteModel(const std::string& id, const RequestKey& request) override;
   absl::StatusOr<std::vector<std::string>> ListReferencedBlobs() override;
   absl::StatusOr<std::vector<std::string>> ListEndedObjects(absl::Time since) override;
   absl::StatusOr<StateCounts> CountStates() override;
   absl::StatusOr<ModuleRow> GetModule(const std::string& id) override;
-  absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job, const Page& page) override;
+  absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& project, const std::string& job,
+                                                     const Page& page) override;
 
   absl::StatusOr<JobRow> CreateJob(const JobRow& job, const RequestKey& request) override;
   absl::StatusOr<JobRow> GetJob(const std::string& id) override;
-  absl::StatusOr<std::vector<JobRow>> ListJobs(const Page& page) override;
+  absl::StatusOr<std::vector<JobRow>> ListJobs(const std::string& project, const Page& page) override;
   absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) override;
   absl::StatusOr<JobRow> RequestCancel(const std::string& id) override;
   absl::Status DeleteJob(const std::string& id, const RequestKey& request) override;
@@ -77,7 +87,8 @@ class SqliteStore : public Store {
 
   absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) override;
   absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) override;
-  absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter, const Page& page) override;
+  absl::StatusOr<std::vector<RecordRow>> QueryRecords(const std::string& project, const RecordFilter& filter,
+                                                      const Page& page) override;
 
  private:
   SqliteStore(SqliteStoreOptions options, std::unique_ptr<Connection> writer,

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/records/record_filter.h"
 #include "server/storage/rows.h"
 
@@ -42,16 +43,32 @@ class Store {
   virtual absl::StatusOr<UserRow> UpdateUser(const std::string& id, const std::optional<std::string>& role,
                                              const std::optional<bool>& disabled) = 0;
 
+  // AlreadyExists if there is one of this id. Usage is that of the month, "2026-11"; empty: this one.
+  virtual absl::StatusOr<ProjectRow> CreateProject(const ProjectRow& project) = 0;
+  virtual absl::StatusOr<std::vector<ProjectRow>> ListProjects(const std::string& id,
+                                                               const std::string& month,
+                                                               const Page& page) = 0;  // id may be empty
+  virtual absl::StatusOr<ProjectRow> UpdateProject(const std::string& id, const ProjectQuotas& quotas) = 0;
+
+  virtual absl::StatusOr<bool> HasClaim(const std::string& project, const std::string& sha256) = 0;
+  // Known claims stay. ResourceExhausted: with it the project would store more than it may.
+  virtual absl::Status CheckStorage(const std::string& project, const BlobId& blob) = 0;
+  virtual absl::Status ClaimBlob(const std::string& project, const BlobId& blob) = 0;
+  // Claims made before that no model or module of their project needs.
+  virtual absl::Status DropClaims(absl::Time before) = 0;
+  virtual absl::StatusOr<bool> IsJobObject(const std::string& sha256) = 0;  // that a lease names
+
   // A model of the same id is renamed and revived.
   virtual absl::StatusOr<ModelRow> CreateModel(const ModelRow& model, const RequestKey& request) = 0;
   virtual absl::StatusOr<ModelRow> GetModel(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<ModelRow>> ListModels(const Page& page) = 0;
+  virtual absl::StatusOr<std::vector<ModelRow>> ListModels(const std::string& project, const Page& page) = 0;
   // FailedPrecondition while an unfinished job needs it.
   virtual absl::Status DeleteModel(const std::string& id, const RequestKey& request) = 0;
 
+  // ResourceExhausted: the project may have no more unfinished jobs, or device minutes.
   virtual absl::StatusOr<JobRow> CreateJob(const JobRow& job, const RequestKey& request) = 0;
   virtual absl::StatusOr<JobRow> GetJob(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<JobRow>> ListJobs(const Page& page) = 0;
+  virtual absl::StatusOr<std::vector<JobRow>> ListJobs(const std::string& project, const Page& page) = 0;
   virtual absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) = 0;  // oldest first
   // A queued job ends at once, a running one is asked to; an ended one stays as it is.
   virtual absl::StatusOr<JobRow> RequestCancel(const std::string& id) = 0;
@@ -76,8 +93,9 @@ class Store {
   virtual absl::StatusOr<StateCounts> CountStates() = 0;
 
   virtual absl::StatusOr<ModuleRow> GetModule(const std::string& id) = 0;
-  virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& job,
-                                                             const Page& page) = 0;  // job may be empty
+  virtual absl::StatusOr<std::vector<ModuleRow>> ListModules(const std::string& project,
+                                                             const std::string& job,  // may be empty
+                                                             const Page& page) = 0;
 
   // The batch, its trials, the records of those that `ended` without running and the lease of the others, at
   // once. FailedPrecondition unless the number is the next.
@@ -111,7 +129,8 @@ class Store {
 
   virtual absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) = 0;
   virtual absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) = 0;
-  virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const RecordFilter& filter,
+  virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const std::string& project,
+                                                              const RecordFilter& filter,
                                                               const Page& page) = 0;
 };
 

@@ -40,11 +40,20 @@ TEST(UnitsTest, ParsesDurations) {
   EXPECT_DOUBLE_EQ(*ParseDuration("90s"), 90);
   EXPECT_DOUBLE_EQ(*ParseDuration("1h30m"), 5400);
   EXPECT_DOUBLE_EQ(*ParseDuration("250ms"), 0.25);
+  EXPECT_DOUBLE_EQ(*ParseDuration("2d"), 172800);
   EXPECT_DOUBLE_EQ(*ParseDuration("12"), 12);
   for (const char* bad : {"", "s", "5x", "0", "-1s", "1h30", "inf", "nan"}) {
     if (std::string(bad) == "1h30") continue;  // a bare number at the end is seconds
     EXPECT_EQ(ExitCodeFor(ParseDuration(bad).status()), kExitUsage) << bad;
   }
+}
+
+TEST(UnitsTest, ParsesSizes) {
+  EXPECT_EQ(*ParseBytes("500MB"), 500'000'000u);
+  EXPECT_EQ(*ParseBytes("1.5kB"), 1500u);
+  EXPECT_EQ(*ParseBytes("12"), 12u);
+  for (const char* bad : {"", "MB", "-1", "1e30", "nan", "5x"})
+    EXPECT_EQ(ExitCodeFor(ParseBytes(bad).status()), kExitUsage) << bad;
 }
 
 TEST(UnitsTest, ParsesBudgets) {

@@ -82,6 +82,18 @@ def identity(hone):
         file.write(hone.json("dashboard")["address_with_token"].split("#token=")[1])
     assert hone.json("job", "list", *remote, "--token-file", viewer)["jobs"] == []
     assert hone.run("user", "list", *remote, "--token-file", viewer, check=False).returncode == 5
+    hone.run("project", "create", "vision", "--jobs", 1, "--storage", "1GB", "--device-time", "40h")
+    bob = os.path.join(hone.folder, "bob.token")
+    hone.run("user", "create", "bob")
+    hone.run("token", "create", "bob", "--project", "vision", "-o", bob)
+    bob = [*remote, "--token-file", bob]
+    hone.json("optimize", relu_model(hone), "--trials", 2, "--detach", *bob)
+    assert hone.json("job", "list")["jobs"] == [] and len(hone.json("job", "list", *bob)["jobs"]) == 1
+    shown = hone.json("project", "show", "vision")
+    assert shown["usage"]["jobs"] == "1" and float(shown["usage"]["storage_bytes"]) > 0, shown
+    assert hone.json("project", "set-quota", "vision", "--jobs", "none")["max_jobs"] == 0
+    assert [p["name"] for p in hone.json("project", "usage", *bob)["projects"]] == ["projects/vision"]
+    assert "vision" in hone.run("project", "list").stdout
     listed = {t["label"]: t for t in hone.json("token", "list")["tokens"]}
     assert listed["laptop"]["subject"] == "users/ann" and listed["dashboard"]["role"] == "viewer", listed
     hone.run("token", "revoke", listed["laptop"]["name"])

@@ -2,6 +2,7 @@
 // credential, users and tokens over their lives, and secrets that must be seen nowhere.
 #include <signal.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -10,9 +11,12 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
 #include "gtest/gtest.h"
+#include "proto/values/sha256.h"
 #include "server/auth/role_table.h"
 #include "server/auth/secrets.h"
 #include "tests/server/fake_worker.h"
@@ -25,6 +29,7 @@ namespace fs = std::filesystem;
 using grpc::StatusCode;
 using testing::HasSubstr;
 
+constexpr char kOwner[] = "owner";
 constexpr char kInfo[] = "/hone.v1.ServerService/GetServerInfo";
 
 std::string ReadFile(const fs::path& path) {
@@ -76,8 +81,9 @@ class IdentityTest : public testing::Test {
     return admin_->admin->UpdateUser(Caller::Context().get(), request, &user);
   }
   v1::CreateTokenResponse MakeToken(const std::string& user, const std::string& role = "",
-                                    double lifetime = 0) {
+                                    double lifetime = 0, const std::string& project = "") {
     v1::CreateTokenRequest request;
+    if (!project.empty()) request.set_project("projects/" + project);
     request.set_user("users/" + user);
     request.set_role(role);
     request.set_lifetime_seconds(lifetime);
@@ -92,6 +98,21 @@ class IdentityTest : public testing::Test {
     v1::Token token;
     EXPECT_TRUE(admin_->admin->RevokeToken(Caller::Context().get(), request, &token).ok());
     return token;
+  }
+  // A new project, and an admin's token in it.
+  std::string MakeProject(const v1::CreateProjectRequest& request) {
+    v1::Project project;
+    const grpc::Status status = admin_->admin->CreateProject(Caller::Context().get(), request, &project);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return MakeToken(kOwner, "", 0, request.name().substr(request.name().find('/') + 1)).secret();
+  }
+  v1::Project ProjectSeenBy(Caller& caller, const std::string& name = "") {
+    v1::ListProjectsRequest request;
+    request.set_project(name);
+    v1::ListProjectsResponse response;
+    const grpc::Status status = caller.admin->ListProjects(Caller::Context().get(), request, &response);
+    EXPECT_TRUE(status.ok() && response.projects_size() > 0) << status.error_message();
+    return status.ok() ? response.projects(0) : v1::Project();
   }
   StatusCode CodeOf(const std::string& token, const std::string& path = kInfo) {
     return Call(server_.Channel(token), path).error_code();
@@ -152,6 +173,9 @@ TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
     EXPECT_EQ(Revoke(revoked.token().name()).state(), "revoked");
     callers.push_back({"revoked " + name, revoked.secret(), std::nullopt});
   }
+  v1::CreateProjectRequest other;
+  other.set_name("projects/other");
+  callers.push_back({"other project", MakeProject(other), Role::kAdmin});
   ASSERT_TRUE(MakeUser("demoted", "admin").ok() && MakeUser("disabled", "admin").ok());
   callers.push_back({"demoted", MakeToken("demoted").secret(), Role::kViewer});
   callers.push_back({"disabled", MakeToken("disabled").secret(), std::nullopt});
@@ -183,6 +207,133 @@ TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
     EXPECT_EQ(written.find(caller.secret), std::string::npos) << caller.name;
     EXPECT_EQ(errors.find(caller.secret), std::string::npos) << caller.name;
   }
+}
+
+// What one project has, by the names that requests have for it.
+struct Belongings {
+  std::string model, job, module, sha256;
+};
+
+// Fills whatever names a resource in a request of this service.
+void NameThem(const Belongings& owned, const std::string& service, google::protobuf::Message& request) {
+  const auto* fields = request.GetDescriptor();
+  for (int i = 0; i < fields->field_count(); ++i) {
+    const auto* field = fields->field(i);
+    if (field->is_repeated()) continue;
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+      NameThem(owned, service, *request.GetReflection()->MutableMessage(&request, field));
+      continue;
+    }
+    const std::pair<std::string, std::string> kNames[] = {
+        {"model", owned.model},         {"job", owned.job},
+        {"sha256", owned.sha256},       {"ModelService.name", owned.model},
+        {"JobService.name", owned.job}, {"ModuleService.name", owned.module}};
+    for (const auto& [name, value] : kNames) {
+      if (name == field->name() || name == service + "." + field->name())
+        request.GetReflection()->SetString(&request, field, value);
+    }
+  }
+}
+
+std::string RequestNaming(const Belongings& owned, std::string_view path) {
+  const std::string method = absl::StrReplaceAll(std::string(path.substr(1)), {{"/", "."}});
+  const auto* rpc = google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(method);
+  std::unique_ptr<google::protobuf::Message> request(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(rpc->input_type())->New());
+  NameThem(owned, rpc->service()->name(), *request);
+  return request->SerializeAsString();
+}
+
+TEST_F(IdentityTest, WhatIsOfAnotherProjectIsNotThere) {
+  FakeWorker worker(server_);
+  worker.Start();
+  Belongings owned;
+  owned.model = admin_->CreateModel("batches=1 trials=2").name();
+  owned.job = admin_->CreateJob(owned.model).name();
+  owned.module = admin_->WaitForEnd(owned.job).module();
+  owned.sha256 = Sha256Hex("batches=1 trials=2");
+  worker.Stop();
+  v1::CreateProjectRequest other;
+  other.set_name("projects/other");
+  const auto stranger = server_.Channel(MakeProject(other)), owner = server_.Channel(server_.AdminToken());
+  std::vector<RpcRow> rows(RpcTable().begin(), RpcTable().end());
+  std::stable_partition(rows.begin(), rows.end(),
+                        [](const RpcRow& row) { return row.path.find("/Delete") == std::string::npos; });
+  for (const RpcRow& row : rows) {
+    std::string seen;
+    const grpc::Status status =
+        Call(stranger, std::string(row.path), 10, RequestNaming(owned, row.path), &seen);
+    if (row.scope == Scope::kNamed) {
+      EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND) << row.path << ": " << status.error_message();
+    } else if (row.scope == Scope::kOwn) {
+      for (const std::string& name : {owned.model, owned.job, owned.module})
+        EXPECT_EQ(seen.find(name), std::string::npos) << row.path;
+    }
+  }
+  for (const RpcRow& row : rows) {
+    if (row.scope != Scope::kNamed) continue;
+    const grpc::Status status = Call(owner, std::string(row.path), 10, RequestNaming(owned, row.path));
+    EXPECT_NE(status.error_code(), StatusCode::NOT_FOUND) << row.path << ": " << status.error_message();
+  }
+}
+
+TEST_F(IdentityTest, NobodyGetsAContentForItsDigestAlone) {
+  const std::string content = "batches=1 trials=1";
+  const v1::Model model = admin_->CreateModel(content);
+  v1::CreateProjectRequest other;
+  other.set_name("projects/other");
+  Caller stranger(server_.Channel(MakeProject(other)));
+  v1::QueryBlobRequest query;
+  query.set_sha256(Sha256Hex(content));
+  v1::BlobStatus blob;
+  ASSERT_TRUE(stranger.blobs->QueryBlob(Caller::Context().get(), query, &blob).ok());
+  EXPECT_FALSE(blob.complete());
+  v1::UploadBlobRequest claim;  // says that all has been sent already
+  claim.mutable_blob()->set_sha256(query.sha256());
+  claim.mutable_blob()->set_size(content.size());
+  claim.set_offset(content.size());
+  auto context = Caller::Context();
+  auto writer = stranger.blobs->UploadBlob(context.get(), &blob);
+  writer->Write(claim);
+  writer->WritesDone();
+  EXPECT_EQ(writer->Finish().error_code(), StatusCode::OUT_OF_RANGE);
+  EXPECT_NE(stranger.CreateModel(content).name(), model.name());
+  EXPECT_EQ(stranger.Download(query.sha256()), content);
+  EXPECT_EQ(ProjectSeenBy(stranger).usage().storage_bytes(), content.size());
+}
+
+TEST_F(IdentityTest, QuotasHoldAndSayWhatToDo) {
+  v1::CreateProjectRequest project;
+  project.set_name("projects/small");
+  project.set_max_jobs(1);
+  project.set_max_storage_bytes(20);
+  project.set_max_device_minutes(-1);
+  v1::Project made;
+  EXPECT_EQ(admin_->admin->CreateProject(Caller::Context().get(), project, &made).error_code(),
+            StatusCode::INVALID_ARGUMENT);
+  project.clear_max_device_minutes();
+  Caller small(server_.Channel(MakeProject(project)));
+  const v1::Model model = small.CreateModel("batches=1 trials=1");
+  v1::BlobStatus blob;
+  const grpc::Status full = small.Upload("three", &blob);
+  EXPECT_EQ(full.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(full.error_message(), HasSubstr("hone project set-quota"));
+  EXPECT_TRUE(small.Upload("batches=1 trials=1", &blob).ok());  // stored already
+  const v1::Job job = small.CreateJob(model.name());
+  v1::CreateJobRequest second;
+  second.mutable_spec()->set_model(model.name());
+  v1::Job refused;
+  EXPECT_EQ(small.jobs->CreateJob(Caller::Context().get(), second, &refused).error_code(),
+            StatusCode::RESOURCE_EXHAUSTED);
+  const v1::Project seen = ProjectSeenBy(*admin_, "projects/small");
+  EXPECT_EQ(seen.usage().unfinished_jobs(), 1u);
+  EXPECT_EQ(seen.usage().storage_bytes(), 18u);
+  v1::UpdateProjectRequest more;
+  more.set_name("projects/small");
+  more.set_max_jobs(2);
+  ASSERT_TRUE(admin_->admin->UpdateProject(Caller::Context().get(), more, &made).ok());
+  EXPECT_EQ(made.max_storage_bytes(), 20u);
+  EXPECT_TRUE(small.jobs->CreateJob(Caller::Context().get(), second, &refused).ok());
 }
 
 TEST_F(IdentityTest, ATokenHasAtMostItsUsersRole) {

@@ -147,19 +147,23 @@ FileDescriptor Connect(const std::string& address) {
   return socket;
 }
 
-grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds) {
+grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds,
+                  const std::string& request, std::string* response) {
   grpc::GenericStub stub(channel);
   auto context = Caller::Context(seconds);
   grpc::CompletionQueue queue;
-  const grpc::Slice nothing;
-  grpc::ByteBuffer request(&nothing, 1), response;
-  auto call = stub.PrepareUnaryCall(context.get(), path, request, &queue);
+  const grpc::Slice bytes(request);
+  grpc::ByteBuffer sent(&bytes, 1), received;
+  auto call = stub.PrepareUnaryCall(context.get(), path, sent, &queue);
   grpc::Status status;
   call->StartCall();
-  call->Finish(&response, &status, &queue);
+  call->Finish(&received, &status, &queue);
   void* tag;
   bool ok;
   queue.Next(&tag, &ok);
+  grpc::Slice whole;
+  if (response != nullptr && status.ok() && received.DumpToSingleSlice(&whole).ok())
+    response->assign(reinterpret_cast<const char*>(whole.begin()), whole.size());
   return status;
 }
 

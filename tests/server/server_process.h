@@ -55,9 +55,9 @@ class ServerProcess {
 // A TCP connection to 127.0.0.1; `address` is HOST:PORT.
 FileDescriptor Connect(const std::string& address);
 
-// Calls any RPC by its path with an empty request.
-grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path,
-                  double seconds = 10);
+// Calls any RPC by its path, with serialised messages.
+grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds = 10,
+                  const std::string& request = "", std::string* response = nullptr);
 
 // All stubs over one channel, and the few calls that tests make again and again. Calls wait until the server
 // is up, for at most 20 s; failures fail the test.

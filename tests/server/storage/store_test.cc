@@ -140,7 +140,7 @@ TEST_P(StoreTest, MutationsHappenOncePerRequestId) {
   EXPECT_TRUE(absl::IsInvalidArgument(store_->CreateJob({.id = "j3", .model = "m1"}, other).status()));
   other.principal = "user:y";
   EXPECT_EQ(store_->CreateJob({.id = "j4", .model = "m1"}, other)->id, "j4");
-  EXPECT_THAT(*store_->ListJobs({}), SizeIs(2));
+  EXPECT_THAT(*store_->ListJobs(kDefaultProject, {}), SizeIs(2));
 }
 
 TEST_P(StoreTest, JobsMoveForwardOnly) {
@@ -165,8 +165,8 @@ TEST_P(StoreTest, JobsMoveForwardOnly) {
   EXPECT_EQ(job.progress_bytes, "half");
   EXPECT_EQ(job.end_time, absl::ToUnixMicros(now_));
   EXPECT_EQ(store_->GetModule(job.module)->files.at(0).name, "net.so");
-  EXPECT_THAT(*store_->ListModules("j1", {}), SizeIs(1));
-  EXPECT_THAT(*store_->ListModules("j2", {}), IsEmpty());
+  EXPECT_THAT(*store_->ListModules(kDefaultProject, "j1", {}), SizeIs(1));
+  EXPECT_THAT(*store_->ListModules(kDefaultProject, "j2", {}), IsEmpty());
 }
 
 TEST_P(StoreTest, CancelEndsQueuedJobsAndAsksRunningOnes) {
@@ -426,6 +426,59 @@ TEST_P(StoreTest, TokensSpeakForUsers) {
   EXPECT_TRUE(absl::IsNotFound(store_->UpdateUser("bob", "user", false).status()));
 }
 
+TEST_P(StoreTest, DeviceMinutesOfAProjectAreCountedAndEndItsJobs) {
+  ASSERT_TRUE(store_->CreateProject({.id = "p", .max_device_minutes = 2}).ok());
+  const FileRow file{"a.onnx", {std::string(64, 'a'), 10}};
+  ASSERT_TRUE(
+      store_->CreateModel({.id = "m2", .main_file = "a.onnx", .files = {file}, .project = "p"}, {}).ok());
+  AddWorker("w1");
+  for (const char* id : {"j1", "j2"}) {
+    ASSERT_TRUE(store_->CreateJob({.id = id, .model = "m2", .project = "p"}, {}).ok());
+    ASSERT_TRUE(store_->StartJob(id).ok());
+    ASSERT_TRUE(store_->ChooseDevice(id, "class", "device").ok());
+  }
+  for (uint32_t minute = 1; minute <= 2; ++minute) {
+    AddBatch("j1", minute, 1);
+    const auto lease = store_->ClaimLease("w1", "class", 100);
+    ASSERT_TRUE(lease.ok() && lease->has_value());
+    now_ += absl::Minutes(1);
+    RecordRow record{
+        .job = "j1", .batch = minute, .trial_id = absl::StrCat("b", minute, ".0"), .status = "ok"};
+    ASSERT_TRUE(
+        store_->CompleteLease({.lease_id = (*lease)->lease_id, .worker = "w1", .ended = {record}}).ok());
+    EXPECT_EQ(store_->GetJob("j2")->cancel_requested, minute == 2);
+  }
+  const ProjectRow project = store_->ListProjects("p", "", {})->at(0);
+  EXPECT_DOUBLE_EQ(project.device_minutes, 2);
+  EXPECT_EQ(project.jobs, 2u);
+  EXPECT_DOUBLE_EQ(store_->ListProjects("p", "2001-01", {})->at(0).device_minutes, 0);
+  EXPECT_TRUE(absl::IsInvalidArgument(store_->ListProjects("p", "May", {}).status()));
+  ASSERT_TRUE(store_->EndJob("j2", JobState::kCancelled, "", std::nullopt).ok());
+  EXPECT_NE(store_->GetJob("j2")->error, "");
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(store_->CreateJob({.id = "j3", .model = "m2", .project = "p"}, {}).status()));
+  EXPECT_TRUE(absl::IsNotFound(store_->CreateJob({.id = "j3", .model = "m2"}, {}).status()));
+  now_ += absl::Hours(31 * 24);
+  EXPECT_TRUE(store_->CreateJob({.id = "j3", .model = "m2", .project = "p"}, {}).ok());
+}
+
+TEST_P(StoreTest, ClaimsLastAsLongAsTheirProjectNeedsThem) {
+  AddModel();
+  const BlobId blob{std::string(64, 'a'), 10};
+  EXPECT_TRUE(absl::IsNotFound(store_->ClaimBlob("p", blob)));
+  ASSERT_TRUE(store_->CreateProject({.id = "p", .max_storage_bytes = 15}).ok());
+  for (const char* project : {kDefaultProject, "p"}) ASSERT_TRUE(store_->ClaimBlob(project, blob).ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->CheckStorage("p", {std::string(64, 'b'), 6})));
+  EXPECT_TRUE(store_->CheckStorage("p", blob).ok());
+  now_ += absl::Hours(1);
+  ASSERT_TRUE(store_->DropClaims(now_).ok());
+  EXPECT_TRUE(*store_->HasClaim(kDefaultProject, blob.sha256)) << "of a model";
+  EXPECT_FALSE(*store_->HasClaim("p", blob.sha256)) << "of no model";
+  now_ += absl::Hours(1);
+  ASSERT_TRUE(store_->DeleteModel("m1", {}).ok());
+  EXPECT_FALSE(*store_->HasClaim(kDefaultProject, blob.sha256));
+}
+
 TEST(MigrationTest, TokensOfTheFirstSchemaAreTheOwners) {
   TemporaryFolder folder;
   const std::string path = folder.path() + "/old.db";
@@ -483,9 +536,9 @@ TEST_P(StoreTest, FiltersSelectRecords) {
   for (const auto& [text, count] : kCases) {
     const auto filter = ParseRecordFilter(text);
     ASSERT_TRUE(filter.ok()) << text << ": " << filter.status();
-    EXPECT_THAT(*store_->QueryRecords(*filter, {}), SizeIs(count)) << text;
+    EXPECT_THAT(*store_->QueryRecords(kDefaultProject, *filter, {}), SizeIs(count)) << text;
   }
-  const auto page = *store_->QueryRecords({}, {.after = 2, .limit = 1});
+  const auto page = *store_->QueryRecords(kDefaultProject, {}, {.after = 2, .limit = 1});
   ASSERT_THAT(page, SizeIs(1));
   EXPECT_EQ(page[0].id, 3);
 }
