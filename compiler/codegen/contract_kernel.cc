@@ -104,11 +104,11 @@ class ContractEmitter {
     llvm::Value* begin = ir_.CreateMul(block, e_.I64(kernel_.tiles_per_block));
     llvm::Value* end = ir_.CreateAdd(begin, e_.I64(kernel_.tiles_per_block));
     end = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, e_.I64(Tiles(kernel_)));
-    Each({begin, end}, [&](llvm::Value* tile) { Tile(tile, panel); });
+    Each({begin, end}, [&](llvm::Value* tile) { Tile(tile, panel, ir_.CreateSub(tile, begin)); });
   }
 
-  // Coordinates of a tile's first row, then the call of its leaf.
-  void Tile(llvm::Value* tile, llvm::Value* panel) {
+  // Coordinates of a tile's first row, then the call of its leaf, the panel's use number `turn`.
+  void Tile(llvm::Value* tile, llvm::Value* panel, llvm::Value* turn) {
     const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
     llvm::Value* segment = tile;
     llvm::Value* number = Split(&segment, count);
@@ -124,6 +124,7 @@ class ContractEmitter {
     }
     arguments.insert(arguments.end(), coordinates.begin(), coordinates.end());
     arguments.push_back(panel);
+    arguments.push_back(turn);
     CallPattern(number, panel, arguments);
   }
 

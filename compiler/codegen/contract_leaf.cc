@@ -11,7 +11,7 @@ namespace {
 
 using Values = Emitter::Values;
 
-constexpr int64_t kFloatBytes = 4, kLineBytes = 64;
+constexpr int64_t kFloatBytes = 4;
 
 class LeafEmitter {
  public:
@@ -27,9 +27,10 @@ class LeafEmitter {
     llvm::Value* b = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.b), e_.Index(BOffset()));
     a = Step(a, leaf_.k_begin * k_strides_[0]);
     b = Step(b, leaf_.k_begin * InnerSteps() * panel_width());
+    if (kernel_.prefetch.touches > 0) state.push_back(FirstPrefetch(b));
     state.push_back(b);
     state = Reduce(0, a, state);
-    state.pop_back();
+    state.resize(rows_.size() * static_cast<size_t>(leaf_.vectors));
     EmitStores(state);
   }
 
@@ -46,7 +47,8 @@ class LeafEmitter {
     }
     const int64_t panels = (Extent(kernel_.n) + panel_width() - 1) / panel_width();
     panel_ = MakeSymbol("panel", 0, panels - 1);
-    e_.Bind(panel_, function->getArg(argument));
+    e_.Bind(panel_, function->getArg(argument++));
+    turn_ = function->getArg(argument);
   }
 
   void BindAxis(const Axis& axis, llvm::Value* value) {
@@ -137,7 +139,7 @@ class LeafEmitter {
     }
   }
 
-  // state: accumulators (rows x vectors), then the pointer into the panel.
+  // state: accumulators (rows x vectors), what to ask for next (if anything is), the pointer into the panel.
   Values Reduce(size_t level, llvm::Value* a, const Values& state) {
     if (level + 1 == kernel_.k.size()) return ReduceInnermost(level, a, state);
     const bool tail = level == 0 && kernel_.k_tail > 0 && leaf_.last_pass;
@@ -171,7 +173,7 @@ class LeafEmitter {
     return carried;
   }
 
-  // `count` steps straight; state: accumulators, panel pointer, operand a's pointer.
+  // `count` steps straight; state: as above, then operand a's pointer.
   Values Steps(int64_t count, size_t level, Values state) {
     if (count == 0) return state;
     llvm::Value* a = state.back();
@@ -183,7 +185,7 @@ class LeafEmitter {
       MultiplyAdd(pointer, step * k_strides_[level], b, step * panel_width(), &state);
     }
     // Last: between loads it would keep LLVM's scheduler from ordering them for the registers there are.
-    for (int64_t vector = 0; vector < count * kernel_.panel_vectors; ++vector) Prefetch(b, vector * kernel_.lanes);
+    if (kernel_.prefetch.touches > 0) state.back() = Prefetch(state.back());
     state.push_back(Step(b, count * panel_width()));
     state.push_back(Step(a, count * k_strides_[level]));
     return state;
@@ -195,27 +197,35 @@ class LeafEmitter {
     return e_.ir().CreateVectorSplat(static_cast<unsigned>(kernel_.lanes), value);
   }
 
-  // Asks for what lies `prefetch_bytes` further on in the packed operand, once per cache line.
-  void Prefetch(llvm::Value* b, int64_t element) {
-    if (kernel_.prefetch_bytes == 0 || element * kFloatBytes % kLineBytes != 0) return;
-    PrefetchAt(b, element + kernel_.prefetch_bytes / kFloatBytes);
+  // Where this use of the panel at `b` begins to ask.
+  llvm::Value* FirstPrefetch(llvm::Value* b) {
+    llvm::Value* bytes = e_.ir().CreateAdd(e_.ir().CreateMul(turn_, e_.I64(kernel_.prefetch.slice)), e_.I64(kernel_.prefetch.distance));
+    return e_.ir().CreateGEP(e_.ir().getInt8Ty(), b, bytes);
+  }
+
+  llvm::Value* Prefetch(llvm::Value* next) {
+    const auto& [touches, stride, distance, slice] = kernel_.prefetch;
+    for (int64_t touch = 0; touch < touches; ++touch) PrefetchAt(next, touch * stride, slice > 0 ? kSecondLevel : kAllLevels);
+    return e_.ir().CreateConstGEP1_64(e_.ir().getInt8Ty(), next, static_cast<uint64_t>(touches * stride));
   }
 
   // The block of channels at hand, of the rows of the tile that comes next. Once: panels inside find it there.
   void PrefetchNextRows(llvm::Value* a) {
     const int64_t row = LaneStride(a_base_, kernel_.m.back().variable).value_or(0);
     const auto prefetch = [&] {
-      for (const int64_t offset : row_offsets_) PrefetchAt(a, offset + static_cast<int64_t>(rows_.size()) * row);
+      for (const int64_t offset : row_offsets_) PrefetchAt(a, (offset + static_cast<int64_t>(rows_.size()) * row) * kFloatBytes, kAllLevels);
     };
     if (kernel_.panels_outer) return prefetch();
     e_.If(e_.ir().CreateICmpEQ(e_.Index(DimExpr(panel_)), e_.I64(0)), prefetch);
   }
 
-  void PrefetchAt(llvm::Value* base, int64_t element) {
-    llvm::Value* address = e_.ir().CreateConstGEP1_64(e_.ir().getFloatTy(), base, static_cast<uint64_t>(element));
-    constexpr uint32_t kRead = 0, kAllLevels = 3, kData = 1;
+  // Levels of LLVM's prefetch intrinsic.
+  static constexpr uint32_t kSecondLevel = 2, kAllLevels = 3;
+  void PrefetchAt(llvm::Value* base, int64_t bytes, uint32_t level) {
+    llvm::Value* address = e_.ir().CreateConstGEP1_64(e_.ir().getInt8Ty(), base, static_cast<uint64_t>(bytes));
+    constexpr uint32_t kRead = 0, kData = 1;
     e_.ir().CreateIntrinsic(llvm::Intrinsic::prefetch, {e_.ir().getPtrTy()},
-                            {address, e_.ir().getInt32(kRead), e_.ir().getInt32(kAllLevels), e_.ir().getInt32(kData)});
+                            {address, e_.ir().getInt32(kRead), e_.ir().getInt32(level), e_.ir().getInt32(kData)});
   }
 
   llvm::Value* Vector(llvm::Value* b, int vector, int64_t offset) {
@@ -283,6 +293,7 @@ class LeafEmitter {
   Emitter& e_;
   std::vector<DimExpr> first_row_;
   SymbolRef panel_;
+  llvm::Value* turn_ = nullptr;
   DimExpr a_base_;
   std::vector<int64_t> row_offsets_, k_strides_;   // elements of operand a
   bool in_tail_ = false;                           // emitting the block that is not full
@@ -292,7 +303,7 @@ class LeafEmitter {
 
 llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
                                  const ContractLeaf& leaf, const std::string& name, llvm::Module* module) {
-  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 1;
+  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2;
   llvm::Function* function = AddKernelFunction(name, coordinates, target, module);
   function->addFnAttr(llvm::Attribute::NoInline);
   function->addFnAttr(kLeafAttribute);

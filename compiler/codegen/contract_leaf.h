@@ -15,7 +15,8 @@ struct ContractLeaf {
   bool first_pass = true, last_pass = true;
 };
 
-// void leaf(buffers, scratch (of the task, or of the chunk where a kernel's tensors live there), batch coordinates..., coordinates of the first row..., panel). Returns the function.
+// void leaf(buffers, scratch (of the task, or of the chunk where a kernel's tensors live there), batch coordinates..., coordinates
+// of the first row..., panel, number of row tiles that have used it before). Returns the function.
 llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
                                  const ContractLeaf& leaf, const std::string& name, llvm::Module* module);
 

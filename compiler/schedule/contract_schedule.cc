@@ -13,7 +13,11 @@ namespace {
 constexpr size_t kMaxPatterns = 16;           // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
+constexpr int64_t kLineBytes = 64;
 constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too short a stream for the hardware to run ahead
+
+// A panel waits in the second-level cache for its uses beside the next one, which is under way, and operand a.
+int64_t MostPanelBytes(const Target& target) { return target.row->l2_bytes / 3; }
 
 // How an element offset moves along the m axes; nullopt: not by constant strides.
 using RowStrides = std::optional<std::vector<int64_t>>;
@@ -38,7 +42,7 @@ class ContractScheduler {
     const auto leaves_l2 = [&](const NestTensor& tensor, const Layout& layout) {
       return layout.Elements(tensor.dims).Constant() * DTypeBytes(tensor.dtype) > target_.row->l2_bytes / 2;
     };
-    if (leaves_l2(b, *b_layout)) kernel_.prefetch_bytes = kPrefetchBytes;
+    if (leaves_l2(b, *b_layout)) kernel_.prefetch = PrefetchOfPanels();
     // A tile's lines of one block of channels lie together, those of the next block far away: no stream for the hardware.
     const bool blocks = kernel_.k.size() == 2 && k_strides_.back() == 1 && Extent(kernel_.k.back()) == choice_.lanes;
     kernel_.prefetch_rows = blocks && leaves_l2(a, a.layout);
@@ -300,6 +304,28 @@ class ContractScheduler {
     kernel_.chunks = threads_ <= 1 ? 1 : static_cast<int>(std::min<int64_t>(pieces, kChunksPerThread * threads_));
   }
 
+  // The row tiles that use a panel one after another share the asking for the next one, which thus comes while they compute.
+  // A panel that is used once, or that would not wait in the second-level cache beside its successor, is asked for a little ahead.
+  ContractKernel::Prefetch PrefetchOfPanels() const {
+    const auto& k = kernel_.k;
+    int64_t rounds = 1, steps = 1;   // of one pass
+    for (size_t level = 0; level < k.size(); ++level) {
+      const int64_t extent = level == 0 && kernel_.k_chunk > 0 ? kernel_.k_chunk : Extent(k[level]);
+      steps *= extent;
+      rounds *= level + 1 < k.size() ? extent : (extent + kernel_.unroll - 1) / kernel_.unroll;
+    }
+    const int64_t step_bytes = int64_t{choice_.nv} * choice_.lanes * 4, panel_bytes = Points(k) * step_bytes;
+    const int64_t uses = kernel_.tiles_per_block;
+    const bool early = uses > 1 && steps * step_bytes <= MostPanelBytes(target_);
+    const int64_t bytes = early ? (steps * step_bytes + uses * rounds - 1) / (uses * rounds) : kernel_.unroll * step_bytes;
+    ContractKernel::Prefetch prefetch;
+    prefetch.touches = (bytes + kLineBytes - 1) / kLineBytes;
+    prefetch.stride = std::min(bytes, kLineBytes);
+    prefetch.distance = early ? panel_bytes : kPrefetchBytes;
+    prefetch.slice = early ? rounds * prefetch.touches * prefetch.stride : 0;
+    return prefetch;
+  }
+
   std::optional<Layout> PackedLayout() const {
     std::string outer, blocks;
     std::string batch, loops;
@@ -439,6 +465,9 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   choice.parallel_m = true;
   const int64_t tiles = (anchor.m + choice.mr - 1) / choice.mr;
   choice.parallel_n = threads > 1 && tiles < 4 * threads;
+  int64_t passes = 1;
+  while (tiles > 1 && anchor.k / passes * choice.nv * choice.lanes * 4 > MostPanelBytes(target)) passes *= 2;
+  if (passes > 1) choice.k_steps = (anchor.k + passes - 1) / passes;
   return choice;
 }
 

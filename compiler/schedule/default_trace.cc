@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -56,6 +57,10 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
     return *Trace::Parse(absl::StrCat("trace 1; algorithm direct; leaf ", leaf, " ", key, "=", value, " vw=", lanes,
                                       "; parallel outer"));
   };
+  const auto add = [&](ContractChoice choice) {
+    candidates.push_back(ContractTrace(choice));
+    if (std::exchange(choice.k_steps, 0) > 0) candidates.push_back(ContractTrace(choice));   // where passes are not possible
+  };
   if (anchor.ok()) {
     if (anchor->kind == AnchorKind::kContract) {
       const ContractChoice choice = DefaultContractChoice(*anchor, task.target, task.threads);
@@ -66,9 +71,9 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
         flat.row = 1;
         ContractChoice crossing = DefaultContractChoice(flat, task.target, task.threads);
         crossing.cross_rows = true;
-        if (crossing.mr > choice.mr) candidates.push_back(ContractTrace(crossing));
+        if (crossing.mr > choice.mr) add(crossing);
       }
-      candidates.push_back(ContractTrace(choice));
+      add(choice);
     }
     if (anchor->kind == AnchorKind::kWindow || anchor->kind == AnchorKind::kContract) {
       candidates.push_back(stage_trace("window", "tile", WindowTile(anchor->tile_extent, task.target)));

@@ -51,6 +51,11 @@ std::string KernelText(const StageKernel& kernel) {
   return text;
 }
 
+std::string PrefetchText(const ContractKernel::Prefetch& prefetch) {
+  if (prefetch.touches == 0) return "";
+  return absl::StrCat(" prefetch ", prefetch.touches, "x", prefetch.stride, " from ", prefetch.distance, "+", prefetch.slice);
+}
+
 std::string KernelText(const ContractKernel& kernel) {
   static constexpr const char* kHeld[] = {"b", "a", "none"};
   size_t rows = 0;
@@ -60,7 +65,7 @@ std::string KernelText(const ContractKernel& kernel) {
                       " hold ", kHeld[static_cast<int>(kernel.hold)], " unroll ", kernel.unroll, " patterns ",
                       kernel.patterns.size(), " tiles ", kernel.tiles.size(), " block ", kernel.tiles_per_block,
                       kernel.panels_outer ? " order n,m" : " order m,n", " k_chunk ", kernel.k_chunk,
-                      kernel.prefetch_bytes > 0 ? " prefetch" : "", kernel.prefetch_rows ? " prefetch-rows" : "", " chunks ",
+                      PrefetchText(kernel.prefetch), kernel.prefetch_rows ? " prefetch-rows" : "", " chunks ",
                       kernel.chunks, "\n");
 }
 

@@ -118,7 +118,11 @@ struct ContractKernel {
   int panel_vectors = 2;            // nv; the last panel may use fewer
   HeldSide hold = HeldSide::kB;
   int unroll = 1;                   // of the innermost loop
-  int64_t prefetch_bytes = 0;       // of operand b: how far ahead it is asked for; 0: left to the hardware
+  // Operand b is asked for ahead of its use: with each round of unrolled steps `touches` addresses, `stride` bytes apart, that
+  // begin `distance` bytes behind the panel and `slice` more for every row tile that has used it. 0: left to the hardware.
+  struct Prefetch {
+    int64_t touches = 0, stride = 0, distance = 0, slice = 0;
+  } prefetch;
   bool prefetch_rows = false;       // of operand a: the next tile's are asked for, block of channels by block of channels
   bool fence = false;               // keep loads of unrolled steps apart
   int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass

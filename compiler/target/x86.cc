@@ -23,7 +23,8 @@ bool RunsV4() { return false; }
 
 constexpr int64_t kKiB = 1024, kMiB = 1024 * kKiB;
 
-TargetRow Row(std::string_view name, std::vector<int> widths, int registers, bool folds, bool fma, double gflops,
+// l2: the smallest of the server cores of a level.
+TargetRow Row(std::string_view name, std::vector<int> widths, int registers, bool folds, bool fma, double gflops, int64_t l2,
               bool (*runs_here)()) {
   return {.name = name,
           .triple = "x86_64-unknown-linux-gnu",
@@ -37,7 +38,7 @@ TargetRow Row(std::string_view name, std::vector<int> widths, int registers, boo
           .fma_per_cycle = 2,
           .loads_per_cycle = 2,
           .l1d_bytes = 32 * kKiB,
-          .l2_bytes = 512 * kKiB,
+          .l2_bytes = l2,
           .l3_bytes = 32 * kMiB,
           .nominal_gflops = gflops,
           .runs_here = runs_here};
@@ -47,9 +48,9 @@ TargetRow Row(std::string_view name, std::vector<int> widths, int registers, boo
 
 std::span<const TargetRow> X86Targets() {
   static const TargetRow rows[] = {
-      Row("x86-64-v2", {4}, 16, false, false, 24, RunsV2),
-      Row("x86-64-v3", {8, 4}, 16, false, true, 96, RunsV3),
-      Row("x86-64-v4", {16, 8, 4}, 32, true, true, 110, RunsV4),
+      Row("x86-64-v2", {4}, 16, false, false, 24, 512 * kKiB, RunsV2),
+      Row("x86-64-v3", {8, 4}, 16, false, true, 96, 512 * kKiB, RunsV3),
+      Row("x86-64-v4", {16, 8, 4}, 32, true, true, 110, kMiB, RunsV4),
   };
   return rows;
 }
