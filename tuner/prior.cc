@@ -44,7 +44,7 @@ Roofline Roofline::Of(const Device& device, const Target& target) {
   r.dram_gbps = Known(c.dram_read_gbps, r.l3_gbps / 3);
   r.l1_bytes = Known(static_cast<double>(device.l1d_bytes), static_cast<double>(row.l1d_bytes));
   r.l2_bytes = Known(static_cast<double>(device.l2_bytes), static_cast<double>(row.l2_bytes));
-  r.l3_bytes = Known(static_cast<double>(device.l3_bytes), static_cast<double>(row.l3_bytes));
+  r.l3_bytes = Known(static_cast<double>(c.l3_held_bytes), Known(static_cast<double>(device.l3_bytes), static_cast<double>(row.l3_bytes)));
   r.fork_join_seconds = Known(c.fork_join_us, 1) * 1e-6;
   r.fma_per_cycle = row.fma_per_cycle;
   r.loads_per_cycle = row.loads_per_cycle;

@@ -102,18 +102,22 @@ double MeasureGflops(const CpuProbe& probe, double seconds) {
   return best;
 }
 
-double MeasureReadGbps(uint64_t bytes, double seconds) {
+ReadProbe::ReadProbe(uint64_t most_bytes) : memory_(nullptr, std::free) {
+  most_bytes = (most_bytes + 1023) / 1024 * 1024;
+  memory_.reset(std::aligned_alloc(1024, most_bytes));
+  if (memory_) std::memset(memory_.get(), 1, most_bytes);
+}
+
+double ReadProbe::Gbps(uint64_t bytes, double seconds) const {
+  if (!memory_) return 0;
   bytes = std::max<uint64_t>(bytes / 1024 * 1024, 1024);
-  std::unique_ptr<void, Free> memory(std::aligned_alloc(1024, bytes));
-  if (!memory) return 0;
-  std::memset(memory.get(), 1, bytes);
   const CpuProbe& probe = BestCpuProbe();
   // Small sets are read often enough per timing that the clock does not count.
   const uint64_t passes = std::max<uint64_t>((uint64_t{1} << 20) / bytes, 1);
   double best = 0;
   for (const Stopwatch whole; whole.Seconds() < seconds || best == 0;) {
     const Stopwatch watch;
-    for (uint64_t pass = 0; pass < passes; ++pass) probe.read(memory.get(), static_cast<int64_t>(bytes));
+    for (uint64_t pass = 0; pass < passes; ++pass) probe.read(memory_.get(), static_cast<int64_t>(bytes));
     best = std::max(best, static_cast<double>(bytes * passes) / watch.Seconds() * 1e-9);
   }
   return best;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -18,8 +19,16 @@ std::span<const CpuProbe> CpuProbes();  // least capable first
 const CpuProbe& BestCpuProbe();         // the most capable that runs here
 
 double MeasureGflops(const CpuProbe& probe, double seconds);  // best of several windows
-// Reads a buffer of `bytes` again and again for `seconds`; best pass, in GB/s (1e9).
-double MeasureReadGbps(uint64_t bytes, double seconds);
+// Memory that is read again and again.
+class ReadProbe {
+ public:
+  explicit ReadProbe(uint64_t most_bytes);   // where there is no such memory, all rates are 0
+  // Reads `bytes` of it for `seconds`; best pass, in GB/s (1e9).
+  double Gbps(uint64_t bytes, double seconds) const;
+
+ private:
+  std::unique_ptr<void, void (*)(void*)> memory_;
+};
 // What one parallel region of `threads` threads costs beside the work, in microseconds; 0 for one thread.
 double MeasureForkJoinUs(int threads, double seconds);
 

@@ -124,11 +124,21 @@ Calibration Calibrate(const Device& device) {
   }
   const uint64_t l1 = device.l1d_bytes ? device.l1d_bytes : 32 << 10,
                  l2 = device.l2_bytes ? device.l2_bytes : 512 << 10;
-  const uint64_t l3 = device.l3_bytes;
-  calibration.l1_read_gbps = MeasureReadGbps(l1 / 2, 0.03);
-  calibration.l2_read_gbps = MeasureReadGbps(l2 / 2, 0.03);
-  if (l3 > 0) calibration.l3_read_gbps = MeasureReadGbps(std::clamp(l3 / 2, 2 * l2, 4 * l2), 0.05);
-  calibration.dram_read_gbps = MeasureReadGbps(std::clamp<uint64_t>(4 * l3, 64 << 20, 256 << 20), 0.1);
+  const uint64_t l3 = device.l3_bytes, beyond = std::clamp<uint64_t>(4 * l3, 64 << 20, 256 << 20);
+  const ReadProbe memory(beyond);
+  calibration.l1_read_gbps = memory.Gbps(l1 / 2, 0.03);
+  calibration.l2_read_gbps = memory.Gbps(l2 / 2, 0.03);
+  calibration.dram_read_gbps = memory.Gbps(beyond, 0.1);
+  if (l3 > 0) {
+    const uint64_t within = std::clamp(l3 / 2, 2 * l2, 4 * l2);
+    calibration.l3_read_gbps = memory.Gbps(within, 0.05);
+    // A cache shared with strangers holds less of ours than its size: as much as is read in less than twice the time.
+    calibration.l3_held_bytes = within;
+    for (uint64_t bytes = 2 * within; bytes <= std::min(l3, beyond); bytes *= 2) {
+      if (2 * memory.Gbps(bytes, 0.02) < calibration.l3_read_gbps) break;
+      calibration.l3_held_bytes = bytes;
+    }
+  }
   calibration.fork_join_us = MeasureForkJoinUs(static_cast<int>(device.cores), 0.02);
   return calibration;
 }
@@ -156,6 +166,7 @@ std::string DeviceToJson(const Device& device) {
                                          {"l2_read_gbps", c.l2_read_gbps},
                                          {"l3_read_gbps", c.l3_read_gbps},
                                          {"dram_read_gbps", c.dram_read_gbps},
+                                         {"l3_held_bytes", c.l3_held_bytes},
                                          {"fork_join_us", c.fork_join_us}}},
                                        {"fingerprint", device.fingerprint}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

@@ -227,7 +227,9 @@ absl::Status LeaseExecutor::PrepareInputs(Batch& batch) {
 }
 
 uint64_t LeaseExecutor::LastLevelCache() const {
-  return options_.device.l3_bytes ? options_.device.l3_bytes : uint64_t{64} << 20;
+  const Device& device = options_.device;
+  const uint64_t held = device.calibration.l3_held_bytes, whole = device.l3_bytes ? device.l3_bytes : uint64_t{64} << 20;
+  return held > 0 ? std::min(held, whole) : whole;
 }
 
 // A quarter of the cache is left to activations.
@@ -378,12 +380,13 @@ absl::Status LeaseExecutor::Measure(Batch& batch) const {
     cores.Move();
     pin();
   };
+  const ReadProbe read_probe(kProbeReadBytes);
   const double probe_seconds = absl::ToDoubleSeconds(kProbeTime);
   const double gflops_before = MeasureGflops(BestCpuProbe(), probe_seconds);
-  const double gbps_before = MeasureReadGbps(kProbeReadBytes, probe_seconds);
+  const double gbps_before = read_probe.Gbps(kProbeReadBytes, probe_seconds);
   std::vector<Measurement> measurements = Rotate(pointers, first_seconds, options, after_round);
   const double gflops_after = MeasureGflops(BestCpuProbe(), probe_seconds);
-  const double gbps_after = MeasureReadGbps(kProbeReadBytes, probe_seconds);
+  const double gbps_after = read_probe.Gbps(kProbeReadBytes, probe_seconds);
   for (size_t i = 0; i < live.size(); ++i) {
     Measurement& m = measurements[i];
     m.max_error = live[i]->measurement.max_error;

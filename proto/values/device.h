@@ -15,6 +15,7 @@ struct Calibration {
   double l3_read_gbps = 0;
   double dram_read_gbps = 0;
   double fork_join_us = 0;
+  uint64_t l3_held_bytes = 0;   // of the last-level cache, what one reader gets beside the neighbours that share it
 };
 
 // A machine that measures. Times are comparable within one device class.

@@ -76,6 +76,7 @@ v1::Device ToMessage(const Device& device) {
   calibration->set_l3_read_gbps(device.calibration.l3_read_gbps);
   calibration->set_dram_read_gbps(device.calibration.dram_read_gbps);
   calibration->set_fork_join_us(device.calibration.fork_join_us);
+  calibration->set_l3_held_bytes(device.calibration.l3_held_bytes);
   for (const auto& [key, value] : device.fingerprint) (*out.mutable_fingerprint())[key] = value;
   return out;
 }
@@ -97,6 +98,7 @@ Device FromMessage(const v1::Device& message) {
   device.calibration.l3_read_gbps = calibration.l3_read_gbps();
   device.calibration.dram_read_gbps = calibration.dram_read_gbps();
   device.calibration.fork_join_us = calibration.fork_join_us();
+  device.calibration.l3_held_bytes = calibration.l3_held_bytes();
   for (const auto& [key, value] : message.fingerprint()) device.fingerprint[key] = value;
   return device;
 }

@@ -302,7 +302,7 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
                 best.trace.ToString().c_str());
     PrintOthers(*entrants, best, percent);
   } else {
-    const double read = MeasureReadGbps(static_cast<uint64_t>(bytes), 0.005);
+    const double read = ReadProbe(static_cast<uint64_t>(bytes)).Gbps(static_cast<uint64_t>(bytes), 0.005);
     const double floor = std::max(flops / limits.gflops, static_cast<double>(bytes) / read) * 1e-9;
     std::printf("%-20s %-10s %6.1f GB/s %6.1f GF/s  default %8.1f us  best %8.1f us  roofline %5.1f %% %5.1f %%  memcpy %5.1f %%  %s\n",
                 subject.name, target.ToString().c_str(), static_cast<double>(bytes) / best.best * 1e-9,

@@ -31,6 +31,8 @@ TEST(DeviceDetection, KnowsThisMachine) {
   }
   EXPECT_GT(c.l1_read_gbps, 1);
   EXPECT_GT(c.dram_read_gbps, 0.5);
+  EXPECT_LE(c.l3_held_bytes, std::max<uint64_t>(device.l3_bytes, 4 * device.l2_bytes));
+  EXPECT_EQ(c.l3_held_bytes > 0, device.l3_bytes > 0);
   const nlohmann::json json = nlohmann::json::parse(DeviceToJson(device));
   EXPECT_EQ(json["device_class"], device.device_class);
   EXPECT_GT(json["calibration"]["fma_gflops"][device.target], 0.5);
