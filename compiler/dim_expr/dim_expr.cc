@@ -12,6 +12,25 @@ namespace {
 
 using namespace terms;   // NOLINT: this folder's own
 
+bool Holds(const Term& term, Atom::Kind kind) {
+  return std::any_of(term.factors.begin(), term.factors.end(), [&](const AtomRef& atom) { return atom->kind == kind; });
+}
+
+// Whether the symbol occurs in it for which `wanted` holds.
+template <typename Wanted>
+bool MentionsAny(const DimExpr& expr, const Wanted& wanted);
+template <typename Wanted>
+bool MentionsAny(const Term& term, const Wanted& wanted) {
+  return std::any_of(term.factors.begin(), term.factors.end(), [&](const AtomRef& atom) {
+    if (atom->kind == Atom::Kind::kSymbol) return wanted(atom->symbol);
+    return MentionsAny(atom->a, wanted) || MentionsAny(atom->b, wanted);
+  });
+}
+template <typename Wanted>
+bool MentionsAny(const DimExpr& expr, const Wanted& wanted) {
+  return std::any_of(expr.terms().begin(), expr.terms().end(), [&](const Term& term) { return MentionsAny(term, wanted); });
+}
+
 // c*floordiv(x, c) + mod(x, c) = x.
 DimExpr JoinDivisions(const DimExpr& expr) {
   for (const Term& term : expr.terms()) {
@@ -61,8 +80,17 @@ SymbolRef MakeSymbol(std::string name, int64_t lower, int64_t upper, int64_t div
 }
 
 DimExpr::DimExpr(int64_t value) {
-  static const auto empty = std::make_shared<const Terms>();
-  terms_ = value == 0 ? empty : std::make_shared<const Terms>(Terms{Term{value, {}}});
+  // Most constants are small: they share their representation.
+  constexpr int64_t kShared = 1024;
+  const auto make = [](int64_t constant) {
+    return constant == 0 ? std::make_shared<const Terms>() : std::make_shared<const Terms>(Terms{Term{constant, {}}});
+  };
+  static const auto shared = [&] {
+    std::vector<std::shared_ptr<const Terms>> small;
+    for (int64_t constant = -1; constant <= kShared; ++constant) small.push_back(make(constant));
+    return small;
+  }();
+  terms_ = value >= -1 && value <= kShared ? shared[static_cast<size_t>(value + 1)] : make(value);
 }
 
 DimExpr::DimExpr(SymbolRef symbol) {
@@ -119,8 +147,7 @@ std::vector<SymbolRef> DimExpr::Symbols() const {
 }
 
 bool DimExpr::Mentions(const SymbolRef& symbol) const {
-  const std::vector<SymbolRef> symbols = Symbols();
-  return std::find(symbols.begin(), symbols.end(), symbol) != symbols.end();
+  return MentionsAny(*this, [&](const SymbolRef& other) { return other == symbol; });
 }
 
 std::optional<int64_t> DimExpr::AffineCoefficient(const SymbolRef& symbol, DimExpr* rest) const {
@@ -133,27 +160,23 @@ std::optional<int64_t> DimExpr::AffineCoefficient(const SymbolRef& symbol, DimEx
       coefficient = term.coefficient;
       continue;
     }
-    std::vector<SymbolRef> inside;
-    for (const AtomRef& atom : term.factors) {
-      if (atom->kind == Atom::Kind::kSymbol) {
-        inside.push_back(atom->symbol);
-      } else {
-        CollectSymbols(atom->a, &inside);
-        CollectSymbols(atom->b, &inside);
-      }
-    }
-    if (std::find(inside.begin(), inside.end(), symbol) != inside.end()) return std::nullopt;
-    others.push_back(term);
+    if (MentionsAny(term, [&](const SymbolRef& other) { return other == symbol; })) return std::nullopt;
+    if (rest != nullptr) others.push_back(term);
   }
   if (rest != nullptr) *rest = DimExprBuilder::FromTerms(std::move(others));
   return coefficient;
 }
 
 DimExpr DimExpr::Substitute(const std::map<SymbolRef, DimExpr>& values) const {
-  const std::vector<SymbolRef> symbols = Symbols();
-  if (std::none_of(symbols.begin(), symbols.end(), [&](const SymbolRef& s) { return values.contains(s); })) return *this;
+  const auto given = [&](const SymbolRef& symbol) { return values.contains(symbol); };
+  if (!MentionsAny(*this, given)) return *this;
   DimExpr sum(0);
+  Terms kept;
   for (const Term& term : *terms_) {
+    if (!MentionsAny(term, given)) {
+      kept.push_back(term);
+      continue;
+    }
     DimExpr product(term.coefficient);
     for (const AtomRef& atom : term.factors) {
       switch (atom->kind) {
@@ -178,7 +201,7 @@ DimExpr DimExpr::Substitute(const std::map<SymbolRef, DimExpr>& values) const {
     }
     sum = sum + product;
   }
-  return sum;
+  return DimExprBuilder::FromTerms(std::move(kept)) + sum;
 }
 
 absl::StatusOr<int64_t> DimExpr::Evaluate(const std::map<SymbolRef, int64_t>& values) const {
@@ -216,6 +239,7 @@ absl::StatusOr<int64_t> DimExpr::Evaluate(const std::map<SymbolRef, int64_t>& va
 DimExpr operator+(const DimExpr& a, const DimExpr& b) {
   if (a.terms().empty()) return b;
   if (b.terms().empty()) return a;
+  if (a.IsConstant() && b.IsConstant()) return DimExpr(Plus(a.Constant(), b.Constant()));
   Terms sum = a.terms();
   for (const Term& term : b.terms()) AddTerm(term, &sum);
   const DimExpr expr = DimExprBuilder::FromTerms(std::move(sum));
@@ -224,7 +248,30 @@ DimExpr operator+(const DimExpr& a, const DimExpr& b) {
 
 DimExpr operator-(const DimExpr& a, const DimExpr& b) { return a + DimExpr(-1) * b; }
 
+namespace {
+
+// The products' order is that of the terms; nothing becomes simpler where nothing is divided.
+DimExpr Scaled(const DimExpr& expr, int64_t factor) {
+  Terms product = expr.terms();
+  for (Term& term : product) term.coefficient = Times(term.coefficient, factor);
+  return DimExprBuilder::FromTerms(std::move(product));
+}
+
+bool HoldsDivision(const DimExpr& expr) {
+  return std::any_of(expr.terms().begin(), expr.terms().end(),
+                     [](const Term& term) { return Holds(term, Atom::Kind::kFloorDiv); });
+}
+
+}  // namespace
+
 DimExpr operator*(const DimExpr& a, const DimExpr& b) {
+  if (a.IsConstant() && b.IsConstant()) return DimExpr(Times(a.Constant(), b.Constant()));
+  if (b.IsConstant()) return b * a;
+  if (a.IsConstant()) {
+    if (a.Constant() == 0) return a;
+    if (a.Constant() == 1) return b;
+    if (!HoldsDivision(b)) return Scaled(b, a.Constant());
+  }
   Terms sum;
   DimExpr exact(0);
   for (const Term& x : a.terms()) {

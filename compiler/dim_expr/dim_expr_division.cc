@@ -93,6 +93,7 @@ DimExpr FloorDiv(const DimExpr& a, const DimExpr& b) {
   }
   const int64_t divisor = b.Constant();
   if (divisor <= 0 || Unbounded(divisor)) return DimExprBuilder::FromAtom({Atom::Kind::kFloorDiv, nullptr, a, b});
+  if (a.IsConstant() && !Unbounded(a.Constant())) return DimExpr(FloorQuotient(a.Constant(), divisor));
   SplitMultiples(a, divisor, &quotient, &rest);
   const Interval bounds = rest.Bounds();
   if (!Unbounded(bounds.lower) && !Unbounded(bounds.upper) &&
@@ -126,6 +127,7 @@ DimExpr Mod(const DimExpr& a, const DimExpr& b) {
   }
   const int64_t divisor = b.Constant();
   if (divisor <= 0 || Unbounded(divisor)) return DimExprBuilder::FromAtom({Atom::Kind::kMod, nullptr, a, b});
+  if (a.IsConstant() && !Unbounded(a.Constant())) return DimExpr(FloorRemainder(a.Constant(), divisor));
   SplitMultiples(a, divisor, &quotient, &multiple);
   SplitDivisible(multiple, divisor, &quotient, &rest);
   const Interval bounds = rest.Bounds();

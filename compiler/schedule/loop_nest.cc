@@ -89,8 +89,6 @@ DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {
 }
 
 std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane) {
-  const std::vector<SymbolRef> symbols = offset.Symbols();
-  if (std::find(symbols.begin(), symbols.end(), lane) == symbols.end()) return 0;
   return offset.AffineCoefficient(lane);
 }
 
