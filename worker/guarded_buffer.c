@@ -35,10 +35,8 @@ int GuardedProtect(const GuardedBuffer* buffer, int writable) {
 }
 
 static int IsPattern(const char* begin, const char* end) {
-  for (; begin != end; ++begin) {
-    if ((unsigned char)*begin != kPattern) return 0;
-  }
-  return 1;
+  /* Every byte is the pattern if the first one is and each equals the next: libc compares whole vectors. */
+  return begin == end || ((unsigned char)*begin == kPattern && memcmp(begin, begin + 1, (size_t)(end - begin) - 1) == 0);
 }
 
 int GuardedIsIntact(const GuardedBuffer* buffer) {
