@@ -20,11 +20,31 @@ namespace fs = std::filesystem;
 
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr absl::Duration kChunkTimeout = absl::Seconds(60);        // without any progress
-constexpr absl::Duration kFirstBackoff = absl::Milliseconds(200);  // doubles with each attempt
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(200);  // doubles while nothing gets through
 
 bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsAborted(status) || absl::IsDeadlineExceeded(status);
 }
+
+// Attempts at one blob: those that moved some of it do not count.
+class Attempts {
+ public:
+  explicit Attempts(int most) : most_(most) {}
+
+  // Waits before another attempt; false: too many in a row were in vain. `done` bytes have got through by now.
+  bool Again(uint64_t done) {
+    if (done > done_) in_vain_ = 0;
+    done_ = std::max(done_, done);
+    if (++in_vain_ >= most_) return false;
+    absl::SleepFor(kFirstBackoff * (1 << (in_vain_ - 1)));
+    return true;
+  }
+
+ private:
+  const int most_;
+  int in_vain_ = 0;
+  uint64_t done_ = 0;
+};
 
 // Longest time a transfer of so many bytes may take: at least 100 kB/s, and never less than a chunk's
 // timeout.
@@ -74,18 +94,14 @@ absl::Status Receive(v1::BlobService::Stub& stub, const v1::NamedBlob& blob, con
 }  // namespace
 
 absl::Status HoneClient::UploadFile(const ManifestFile& file, const TransferProgress& progress) {
+  Attempts attempts(options_.transfer_attempts);
   absl::Status status;
-  absl::Duration backoff = kFirstBackoff;
-  for (int attempt = 0; attempt < options_.transfer_attempts; ++attempt) {
-    if (attempt > 0) {
-      absl::SleepFor(backoff);
-      backoff *= 2;
-    }
+  v1::BlobStatus have;
+  do {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + options_.call_timeout));
     v1::QueryBlobRequest query;
     query.set_sha256(file.sha256);
-    v1::BlobStatus have;
     status = FromGrpc(stubs_->blobs->QueryBlob(&context, query, &have), stubs_->address);
     if (status.ok() && have.complete()) {
       Report(progress, file.name, file.size, file.size);
@@ -93,7 +109,7 @@ absl::Status HoneClient::UploadFile(const ManifestFile& file, const TransferProg
     }
     if (status.ok()) status = UploadFrom(file, have.committed_size(), progress);
     if (status.ok() || !(IsTransient(status) || absl::IsOutOfRange(status))) return status;
-  }
+  } while (attempts.Again(have.committed_size()));
   return status;
 }
 
@@ -158,14 +174,11 @@ absl::Status HoneClient::DownloadFile(const v1::NamedBlob& file, const fs::path&
                                       const TransferProgress& progress) {
   const fs::path part = folder / (file.name() + ".part");
   Received received{std::ofstream(part, std::ios::binary | std::ios::trunc), {}, 0};
+  Attempts attempts(options_.transfer_attempts);
   absl::Status status;
-  absl::Duration backoff = kFirstBackoff;
-  for (int attempt = 0; attempt < options_.transfer_attempts; ++attempt) {
+  do {
     status = Receive(*stubs_->blobs, file, stubs_->address, progress, received);
-    if (!IsTransient(status)) break;
-    absl::SleepFor(backoff);
-    backoff *= 2;
-  }
+  } while (IsTransient(status) && attempts.Again(received.bytes));
   received.file.close();
   if (status.ok() && !received.file) {
     status = WithRemedy(absl::ResourceExhaustedError("cannot write " + part.string()), "is the disk full?");

@@ -32,7 +32,7 @@ struct ClientOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
   absl::Duration call_timeout = absl::Seconds(30);    // of unary calls that only look something up
   absl::Duration inspect_timeout = absl::Minutes(2);  // the server imports the whole model for these
-  int transfer_attempts = 5;                          // of one blob, each going on where the last stopped
+  int transfer_attempts = 8;  // at one blob that move none of it, in a row: 25 s for a server that restarts
 };
 
 // Bytes of one file transferred so far, of `total`.

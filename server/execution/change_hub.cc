@@ -7,6 +7,11 @@
 #include "absl/time/clock.h"
 
 namespace hone {
+namespace {
+
+constexpr size_t kMaxTopics = 4096;  // remembered; jobs come and go for ever
+
+}  // namespace
 
 ChangeHub::ChangeHub() : thread_([this] { Loop(); }) {}
 
@@ -27,6 +32,10 @@ uint64_t ChangeHub::Stamp() const {
 
 void ChangeHub::Notify(const std::string& topic) {
   std::lock_guard lock(mutex_);
+  if (last_change_.size() >= kMaxTopics) {
+    last_change_.clear();
+    forgotten_ = stamp_;
+  }
   last_change_[topic] = ++stamp_;
   auto woken = std::stable_partition(waiting_.begin(), waiting_.end(),
                                      [&](const Waiter& waiter) { return waiter.topic != topic; });
@@ -35,16 +44,22 @@ void ChangeHub::Notify(const std::string& topic) {
   if (!ready_.empty()) changed_.notify_all();
 }
 
-void ChangeHub::Wait(const std::string& topic, uint64_t stamp, absl::Time deadline,
-                     std::function<void()> wake) {
+uint64_t ChangeHub::Wait(const std::string& topic, uint64_t stamp, absl::Time deadline,
+                         std::function<void()> wake) {
   std::lock_guard lock(mutex_);
   auto last = last_change_.find(topic);
-  if (stopped_ || (last != last_change_.end() && last->second > stamp)) {
+  if (stopped_ || (last == last_change_.end() ? forgotten_ : last->second) > stamp) {
     ready_.push_back(std::move(wake));
   } else {
-    waiting_.push_back({topic, deadline, std::move(wake)});
+    waiting_.push_back({waiters_ + 1, topic, deadline, std::move(wake)});
   }
   changed_.notify_all();
+  return ++waiters_;
+}
+
+void ChangeHub::Forget(uint64_t waiter) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(waiting_, [&](const Waiter& waiting) { return waiting.number == waiter; });
 }
 
 void ChangeHub::Stop() {

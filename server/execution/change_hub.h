@@ -24,15 +24,19 @@ class ChangeHub {
 
   uint64_t Stamp() const;
   void Notify(const std::string& topic);
-  // Calls `wake` exactly once on the hub's thread (it must not block): at once if the topic has changed after
-  // `stamp` or the hub has stopped, else at the next Notify(topic), at `deadline`, or when the hub stops.
-  void Wait(const std::string& topic, uint64_t stamp, absl::Time deadline, std::function<void()> wake);
+  // Calls `wake` exactly once on the hub's thread (it must not block): at once if the topic may have changed
+  // after `stamp` or the hub has stopped, else at the next Notify(topic), at `deadline`, or when the hub stops.
+  // Returns what Forget knows it by.
+  uint64_t Wait(const std::string& topic, uint64_t stamp, absl::Time deadline, std::function<void()> wake);
+  // Who waited has gone: its `wake` is dropped, unless its turn has come already.
+  void Forget(uint64_t waiter);
   // Wakes everybody, now and from now on.
   void Stop();
   bool stopped() const;
 
  private:
   struct Waiter {
+    uint64_t number;
     std::string topic;
     absl::Time deadline;
     std::function<void()> wake;
@@ -42,7 +46,9 @@ class ChangeHub {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t stamp_ = 0;
-  std::map<std::string, uint64_t> last_change_;
+  uint64_t waiters_ = 0;  // so far
+  std::map<std::string, uint64_t> last_change_;  // since forgotten_: before, any topic may have changed
+  uint64_t forgotten_ = 0;
   std::vector<Waiter> waiting_;
   std::vector<std::function<void()>> ready_;
   bool stopped_ = false;

@@ -18,6 +18,11 @@ absl::StatusOr<std::unique_ptr<WakeUp>> WakeUp::Make(ChangeHub& hub, std::vector
   return wake_up;
 }
 
+// Topics may stay silent for ever: what waits for them holds the descriptor.
+WakeUp::~WakeUp() {
+  for (const uint64_t waiter : waiters_) hub_.Forget(waiter);
+}
+
 void WakeUp::State::Ring() {
   const uint64_t one = 1;
   // Fails only when the counter is full: readable all the same.
@@ -30,7 +35,7 @@ void WakeUp::Arm() {
   if (state_->stopped) state_->Ring();
   for (size_t i = 0; i < topics_.size(); ++i) {
     if (state_->armed[i]->exchange(true)) continue;
-    hub_.Wait(topics_[i], hub_.Stamp(), absl::InfiniteFuture(), [state = state_, i] {
+    waiters_[i] = hub_.Wait(topics_[i], hub_.Stamp(), absl::InfiniteFuture(), [state = state_, i] {
       *state->armed[i] = false;
       state->Ring();
     });

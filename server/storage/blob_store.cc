@@ -152,7 +152,13 @@ absl::Status BlobStore::Publish(const std::string& part, const std::string& sha2
   const std::string directory = final_path.substr(0, final_path.rfind('/'));
   HONE_RETURN_IF_ERROR(MakeDirectories(directory));
   std::lock_guard lock(mutex_);  // who sees the blob also sees that its directory is not synced
-  if (rename(part.c_str(), final_path.c_str()) != 0) return ErrnoStatus("publishing a blob");
+  if (rename(part.c_str(), final_path.c_str()) != 0) {
+    const absl::Status failed = ErrnoStatus("publishing a blob");
+    // Another turn at this upload may have published the part, with the same bytes.
+    if (!absl::IsNotFound(failed)) return failed;
+    HONE_ASSIGN_OR_RETURN(const std::optional<uint64_t> published, FileSize(final_path));
+    if (!published) return failed;
+  }
   ++directories_[directory].published;
   return absl::OkStatus();
 }

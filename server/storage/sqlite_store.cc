@@ -18,6 +18,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(SqliteStoreOption
   for (int i = 0; i < options.readers; ++i) {
     HONE_ASSIGN_OR_RETURN(std::unique_ptr<Connection> reader,
                           Connection::Open(options.path, Connection::Mode::kReader));
+    // Opens the log too: a reader needs no descriptor any more when it is needed first.
+    HONE_RETURN_IF_ERROR(reader->Execute("SELECT 1 FROM sqlite_schema"));
     readers.push_back(std::move(reader));
   }
   return std::unique_ptr<SqliteStore>(

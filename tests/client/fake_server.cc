@@ -96,11 +96,12 @@ class FakeBlobService : public v1::BlobService::Service {
     std::string& data = state.partial[blob.sha256()];
     if (request.offset() != data.size()) return Status(StatusCode::OUT_OF_RANGE, "wrong offset");
     state.resumed_at = std::max(state.resumed_at, request.offset());
+    const size_t breaks_at = data.size() + state.upload_breaks_after;
     do {
       data += request.data();
-      if (state.upload_breaks_after > 0 && data.size() > state.upload_breaks_after) {
-        data.resize(state.upload_breaks_after);
-        state.upload_breaks_after = 0;
+      if (state.upload_breaks_after > 0 && state.upload_breaks > 0 && data.size() > breaks_at) {
+        data.resize(breaks_at);
+        --state.upload_breaks;
         return Status(StatusCode::UNAVAILABLE, "the line broke");
       }
     } while (reader->Read(&request));

@@ -24,7 +24,8 @@ struct FakeState {
   std::mutex mutex;
   std::map<std::string, std::string> blobs;    // complete, by sha256
   std::map<std::string, std::string> partial;  // uploads so far
-  size_t upload_breaks_after = 0;  // 0 = never; else that many bytes are kept, once, then UNAVAILABLE
+  size_t upload_breaks_after = 0;  // 0 = never; else that many bytes are kept, then UNAVAILABLE
+  int upload_breaks = 1;           // so often, each that many bytes later
   uint64_t resumed_at = 0;         // largest offset an upload started from
   bool corrupt_downloads = false;  // one byte is wrong
   std::string inspect_json = "{}";

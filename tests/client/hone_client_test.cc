@@ -113,6 +113,16 @@ TEST_F(HoneClientTest, UploadGoesOnWhereTheLineBroke) {
   EXPECT_FALSE(server_.state().models[0].request_id().empty());
 }
 
+TEST_F(HoneClientTest, UploadGoesOnHoweverOftenTheLineBreaks) {
+  server_.state().upload_breaks_after = 300'000;
+  server_.state().upload_breaks = 11;  // more than attempts without progress are made
+  auto client = HoneClient::Connect(server_.endpoint(), {.transfer_attempts = 2});
+  ASSERT_TRUE(client.ok());
+  auto model = (*client)->UploadModel(BigModel());
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ(server_.state().resumed_at, 3'300'000u);
+}
+
 TEST_F(HoneClientTest, KnownBlobsAreNotSentAgain) {
   auto client = HoneClient::Connect(server_.endpoint());
   ASSERT_TRUE((*client)->UploadModel(BigModel()).ok());

@@ -8,21 +8,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "tests/reliability/process_usage.h"
 
 namespace hone {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(20);  // filling 1 GiB takes longer
-
-uint64_t StatusBytes(pid_t pid, const std::string& field) {
-  std::ifstream in(absl::StrCat("/proc/", pid, "/status"));
-  for (std::string name; in >> name;) {
-    uint64_t kilobytes = 0;
-    if (name == field && in >> kilobytes) return kilobytes << 10;
-    in.ignore(1 << 16, '\n');
-  }
-  return 0;
-}
 
 std::set<pid_t> ChildrenOf(pid_t parent) {
   std::set<pid_t> children;
@@ -36,9 +27,6 @@ std::set<pid_t> ChildrenOf(pid_t parent) {
 }
 
 }  // namespace
-
-uint64_t PeakBytes(pid_t pid) { return StatusBytes(pid, "VmHWM:"); }
-uint64_t ResidentBytes(pid_t pid) { return StatusBytes(pid, "VmRSS:"); }
 
 ChildWatch::ChildWatch(pid_t parent, uint64_t limit, std::function<void(pid_t, uint64_t)> exceeded)
     : parent_(parent), limit_(limit), exceeded_(std::move(exceeded)), thread_([this] { Loop(); }) {}

@@ -10,11 +10,6 @@
 
 namespace hone {
 
-// Peak resident bytes of a process so far; 0 if it has gone.
-uint64_t PeakBytes(pid_t pid);
-// Its resident bytes now.
-uint64_t ResidentBytes(pid_t pid);
-
 // Looks at a process's children all the time and tells of each that has held more than `limit` bytes, once.
 class ChildWatch {
  public:

@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "tests/reliability/fault_case.h"
 #include "tests/reliability/full_disk.h"
+#include "tests/reliability/pause.h"
 
 namespace hone {
 namespace {
@@ -28,15 +29,17 @@ struct Options {
   double seconds = 0;  // 0 = no limit
   unsigned seed = 1;
   int threads = 2;
-  std::string only;  // sites that contain this
+  std::vector<std::string> only;  // cases whose text contains any of these; empty: all
+  std::string pause_while;        // no case is begun while this file is there
 };
 
 constexpr char kUsage[] =
-    "kill_everywhere [--all] [--seconds S] [--seed N] [--threads N] [--only TEXT]\n"
+    "kill_everywhere [--all] [--seconds S] [--seed N] [--threads N] [--only TEXT]... "
+    "[--pause-while FILE]\n"
     "  --all      every call of every site, at least 1,000 kills and 500 errors; else a sample, each site "
     "first\n"
     "  --seconds  no new case after so long\n"
-    "  --only     sites whose name contains TEXT (pwrite64, wal, ...)\n";
+    "  --only     cases that contain TEXT: pwrite64, wal, 'rename blob #5: EIO'\n";
 
 constexpr int kKills = 1000, kErrors = 500, kFullDisks = 20;
 constexpr int kShortOutage = 1500, kLongOutage = 6000;  // milliseconds
@@ -90,7 +93,6 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
   std::mt19937 random(options.seed);
   std::vector<Fault> faults, first;
   for (const auto& [site, count] : sites) {
-    if (!absl::StrContains(site, options.only)) continue;
     for (const SiteRow& row : kSites) {
       if (!absl::StartsWith(site, absl::StrCat(row.call, " "))) continue;
       std::vector<std::string> deeds;
@@ -113,7 +115,7 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
       }
     }
   }
-  for (int i = 0; i < kFullDisks && options.only.empty(); ++i) {
+  for (int i = 0; i < kFullDisks; ++i) {
     faults.push_back({.site = "full disk",
                       .at = static_cast<int>(random() % 400),
                       .what = absl::StrCat(ENOSPC),
@@ -121,16 +123,20 @@ std::vector<Fault> MakeFaults(const Options& options, const std::map<std::string
   }
   std::shuffle(first.begin(), first.end(), random);
   std::shuffle(faults.begin(), faults.end(), random);
-  if (options.only.empty()) {
-    const std::string full = absl::StrCat(ENOSPC), broken = absl::StrCat(EIO), many = absl::StrCat(EMFILE);
-    const Fault outages[] = {{"full disk", 150, full, kLongOutage},
-                             {"pwrite64 wal", 9, full, kLongOutage},
-                             {"fdatasync wal", 7, broken, kLongOutage},
-                             {"open-create import", 3, many, kLongOutage},
-                             {"socketpair link", 1, many, kLongOutage}};
-    first.insert(first.begin(), std::begin(outages), std::end(outages));
-  }
+  const std::string full = absl::StrCat(ENOSPC), broken = absl::StrCat(EIO), many = absl::StrCat(EMFILE);
+  const Fault outages[] = {{"full disk", 150, full, kLongOutage},
+                           {"pwrite64 wal", 9, full, kLongOutage},
+                           {"fdatasync wal", 7, broken, kLongOutage},
+                           {"open-create import", 3, many, kLongOutage},
+                           {"socketpair link", 1, many, kLongOutage}};
+  first.insert(first.begin(), std::begin(outages), std::end(outages));
   first.insert(first.end(), faults.begin(), faults.end());
+  std::erase_if(first, [&](const Fault& fault) {
+    return !options.only.empty() && std::none_of(options.only.begin(), options.only.end(),
+                                                 [text = fault.Text()](const std::string& only) {
+                                                   return absl::StrContains(text, only);
+                                                 });
+  });
   return first;
 }
 
@@ -168,6 +174,7 @@ int Run(const Options& options) {
   std::atomic<size_t> next = 0;
   auto work = [&] {
     while (options.seconds == 0 || absl::Now() < begin + absl::Seconds(options.seconds)) {
+      WaitWhileThere(options.pause_while);
       const size_t mine = next++;
       if (mine >= faults.size()) return;
       CaseResult result = RunCase(faults[mine]);
@@ -222,8 +229,10 @@ int main(int argc, char** argv) {
       options.seed = static_cast<unsigned>(atoi(value));
     else if (flag == "--threads")
       options.threads = std::max(1, atoi(value));
+    else if (flag == "--pause-while")
+      options.pause_while = value;
     else if (flag == "--only")
-      options.only = value;
+      options.only.push_back(value);
     else
       return std::fputs(hone::kUsage, stderr), 2;
   }

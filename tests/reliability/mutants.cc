@@ -15,6 +15,8 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "tests/reliability/child_watch.h"
+#include "tests/reliability/pause.h"
+#include "tests/reliability/process_usage.h"
 #include "tests/reliability/seed_models.h"
 #include "tests/reliability/submission.h"
 
@@ -24,12 +26,13 @@ namespace {
 constexpr char kUsage[] =
     "usage: mutants [--mutants N] [--seconds S] [--seed S] [--threads N] [--models FOLDER]... [--keep "
     "FOLDER]\n"
-    "               [--only N] [--jobs-every N]\n"
+    "               [--only N] [--jobs-every N] [--pause-while FILE]\n"
     "  --mutants     how many (default 10000; --seconds ends sooner)\n"
     "  --models      .onnx files below it are mutated besides the small model of the tests\n"
     "  --keep        mutants with a finding are stored there\n"
     "  --only        the mutant of that number alone\n"
-    "  --jobs-every  of the mutants of large models that inspect well one in N is compiled (default 20)\n";
+    "  --jobs-every  of the mutants of large models that inspect well one in N is compiled (default 20)\n"
+    "  --pause-while no mutant is begun while FILE is there\n";
 constexpr uint64_t kMostBytes = uint64_t{1} << 30;
 constexpr int kSmallNodes = 40;
 
@@ -38,7 +41,7 @@ struct Options {
   double seconds = 0;
   uint64_t seed = 1;
   std::vector<std::string> folders;
-  std::string keep;
+  std::string keep, pause_while;
 };
 
 class Mutants {
@@ -73,6 +76,7 @@ class Mutants {
     const int first = options_.only < 0 ? 0 : options_.only;
     const int last = options_.only < 0 ? options_.mutants : options_.only + 1;
     while (options_.seconds == 0 || absl::Now() < begin + absl::Seconds(options_.seconds)) {
+      WaitWhileThere(options_.pause_while);
       const int number = first + next_++;
       if (number >= last || stopped_) return;
       Try(submission, number);
@@ -154,6 +158,7 @@ bool Read(int argc, char** argv, Options* options) {
       {"--threads", [&](const char* value) { options->threads = atoi(value); }},
       {"--models", [&](const char* value) { options->folders.push_back(value); }},
       {"--keep", [&](const char* value) { options->keep = value; }},
+      {"--pause-while", [&](const char* value) { options->pause_while = value; }},
       {"--only", [&](const char* value) { options->only = atoi(value); }},
       {"--jobs-every", [&](const char* value) { options->jobs_every = std::max(1, atoi(value)); }},
   };

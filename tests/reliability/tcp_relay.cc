@@ -29,8 +29,9 @@ void SendAtOnce(const FileDescriptor& socket) {
 
 }  // namespace
 
-TcpRelay::TcpRelay(const std::string& address)
-    : server_port_(std::atoi(address.substr(address.rfind(':') + 1).c_str())),
+TcpRelay::TcpRelay(const std::string& address, uint64_t cut_every)
+    : cut_every_(cut_every),
+      server_port_(std::atoi(address.substr(address.rfind(':') + 1).c_str())),
       listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in name = Loopback(0);
   socklen_t size = sizeof(name);
@@ -77,12 +78,15 @@ bool TcpRelay::Carry(Connection& connection, int from) {
   const ssize_t read = recv(connection.ends[from].get(), piece, sizeof(piece), MSG_DONTWAIT);
   if (read < 0) return errno == EAGAIN || errno == EINTR;
   for (ssize_t sent = 0; sent < read;) {
-    const ssize_t now = send(connection.ends[1 - from].get(), piece + sent, static_cast<size_t>(read - sent),
-                             MSG_NOSIGNAL);
+    const ssize_t now =
+        send(connection.ends[1 - from].get(), piece + sent, static_cast<size_t>(read - sent), MSG_NOSIGNAL);
     if (now <= 0) return false;
     sent += now;
   }
-  return read > 0;
+  if (from == 0) connection.carried += static_cast<uint64_t>(read), carried_ += static_cast<uint64_t>(read);
+  if (connection.carried < cut_every_) return read > 0;
+  ++cuts_;
+  return false;
 }
 
 void TcpRelay::Loop() {

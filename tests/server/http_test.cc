@@ -26,9 +26,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-struct Answer {
-  int status = 0;  // 0: none
-  std::string head, body;
+struct Answer : HttpAnswer {
   json Json() const { return json::parse(body, nullptr, /*allow_exceptions=*/false); }
 };
 
@@ -39,26 +37,9 @@ class HttpTest : public testing::Test {
     address_ = server_.Http();  // that file goes when the server begins to stop
   }
 
-  Answer Send(const std::string& request) const {
-    const FileDescriptor socket = Connect(address_);
-    send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL);
-    shutdown(socket.get(), SHUT_WR);
-    std::string whole;
-    char buffer[4096];
-    for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;)
-      whole.append(buffer, static_cast<size_t>(got));
-    Answer answer;
-    const size_t end = whole.find("\r\n\r\n");
-    if (end == std::string::npos || whole.size() < 12) return answer;
-    EXPECT_TRUE(absl::SimpleAtoi(whole.substr(9, 3), &answer.status)) << whole;
-    answer.head = whole.substr(0, end);
-    answer.body = whole.substr(end + 4);
-    return answer;
-  }
-
+  Answer Send(const std::string& request) const { return {SendHttp(address_, request)}; }
   Answer Get(const std::string& path, const std::string& token = "") const {
-    const std::string authorization = token.empty() ? "" : absl::StrCat("Authorization: Bearer ", token, "\r\n");
-    return Send(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", authorization, "\r\n"));
+    return {GetHttp(address_, path, token)};
   }
   Answer Api(const std::string& call) const { return Get("/api/" + call, server_.AdminToken()); }
 

@@ -147,6 +147,29 @@ FileDescriptor Connect(const std::string& address) {
   return socket;
 }
 
+HttpAnswer SendHttp(const std::string& address, const std::string& request) {
+  const FileDescriptor socket = Connect(address);
+  send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL);
+  shutdown(socket.get(), SHUT_WR);
+  std::string whole;
+  char buffer[4096];
+  for (ssize_t got; (got = recv(socket.get(), buffer, sizeof(buffer), 0)) > 0;)
+    whole.append(buffer, static_cast<size_t>(got));
+  HttpAnswer answer;
+  const size_t end = whole.find("\r\n\r\n");
+  if (end == std::string::npos || whole.size() < 12) return answer;
+  EXPECT_TRUE(absl::SimpleAtoi(whole.substr(9, 3), &answer.status)) << whole;
+  answer.head = whole.substr(0, end);
+  answer.body = whole.substr(end + 4);
+  return answer;
+}
+
+HttpAnswer GetHttp(const std::string& address, const std::string& path, const std::string& token) {
+  const std::string authorization = token.empty() ? "" : absl::StrCat("Authorization: Bearer ", token, "\r\n");
+  return SendHttp(address, absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n",
+                                        authorization, "\r\n"));
+}
+
 grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds,
                   const std::string& request, std::string* response) {
   grpc::GenericStub stub(channel);
@@ -211,6 +234,18 @@ std::string Caller::Download(const std::string& sha256) {
   const grpc::Status status = reader->Finish();
   EXPECT_TRUE(status.ok()) << status.error_message();
   return content;
+}
+
+grpc::Status Caller::CheckBlob(const std::string& sha256, double seconds) {
+  auto context = Context(seconds);
+  v1::DownloadBlobRequest request;
+  request.set_sha256(sha256);
+  auto reader = blobs->DownloadBlob(context.get(), request);
+  Sha256 digest;
+  for (v1::DownloadBlobResponse response; reader->Read(&response);) digest.Update(response.data());
+  const grpc::Status status = reader->Finish();
+  if (!status.ok() || digest.FinishHex() == sha256) return status;
+  return {grpc::DATA_LOSS, absl::StrCat("the content of ", sha256, " is another")};
 }
 
 v1::Model Caller::CreateModel(const std::string& content, const std::string& name) {

@@ -55,6 +55,13 @@ class ServerProcess {
 // A TCP connection to 127.0.0.1; `address` is HOST:PORT.
 FileDescriptor Connect(const std::string& address);
 
+struct HttpAnswer {
+  int status = 0;  // 0: none
+  std::string head, body;
+};
+HttpAnswer SendHttp(const std::string& address, const std::string& request);
+HttpAnswer GetHttp(const std::string& address, const std::string& path, const std::string& token = "");
+
 // Calls any RPC by its path, with serialised messages.
 grpc::Status Call(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, double seconds = 10,
                   const std::string& request = "", std::string* response = nullptr);
@@ -68,6 +75,7 @@ class Caller {
   static std::unique_ptr<grpc::ClientContext> Context(double seconds = 20);
   grpc::Status Upload(const std::string& content, v1::BlobStatus* status, size_t chunk = 1 << 16);
   std::string Download(const std::string& sha256);
+  grpc::Status CheckBlob(const std::string& sha256, double seconds = 60);  // DATA_LOSS: its content is another
   v1::Model CreateModel(const std::string& content, const std::string& name = "fake");
   v1::Job CreateJob(const std::string& model, const std::string& request_id = "");
   v1::Job GetJob(const std::string& name);

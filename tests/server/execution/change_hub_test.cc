@@ -1,10 +1,12 @@
 #include "server/execution/change_hub.h"
 
+#include <filesystem>
 #include <future>
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "server/execution/executor.h"
+#include "server/jobs/wake_up.h"
 
 namespace hone {
 namespace {
@@ -45,6 +47,40 @@ TEST(ChangeHubTest, WakesAtTheDeadlineAndWhenStopped) {
   hub.Stop();
   waiting.get();
   Wait(hub, "a", hub.Stamp()).get();
+}
+
+TEST(ChangeHubTest, MissesNoChangeOfManyTopics) {
+  ChangeHub hub;
+  hub.Notify("long ago");
+  const uint64_t stamp = hub.Stamp();
+  hub.Notify("a");
+  for (int i = 0; i < 20'000; ++i) hub.Notify(std::to_string(i));  // more than are remembered
+  Wait(hub, "a", stamp).get();
+  std::future<void> b = Wait(hub, "b", hub.Stamp());
+  EXPECT_TRUE(Pending(b));
+}
+
+TEST(ChangeHubTest, ForgetsWhoHasGone) {
+  ChangeHub hub;
+  auto held = std::make_shared<int>();
+  hub.Forget(hub.Wait("a", hub.Stamp(), absl::InfiniteFuture(), [held] { FAIL(); }));
+  EXPECT_EQ(held.use_count(), 1);
+  hub.Notify("a");
+}
+
+TEST(WakeUpTest, LeavesNoDescriptorBehind) {
+  const auto descriptors = [] {
+    const std::filesystem::directory_iterator open("/proc/self/fd");
+    return std::distance(begin(open), end(open));
+  };
+  ChangeHub hub;
+  const auto before = descriptors();
+  for (int i = 0; i < 10; ++i) {
+    const auto wake_up = WakeUp::Make(hub, {"silent", "silent too"});
+    ASSERT_TRUE(wake_up.ok()) << wake_up.status();
+    (*wake_up)->Arm();
+  }
+  EXPECT_EQ(descriptors(), before);
 }
 
 TEST(ExecutorTest, RefusesBeyondItsQueueAndFinishesWhatItTook) {

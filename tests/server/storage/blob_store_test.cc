@@ -84,6 +84,23 @@ TEST_F(BlobStoreTest, ALaterUploadTakesOver) {
   EXPECT_TRUE(next->Finish()->complete);
 }
 
+// A caller that was cut off at the very end asks again while the server is still at its first call.
+TEST_F(BlobStoreTest, TwoTurnsMayEndAtOnce) {
+  const BlobId id = Id("hello");
+  auto first = *blobs_->BeginUpload(id, 0);
+  ASSERT_TRUE(first->Append("hello").ok());
+  std::unique_ptr<BlobStore::Upload> second;
+  const auto state = first->Finish([&] {
+    second = *blobs_->BeginUpload(id, 5);
+    return absl::OkStatus();
+  });
+  ASSERT_TRUE(state.ok()) << state.status();
+  const auto again = second->Finish();
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(again->complete);
+  EXPECT_EQ(Read(id.sha256), "hello");
+}
+
 TEST_F(BlobStoreTest, OnlyDigestsBecomePaths) {
   for (const char* name : {"", "../../etc/passwd", "ABC", "/etc/passwd"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(blobs_->Query(name).status())) << name;
