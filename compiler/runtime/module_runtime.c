@@ -9,6 +9,7 @@
 #include "module_pool.h"
 #include "sidecar.h"
 #include "tensor_check.h"
+#include "thread_placement.h"
 
 #define HONE_EXPORT __attribute__((visibility("default")))
 
@@ -85,13 +86,8 @@ static int CheckCpu(HoneText* why) {
 
 static int32_t WantedThreads(const HoneOptions* options) {
   if (options->threads != 0) return options->threads > INT32_MAX ? INT32_MAX : (int32_t)options->threads;
-  const long kBytes = 1024;   /* 8192 cores */
-  uint64_t mask[1024 / 8];
-  const long bytes = HoneSystemCall6(kHoneSysSchedGetaffinity, 0, kBytes, (long)mask, 0, 0, 0);
-  int32_t cores = 0;
-  for (long i = 0; i < bytes / 8; ++i) {
-    for (uint64_t word = mask[i]; word != 0; word &= word - 1) ++cores;
-  }
+  HoneCpuSet cpus;
+  const int32_t cores = HoneGetCpus(0, &cpus);
   return cores > 0 ? cores : 1;
 }
 

@@ -15,9 +15,13 @@ enum {
   kHoneSysSchedYield = 24,
   kHoneSysMadvise = 28,
   kHoneSysGetpid = 39,
+  kHoneSysGettid = 186,
   kHoneSysFutex = 202,
+  kHoneSysSchedSetaffinity = 203,
   kHoneSysSchedGetaffinity = 204,
-  kHoneSysOpenat = 257
+  kHoneSysClockGettime = 228,
+  kHoneSysOpenat = 257,
+  kHoneSysGetcpu = 309
 };
 
 static inline long HoneSystemCall6(long number, long a, long b, long c, long d, long e, long f) {
@@ -53,10 +57,14 @@ enum {
   kHoneSysClose = 57,
   kHoneSysLseek = 62,
   kHoneSysFutex = 98,
+  kHoneSysClockGettime = 113,
+  kHoneSysSchedSetaffinity = 122,
   kHoneSysSchedGetaffinity = 123,
   kHoneSysSchedYield = 124,
   kHoneSysRtSigprocmask = 135,
+  kHoneSysGetcpu = 168,
   kHoneSysGetpid = 172,
+  kHoneSysGettid = 178,
   kHoneSysMunmap = 215,
   kHoneSysMmap = 222,
   kHoneSysMadvise = 233

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "system_call.h"
+#include "thread_placement.h"
 
 /* pthread_t is one word in glibc (unsigned long) and musl (pointer). */
 typedef unsigned long HonePthread;
@@ -13,10 +14,11 @@ extern int pthread_join(HonePthread, void**) __attribute__((weak));
 enum {
   kFutexWaitPrivate = 128,
   kFutexWakePrivate = 129,
-  /* About 40 us of pauses, then a millisecond of yields, so that a neighbour on this core gets on; then the
-   * futex. A hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). */
-  kPauses = 1 << 12,
-  kYields = 1 << 12,
+  /* A hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). A pause is 10 ns
+   * on some CPUs and 50 ns on others. No yields: Linux (6.18) takes a whole time slice for one. */
+  kIdlePauses = 1 << 14,     /* of a worker between regions, before it sleeps */
+  kPatientPauses = 1 << 12,  /* of the caller behind the last worker, before it asks whether that one runs */
+  kProbePauses = 1 << 11,    /* a worker without CPU time meanwhile does not run */
   kChunksPerThread = 16
 };
 
@@ -31,6 +33,9 @@ typedef struct {
   HonePthread thread;
   HoneThreadPool* pool;
   int32_t index;
+  long id;                   /* of the thread, for the kernel */
+  _Atomic uint32_t inside;   /* 1 while it works on a region */
+  _Atomic uint32_t lent;     /* it was moved to the caller's CPU */
 } Slot;
 
 struct HoneThreadPool {
@@ -42,6 +47,8 @@ struct HoneThreadPool {
   _Atomic uint32_t stop;
   _Alignas(64) _Atomic uint32_t held;
   int32_t threads, limit;
+  _Atomic int32_t caller_cpu;   /* where the caller last was; -1: unknown */
+  HoneCpuSet home;              /* where the lent worker may run */
   /* The open region. */
   int32_t parts;
   uint32_t chunk;
@@ -56,15 +63,6 @@ static void FutexWait(_Atomic uint32_t* word, uint32_t value) {
 
 static void FutexWake(_Atomic uint32_t* word, int32_t count) {
   HoneSystemCall6(kHoneSysFutex, (long)word, kFutexWakePrivate, count, 0, 0, 0);
-}
-
-/* One step of waiting: pause first, yield later. */
-static void Relax(int step) {
-  if (step < kPauses) {
-    HonePause();
-  } else {
-    HoneSystemCall6(kHoneSysSchedYield, 0, 0, 0, 0, 0, 0);
-  }
 }
 
 /* Runs everything this thread can claim: its own range, then what is left of the others'. */
@@ -94,7 +92,14 @@ static int Enter(HoneThreadPool* pool) {
 
 static void Leave(HoneThreadPool* pool) {
   uint32_t gate = atomic_fetch_sub_explicit(&pool->gate, 1, memory_order_acq_rel);
-  if ((gate & kCallerSleeps) && (gate & kInside) == 1) FutexWake(&pool->gate, 1);
+  if (gate & kCallerSleeps) FutexWake(&pool->gate, 1);
+}
+
+/* The kernel likes to wake a worker beside its caller, and keeps both on one CPU while another is half free. */
+static void LeaveCallersCpu(HoneThreadPool* pool) {
+  const int32_t cpu = atomic_load_explicit(&pool->caller_cpu, memory_order_relaxed);
+  HoneCpuSet cpus;
+  if (cpu >= 0 && HoneCurrentCpu() == cpu && HoneGetCpus(0, &cpus) > 1) HoneLeaveCpu(cpu, &cpus);
 }
 
 /* Returns the new epoch once it differs from `seen`. */
@@ -102,8 +107,9 @@ static uint32_t WaitForEpoch(HoneThreadPool* pool, uint32_t seen) {
   for (int step = 0;;) {
     uint32_t epoch = atomic_load_explicit(&pool->epoch, memory_order_acquire);
     if (epoch != seen) return epoch;
-    if (step < kPauses + kYields && atomic_load_explicit(&pool->spinning, memory_order_relaxed)) {
-      Relax(step++);
+    if (step < kIdlePauses && atomic_load_explicit(&pool->spinning, memory_order_relaxed)) {
+      HonePause();
+      ++step;
       continue;
     }
     /* Announce: the sleeper count is raised before the kernel compares the epoch, and wakers change the epoch
@@ -111,20 +117,32 @@ static uint32_t WaitForEpoch(HoneThreadPool* pool, uint32_t seen) {
     atomic_fetch_add(&pool->sleepers, 1);
     FutexWait(&pool->epoch, seen);
     atomic_fetch_sub(&pool->sleepers, 1);
+    LeaveCallersCpu(pool);
     step = 0;
   }
+}
+
+/* A worker's part in the open region, if there still is one. */
+static void WorkInside(HoneThreadPool* pool, Slot* slot) {
+  if (!Enter(pool)) return;
+  atomic_store_explicit(&slot->inside, 1, memory_order_release);
+  if (slot->index < pool->parts) Work(pool, slot->index);
+  const int lent = atomic_load_explicit(&slot->lent, memory_order_acquire) != 0;
+  HoneCpuSet home;
+  if (lent) home = pool->home;
+  atomic_store_explicit(&slot->inside, 0, memory_order_release);
+  Leave(pool);
+  if (lent) HoneLeaveCpu(atomic_load_explicit(&pool->caller_cpu, memory_order_relaxed), &home);
 }
 
 static void* WorkerMain(void* argument) {
   Slot* slot = argument;
   HoneThreadPool* pool = slot->pool;
   HoneSetFloatControl(kHoneDefaultFloatControl);
+  slot->id = HoneThreadId();
   uint32_t epoch = 0;
   while (!atomic_load_explicit(&pool->stop, memory_order_acquire)) {
-    if (Enter(pool)) {
-      if (slot->index < pool->parts) Work(pool, slot->index);
-      Leave(pool);
-    }
+    WorkInside(pool, slot);
     epoch = WaitForEpoch(pool, epoch);
   }
   return NULL;
@@ -181,6 +199,7 @@ int HoneThreadPoolBegin(HoneThreadPool* pool) {
   if (atomic_exchange_explicit(&pool->held, 1, memory_order_acquire) != 0) return 0;
   pool->limit = pool->threads;
   if (pool->threads > 1) {
+    atomic_store_explicit(&pool->caller_cpu, HoneCurrentCpu(), memory_order_relaxed);
     atomic_store(&pool->spinning, 1);
     ChangeEpoch(pool);
   }
@@ -196,25 +215,63 @@ void HoneThreadPoolEnd(HoneThreadPool* pool) {
   atomic_store_explicit(&pool->held, 0, memory_order_release);
 }
 
+static uint32_t Gate(HoneThreadPool* pool) { return atomic_load_explicit(&pool->gate, memory_order_acquire); }
+
+/* Waits for so many pauses, or until nobody is inside. */
+static void PauseForWorkers(HoneThreadPool* pool, int pauses) {
+  for (int i = 0; i < pauses && (Gate(pool) & kInside) != 0; ++i) HonePause();
+}
+
+static int IsInside(Slot* worker) { return (int)atomic_load_explicit(&worker->inside, memory_order_acquire); }
+
+/* Inside, and without any CPU time for a while. */
+static int IsStuck(HoneThreadPool* pool, Slot* worker) {
+  if (!IsInside(worker)) return 0;
+  const uint64_t before = HoneThreadNanoseconds(worker->id);
+  PauseForWorkers(pool, kProbePauses);
+  return IsInside(worker) && HoneThreadNanoseconds(worker->id) == before;
+}
+
+/* Somebody else has the worker's CPU, perhaps for milliseconds: it finishes on this thread's, which sleeps meanwhile, and
+ * goes away again. Where the kernel does not move it, this thread just sleeps. */
+static void LendCpu(HoneThreadPool* pool, Slot* worker) {
+  const int32_t cpu = HoneCurrentCpu();
+  const int lends =
+      cpu >= 0 && HoneGetCpus(worker->id, &pool->home) > 1 && (pool->home.words[cpu / 64] & HoneCpuBit(cpu)) != 0;
+  if (lends) {
+    HoneCpuSet here = {{0}};
+    here.words[cpu / 64] = HoneCpuBit(cpu);
+    atomic_store_explicit(&pool->caller_cpu, cpu, memory_order_relaxed);
+    atomic_store_explicit(&worker->lent, 1, memory_order_release);
+    HoneSetCpus(worker->id, &here);
+  }
+  while (IsInside(worker)) {
+    const uint32_t gate = atomic_fetch_or_explicit(&pool->gate, kCallerSleeps, memory_order_acq_rel) | kCallerSleeps;
+    if (IsInside(worker)) FutexWait(&pool->gate, gate);
+  }
+  if (lends) {
+    atomic_store_explicit(&worker->lent, 0, memory_order_relaxed);
+    HoneSetCpus(worker->id, &pool->home);
+  }
+}
+
 /* Closes the gate and waits until nobody is inside. */
 static void Close(HoneThreadPool* pool) {
-  uint32_t gate =
-      atomic_fetch_and_explicit(&pool->gate, ~(uint32_t)kOpen, memory_order_acq_rel) & ~(uint32_t)kOpen;
-  for (int step = 0; (gate & kInside) != 0 && step < kPauses + kYields; ++step) {
-    Relax(step);
-    gate = atomic_load_explicit(&pool->gate, memory_order_acquire);
-  }
-  while ((gate & kInside) != 0) {
-    gate = atomic_fetch_or_explicit(&pool->gate, kCallerSleeps, memory_order_acq_rel) | kCallerSleeps;
-    if ((gate & kInside) != 0) FutexWait(&pool->gate, gate);
-    gate = atomic_load_explicit(&pool->gate, memory_order_acquire);
+  atomic_fetch_and_explicit(&pool->gate, ~(uint32_t)kOpen, memory_order_acq_rel);
+  for (int pauses = kPatientPauses; (Gate(pool) & kInside) != 0; pauses = kProbePauses) {
+    PauseForWorkers(pool, pauses);
+    for (int32_t t = 1; t < pool->threads; ++t) {
+      if (IsStuck(pool, &pool->slots[t])) LendCpu(pool, &pool->slots[t]);
+    }
   }
 }
 
 void HoneThreadPoolParallelFor(void* argument, int32_t n, void (*body)(void*, int32_t), void* context) {
   HoneThreadPool* pool = argument;
   int32_t parts = n < pool->limit ? n : pool->limit;
-  if (parts <= 1 || (atomic_load_explicit(&pool->gate, memory_order_relaxed) & kOpen)) {
+  /* From inside a body: the region is open, or closed with that body's thread still inside. */
+  const int nested = (atomic_load_explicit(&pool->gate, memory_order_relaxed) & (kOpen | kInside)) != 0;
+  if (parts <= 1 || nested) {
     for (int32_t i = 0; i < n; ++i) body(context, i);
     return;
   }

@@ -1,8 +1,9 @@
 /* The fork-join pool of modules and of the worker's runner. Freestanding C: futex by system call, threads
  * through weak pthread_create/pthread_join (absent: everything runs on the caller). Each thread takes its own
  * stable range first, then steals chunks by an atomic counter. Threads spin between the parallel regions of
- * one inference and park between inferences. The caller never waits for a thread that has not begun: work of
- * a thread that the system does not run is stolen. */
+ * one inference and park between inferences. The caller never waits for a thread that has not begun: its work
+ * is stolen. A thread that loses its CPU within a chunk finishes it on the caller's: workers move among the
+ * CPUs that they may use, the caller's thread never does. */
 #pragma once
 
 #include <stdint.h>

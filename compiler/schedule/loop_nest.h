@@ -179,9 +179,11 @@ struct WinogradKernel {
   int64_t parts = 1;                      // near-equal pieces of the products' panels; each transforms its blocks' input
   std::vector<ContractKernel> contracts;  // of the larger blocks, and of those with a tile less, if there are any
   std::vector<Store> stores;              // Parameter(0) is the convolution
-  int chunks = 1;
+  int chunks = 1;                         // as many as threads: each takes units one by one, in temporaries of its own
   int64_t chunk_bytes = 0, scratch_offset = 0;
 
+  static constexpr int64_t kCounterBytes = 64;       // of scratch per chunk, behind all chunks': its first unit not taken
+  int64_t CountersOffset() const { return scratch_offset + chunk_bytes * chunks; }
   int64_t Units() const { return parts * blocks; }   // of the parallel loop, parts outside
   int Phases() const { return dims[0].Phases() * dims[1].Phases(); }
   int PhasesInLanes() const { return interleaved < 0 ? 1 : dims[1].Phases(); }   // beside the channels

@@ -312,7 +312,10 @@ class NestBuilder {
         nest_.scratch_bytes += chunked.chunk_bytes * chunked.chunks;
       };
       if (StageKernel* stages = std::get_if<StageKernel>(&kernel)) place(*stages);
-      if (WinogradKernel* winograd = std::get_if<WinogradKernel>(&kernel)) place(*winograd);
+      if (WinogradKernel* winograd = std::get_if<WinogradKernel>(&kernel)) {
+        place(*winograd);
+        nest_.scratch_bytes += WinogradKernel::kCounterBytes * winograd->chunks;
+      }
     }
     return nest_.scratch_bytes <= kMaxScratchBytes;
   }

@@ -245,7 +245,7 @@ class WinogradScheduler {
     if (kernel().parts == 1) blocks = std::min(tiles, (blocks + threads_ - 1) / threads_ * threads_);
     kernel().blocks = blocks;
     largest_ = (tiles + blocks - 1) / blocks;
-    // A chunk for each thread: another one would begin with temporaries that are in no cache of its own.
+    // A chunk for each thread, whose temporaries stay in its cache.
     kernel().chunks = static_cast<int>(std::min<int64_t>(kernel().Units(), threads_));
   }
 

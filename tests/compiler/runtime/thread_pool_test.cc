@@ -1,8 +1,10 @@
 #include "compiler/runtime/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -157,6 +159,25 @@ TEST(ThreadPool, NestedCallRunsOnItsThread) {
   HoneThreadPoolEnd(pool.get());
 }
 
+TEST(ThreadPool, NestedCallBehindTheLastChunkRunsOnItsThread) {
+  Pool pool(2);
+  ASSERT_TRUE(HoneThreadPoolBegin(pool.get()));
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<int> begun{0}, count{0};
+  pool.For(2, [&](int) {
+    begun.fetch_add(1);
+    while (begun.load() < 2) std::this_thread::yield();
+    if (std::this_thread::get_id() == caller) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));   // the caller has closed the region by now
+    pool.For(8, [&](int) {
+      EXPECT_NE(std::this_thread::get_id(), caller);
+      count.fetch_add(1);
+    });
+  });
+  EXPECT_EQ(count.load(), 8);
+  HoneThreadPoolEnd(pool.get());
+}
+
 TEST(ThreadPool, Grows) {
   Pool pool(1);
   EXPECT_EQ(HoneThreadPoolThreads(pool.get()), 1);
@@ -173,6 +194,74 @@ TEST(ThreadPool, Grows) {
   HoneThreadPoolEnd(pool.get());
 }
 
+double CpuSeconds(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+cpu_set_t Cpus() {
+  cpu_set_t cpus;
+  EXPECT_EQ(sched_getaffinity(0, sizeof cpus, &cpus), 0);
+  return cpus;
+}
+
+TEST(ThreadPool, CallerSleepsAndLendsItsCpuToAWorkerThatDoesNotRun) {
+  const cpu_set_t all = Cpus();
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "needs two CPUs";
+  Pool pool(2);
+  ASSERT_TRUE(HoneThreadPoolBegin(pool.get()));
+  const std::thread::id caller = std::this_thread::get_id();
+  for (int round = 0; round < 3; ++round) {
+    std::atomic<int> begun{0};
+    double caller_seconds = 0;
+    cpu_set_t before, after;
+    pool.For(2, [&](int) {
+      begun.fetch_add(1);
+      while (begun.load() < 2) std::this_thread::yield();
+      if (std::this_thread::get_id() == caller) {
+        caller_seconds = CpuSeconds(CLOCK_THREAD_CPUTIME_ID);
+        return;
+      }
+      before = Cpus();
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      after = Cpus();
+    });
+    EXPECT_LT(CpuSeconds(CLOCK_THREAD_CPUTIME_ID) - caller_seconds, 0.02);
+    EXPECT_TRUE(CPU_EQUAL(&before, &all)) << "round " << round;   // also that the round before gave them back
+    EXPECT_EQ(CPU_COUNT(&after), 1);
+  }
+  HoneThreadPoolEnd(pool.get());
+}
+
+// Ends only if no thread waits for ever for another that the system does not run.
+TEST(ThreadPool, MoreThreadsThanCpusBesideABusyNeighbour) {
+  const cpu_set_t all = Cpus();
+  std::atomic<bool> stop{false};
+  std::thread neighbour([&] {
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (!CPU_ISSET(cpu, &all)) continue;
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      sched_setaffinity(0, sizeof one, &one);
+      break;
+    }
+    while (!stop.load(std::memory_order_relaxed)) {
+    }
+  });
+  Pool pool(Pool::kCapacity);
+  std::vector<int> counts(100, 0);
+  for (int inference = 0; inference < 20; ++inference) {
+    ASSERT_TRUE(HoneThreadPoolBegin(pool.get()));
+    for (int region = 0; region < 50; ++region) pool.For(100, [&](int i) { ++counts[i]; });
+    HoneThreadPoolEnd(pool.get());
+  }
+  for (const int count : counts) EXPECT_EQ(count, 1000);
+  stop = true;
+  neighbour.join();
+}
+
 TEST(ThreadPool, ParksBetweenInferences) {
   Pool pool(2);
   ASSERT_TRUE(HoneThreadPoolBegin(pool.get()));
@@ -182,17 +271,12 @@ TEST(ThreadPool, ParksBetweenInferences) {
     while (begun.load() < 2) std::this_thread::yield();
   });
   HoneThreadPoolEnd(pool.get());
-  const auto cpu_seconds = [](clockid_t clock) {
-    timespec t;
-    clock_gettime(clock, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-  };
   // The caller burns its own CPU time; the parked worker adds next to nothing to the process.
-  const double process = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID), self = cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
-  while (cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - self < 0.1) {
+  const double process = CpuSeconds(CLOCK_PROCESS_CPUTIME_ID), self = CpuSeconds(CLOCK_THREAD_CPUTIME_ID);
+  while (CpuSeconds(CLOCK_THREAD_CPUTIME_ID) - self < 0.1) {
   }
   const double others =
-      cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - process - (cpu_seconds(CLOCK_THREAD_CPUTIME_ID) - self);
+      CpuSeconds(CLOCK_PROCESS_CPUTIME_ID) - process - (CpuSeconds(CLOCK_THREAD_CPUTIME_ID) - self);
   EXPECT_LT(others, 0.02);
 }
 
