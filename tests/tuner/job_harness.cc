@@ -118,7 +118,7 @@ std::vector<HostTensor> RunCandidate(const std::string& object, const v1::Lease&
 
 }  // namespace
 
-JobHarness::JobHarness() : outbox_(MakeMemfd("outbox", kOutboxBytes).value()) {
+JobHarness::JobHarness(const std::string& program) : outbox_(MakeMemfd("outbox", kOutboxBytes).value()) {
   EXPECT_TRUE(SealSize(outbox_.get()).ok());
   int ends[2];
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
@@ -127,7 +127,7 @@ JobHarness::JobHarness() : outbox_(MakeMemfd("outbox", kOutboxBytes).value()) {
     const int link = fcntl(ends[1], F_DUPFD_CLOEXEC, 10), outbox = fcntl(outbox_.get(), F_DUPFD_CLOEXEC, 10);
     dup2(link, kLinkDescriptor);
     dup2(outbox, kOutboxDescriptor);
-    execl(HONE_JOB_PROGRAM, HONE_JOB_PROGRAM, "--allow-unsandboxed", nullptr);
+    execl(program.c_str(), program.c_str(), "--allow-unsandboxed", nullptr);
     _exit(127);
   }
   close(ends[1]);

@@ -17,7 +17,7 @@ namespace hone {
 // lease's oracle; their times are made up from their traces, so that every run of a job sees the same ones.
 class JobHarness {
  public:
-  JobHarness();
+  explicit JobHarness(const std::string& program = HONE_JOB_PROGRAM);
   ~JobHarness();   // kills what still runs
   JobHarness(const JobHarness&) = delete;
 
