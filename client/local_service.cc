@@ -134,8 +134,9 @@ absl::StatusOr<LocalState> LocalService::StartServerAt(const std::string& listen
   std::error_code error;
   fs::remove(PathOf("server/endpoint.json"), error);
   const std::string log = PathOf("logs/server.log");
-  auto process =
-      StartDetached({*program, "--data-dir", PathOf("server"), "--listen", listen, "--http", http}, log);
+  auto process = StartDetached({*program, "--data-dir", PathOf("server"), "--listen", listen, "--http", http,
+                                "--allow-unsandboxed"},  // its own user's models; the log says what is missing
+                               log);
   if (!process.ok()) return process.status();
   server_ = *process;
   absl::Status status = SaveProcesses();
@@ -176,7 +177,7 @@ absl::Status LocalService::StartWorker(const LocalState& state) {
   auto process =
       StartDetached({*program, "join", "--server", state.endpoint.address, "--enrol-token-file",
                      PathOf("server/enrol.token"), "--ca", state.certificate, "--data-dir", PathOf("worker"),
-                     "--allow-unsandboxed"},   // its own user's models; the log says what is missing
+                     "--allow-unsandboxed"},  // as the server
                     PathOf("logs/worker.log"));
   if (!process.ok()) return process.status();
   worker_ = *process;

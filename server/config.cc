@@ -115,6 +115,12 @@ struct Flag {
   std::string name, value;
 };
 
+// Whether the name alone is a whole flag.
+bool IsSwitch(const std::string& name) {
+  const SettingRow* row = FindSetting(name);
+  return row != nullptr && std::holds_alternative<bool ServerConfig::*>(row->field);
+}
+
 }  // namespace
 
 std::string UsageText() {
@@ -169,6 +175,8 @@ absl::StatusOr<ServerConfig> ParseCommandLine(int argc, char** argv) {
       reader.Fault(absl::StrCat("'", word, "'"), "is no flag (try --help)");
     } else if (equals != std::string::npos) {
       flags.push_back({word.substr(2, equals - 2), word.substr(equals + 1)});
+    } else if (IsSwitch(word.substr(2))) {
+      flags.push_back({word.substr(2), "yes"});
     } else {
       flags.push_back({word.substr(2), i + 1 < argc ? argv[i + 1] : ""});
       ++i;

@@ -18,6 +18,9 @@ struct ServerConfig {
   std::string job_binary;  // default: beside hone-server
   LogLevel log_level = LogLevel::kInfo;
   int max_jobs = 2;
+  double job_memory_gb = 0;
+  double job_silence_seconds = 900;
+  bool allow_unsandboxed = false;
   double lease_seconds = 30;
   double drain_seconds = 30;
   double object_hours = 1;

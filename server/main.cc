@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "proto/sandbox/sandbox_status.h"
 #include "server/backup.h"
 #include "server/config.h"
 #include "server/execution/log.h"
@@ -24,11 +25,13 @@ void Watch(sigset_t signals, absl::Duration patience) {
   _exit(1);
 }
 
+int Fail(const absl::Status& status, int code) {
+  std::fprintf(stderr, "hone-server: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
 int Tell(const absl::StatusOr<hone::BackupReport>& report) {
-  if (!report.ok()) {
-    std::fprintf(stderr, "hone-server: %s\n", std::string(report.status().message()).c_str());
-    return 1;
-  }
+  if (!report.ok()) return Fail(report.status(), 1);
   std::printf("{\"files\": %d, \"bytes\": %llu}\n", report->files,
               static_cast<unsigned long long>(report->bytes));
   return 0;
@@ -38,10 +41,7 @@ int Tell(const absl::StatusOr<hone::BackupReport>& report) {
 
 int main(int argc, char** argv) {
   const absl::StatusOr<hone::ServerConfig> config = hone::ParseCommandLine(argc, argv);
-  if (!config.ok()) {
-    std::fprintf(stderr, "hone-server: %s\n", std::string(config.status().message()).c_str());
-    return 2;
-  }
+  if (!config.ok()) return Fail(config.status(), 2);
   umask(077);  // models, modules and tokens are their owner's alone
   switch (config->action) {
     case hone::ServerAction::kServe:
@@ -52,9 +52,12 @@ int main(int argc, char** argv) {
     case hone::ServerAction::kPrintConfig:
       std::fputs(hone::ConfigFileText().c_str(), stdout);
       return 0;
-    case hone::ServerAction::kCheckConfig:
+    case hone::ServerAction::kCheckConfig: {
+      const absl::Status sandbox = hone::SandboxStatus(HoneSandboxProbe(), "jobs");
+      if (!sandbox.ok() && !config->allow_unsandboxed) return Fail(sandbox, 2);
       std::puts("the configuration is valid");
       return 0;
+    }
     case hone::ServerAction::kBackup:
       return Tell(hone::Backup(config->data_dir, config->copy));
     case hone::ServerAction::kRestore:
@@ -69,10 +72,7 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   absl::StatusOr<std::unique_ptr<hone::Server>> server = hone::Server::Start(*config);
-  if (!server.ok()) {
-    std::fprintf(stderr, "hone-server: %s\n", std::string(server.status().message()).c_str());
-    return 1;
-  }
+  if (!server.ok()) return Fail(server.status(), 1);
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   hone::LogEvent("stopping", {{"signal", absl::StrCat(signal_number)}});

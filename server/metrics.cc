@@ -104,4 +104,10 @@ std::string ProcessMetrics() {
   return text;
 }
 
+std::string ContainmentMetrics(const std::vector<std::pair<std::string, std::string>>& layers) {
+  std::map<std::string, int64_t> holding;
+  for (const auto& [layer, reason] : layers) holding[layer] = reason.empty();
+  return Counts("hone_job_containment", "Whether hone-job runs in this layer of containment.", "layer", holding);
+}
+
 }  // namespace hone

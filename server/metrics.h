@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/storage/rows.h"
 
@@ -16,5 +18,7 @@ struct DiskUse {
 std::string StateMetrics(const StateCounts& counts);
 std::string DiskMetrics(const DiskUse& use);
 std::string ProcessMetrics();
+// Of layers (JobContainment), each with why it does not hold.
+std::string ContainmentMetrics(const std::vector<std::pair<std::string, std::string>>& layers);
 
 }  // namespace hone

@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +22,7 @@ constexpr size_t kQueueLimit = 4096;
 constexpr int kInspections = 2;
 constexpr size_t kInspectionQueue = 16;
 constexpr double kCallsShare = 0.5;  // of drain-seconds, for the calls under way; children and store need the rest
+constexpr uint64_t kOutboxShare = 3;    // one in so many bytes of a job's memory
 constexpr absl::Duration kSweepPeriod = absl::Minutes(10);
 constexpr char kTimerTopic[] = "timer";  // nobody notifies it
 
@@ -37,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
 
 absl::Status Server::Open() {
   HONE_ASSIGN_OR_RETURN(folder_, DataFolder::Open(config_.data_dir));
+  HONE_ASSIGN_OR_RETURN(containment_, JobContainment::Establish(config_.allow_unsandboxed));
   HONE_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.http, HttpRoutes()));
   HONE_ASSIGN_OR_RETURN(store_, SqliteStore::Open({.path = folder_->PathOf("hone.db"),
                                                    .clock = absl::Now,
@@ -49,11 +53,20 @@ absl::Status Server::Open() {
   hub_ = std::make_unique<ChangeHub>();
   broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now,
                                           LeaseBrokerOptions{.lease_seconds = config_.lease_seconds});
-  jobs_ = std::make_unique<JobServices>(JobServices{*store_, *blobs_, *hub_, *broker_,
-                                                    JobOptions{.child = {.binary = config_.job_binary},
-                                                               .log_directory = folder_->PathOf("logs"),
-                                                               .max_running = config_.max_jobs}});
+  jobs_ = std::make_unique<JobServices>(JobServices{*store_, *blobs_, *hub_, *broker_, JobOptionsOf()});
   return absl::OkStatus();
+}
+
+JobOptions Server::JobOptionsOf() const {
+  const auto machine = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t memory = config_.job_memory_gb > 0 ? static_cast<uint64_t>(1e9 * config_.job_memory_gb) : machine;
+  return {.child = {.binary = config_.job_binary,
+                    .containment = containment_.get(),
+                    .address_space_bytes = memory - memory / kOutboxShare,
+                    .outbox_bytes = memory / kOutboxShare},
+          .log_directory = folder_->PathOf("logs"),
+          .max_running = config_.max_jobs,
+          .silence_limit = absl::Seconds(config_.job_silence_seconds)};
 }
 
 absl::Status Server::Serve() {
@@ -76,7 +89,7 @@ absl::Status Server::Serve() {
 }
 
 std::vector<HttpRoute> Server::HttpRoutes() {
-  std::vector<HttpRoute> routes = HealthRoutes([this] { return CheckReady(); });
+  std::vector<HttpRoute> routes = HealthRoutes([this] { return CheckReady(); }, containment_->Gaps());
   for (HttpRoute& page : DashboardRoutes()) routes.push_back(std::move(page));
   routes.push_back({"/metrics", [this](const HttpRequest&) {
                       const absl::StatusOr<std::string> text = Metrics();
@@ -106,7 +119,7 @@ absl::Status Server::CheckReady() const {
 }
 
 absl::StatusOr<std::string> Server::Metrics() {
-  std::string text = ProcessMetrics() + calls_.Text();
+  std::string text = ProcessMetrics() + ContainmentMetrics(containment_->layers()) + calls_.Text();
   if (phase_ == Phase::kStarting) return text;
   HONE_ASSIGN_OR_RETURN(const StateCounts counts, store_->CountStates());
   const auto size = [this](const char* name) {

@@ -8,6 +8,7 @@
 #include "server/config.h"
 #include "server/data_folder.h"
 #include "server/http/http_server.h"
+#include "server/jobs/job_containment.h"
 #include "server/jobs/job_scheduler.h"
 #include "server/service/grpc_edge.h"
 #include "server/service/json_api.h"
@@ -26,6 +27,7 @@ class Server {
  private:
   explicit Server(const ServerConfig& config) : config_(config) {}
   absl::Status Open();
+  JobOptions JobOptionsOf() const;
   absl::Status Serve();
   // Runs `work` on the executor, now and again after each period, until the hub stops.
   void Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work);
@@ -37,6 +39,7 @@ class Server {
   // In the order of their dependence: each is used by those below it.
   const ServerConfig config_;
   std::unique_ptr<DataFolder> folder_;
+  std::unique_ptr<JobContainment> containment_;
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<BlobStore> blobs_;
   std::unique_ptr<ChangeHub> hub_;

@@ -20,6 +20,13 @@ constexpr SettingRow kSettings[] = {
      &ServerConfig::log_level},
     {"max-jobs", "N", "Jobs that run at a time; the others wait. More than one shares the cores.",
      &ServerConfig::max_jobs, 1, 1000},
+    {"job-memory-gb", "GB",
+     "Memory of one job at most; what it builds in one go may take a third. 0: as much as this machine has.",
+     &ServerConfig::job_memory_gb, 0, 1e6},
+    {"job-silence-seconds", "S", "A job that has to go on and says nothing for so long is ended.",
+     &ServerConfig::job_silence_seconds, 1, 86400},
+    {"allow-unsandboxed", "", "Run jobs even where this machine lacks a layer of the sandbox: yes or no.",
+     &ServerConfig::allow_unsandboxed},
     {"lease-seconds", "S", "A worker that is silent for longer loses its lease.",
      &ServerConfig::lease_seconds, 0.1, 3600},
     {"drain-seconds", "S", "From SIGTERM to the end, at most; callers resume what is cut off.",
@@ -57,6 +64,11 @@ constexpr SettingCheck kChecks[] = {
      }},
     {"listen", [](const ServerConfig& config) { return AddressFault(config.listen, /*loopback=*/false); }},
     {"http", [](const ServerConfig& config) { return AddressFault(config.http, /*loopback=*/true); }},
+    {"job-memory-gb",
+     [](const ServerConfig& config) {
+       const bool enough = config.job_memory_gb == 0 || config.job_memory_gb >= 1;
+       return std::string(enough ? "" : "is too little for any model: write 1 or more, or 0 for all there is");
+     }},
     {"job-binary",
      [](const ServerConfig& config) {
        if (access(config.job_binary.c_str(), X_OK) == 0) return std::string();
@@ -91,6 +103,10 @@ std::string SetSetting(const SettingRow& row, const std::string& text, ServerCon
     config.*(*field) = static_cast<int>(number);
     return number == config.*(*field) ? "" : absl::StrCat("'", text, "' is not a whole number");
   }
+  if (auto field = std::get_if<bool ServerConfig::*>(&row.field)) {
+    config.*(*field) = text == "yes";
+    return text == "yes" || text == "no" ? "" : absl::StrCat("'", text, "' is neither yes nor no");
+  }
   if (ParseLogLevel(text, config.*std::get<LogLevel ServerConfig::*>(row.field))) return "";
   return absl::StrCat("'", text, "' is none of debug, info, warning, error");
 }
@@ -101,6 +117,8 @@ std::string SettingText(const SettingRow& row, const ServerConfig& config) {
         using Field = std::decay_t<decltype(config.*field)>;
         if constexpr (std::is_same_v<Field, LogLevel>) {
           return LogLevelName(config.*field);
+        } else if constexpr (std::is_same_v<Field, bool>) {
+          return config.*field ? "yes" : "no";
         } else {
           return absl::StrCat(config.*field);
         }

@@ -13,7 +13,7 @@ struct SettingRow {
   const char* name;
   const char* form;  // of its value, as told to people
   const char* help;
-  std::variant<std::string ServerConfig::*, int ServerConfig::*, double ServerConfig::*,
+  std::variant<std::string ServerConfig::*, int ServerConfig::*, double ServerConfig::*, bool ServerConfig::*,
                LogLevel ServerConfig::*>
       field;
   double low = 0, high = 0;  // of numbers, both allowed

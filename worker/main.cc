@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <thread>
 
+#include "proto/sandbox/sandbox_status.h"
 #include "worker/config.h"
 #include "worker/device_detection.h"
 #include "worker/log.h"
-#include "worker/sandbox_status.h"
 
 #ifndef HONE_VERSION
 #define HONE_VERSION "unknown"
@@ -62,7 +62,7 @@ int Join(const WorkerSessionOptions& options) {
   // Before any thread is there: all of them inherit the mask.
   const sigset_t signals = SignalThread::Signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  if (const absl::Status sandbox = SandboxStatus(); !sandbox.ok()) {
+  if (const absl::Status sandbox = SandboxStatus(HoneSandboxProbe(), "candidates"); !sandbox.ok()) {
     if (!options.allow_unsandboxed) return Fail(sandbox);
     Log("--allow-unsandboxed: " + std::string(sandbox.message()));
   }

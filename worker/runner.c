@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -66,7 +65,7 @@ static int Confine(RunnerContext* context) {
       Limit(RLIMIT_CORE, 0) || Limit(RLIMIT_NOFILE, 16) || Limit(RLIMIT_FSIZE, 0)) {
     return RunnerFail(context, "setrlimit: %s", strerror(errno));
   }
-  const HoneSandboxFaults faults = HoneSandboxEnter();
+  const HoneSandboxFaults faults = HoneSandboxEnter(kHoneSandboxCandidate, kRunnerControlFd);
   context->calls_limited = faults.calls == 0;
   const int fault = faults.namespaces ? faults.namespaces : faults.files ? faults.files : faults.calls;
   if (fault == 0 || setup->allow_unsandboxed) return 0;
@@ -178,7 +177,6 @@ int main(int argc, char** argv) {
     fputs("hone-runner is started by hone-worker; it measures one object and has no use by hand.\n", stderr);
     return 2;
   }
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   syscall(SYS_close_range, kRunnerFirstFreeFd, ~0u, 0);
   Receive(&context.setup, sizeof(context.setup));
   if (Map(&context) != 0 || Confine(&context) != 0 || StartPool(&context) != 0) {

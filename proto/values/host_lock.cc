@@ -23,38 +23,31 @@ constexpr absl::Duration kLongestWait = absl::Milliseconds(5);
 
 // Opens before it creates: with fs.protected_regular the kernel refuses O_CREAT on another user's file in
 // /tmp.
-absl::StatusOr<int> OpenLockFile(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno == ENOENT) {
-    fd = open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd >= 0 && fchmod(fd, 0666) != 0 && errno != EPERM) {
-      const int error = errno;
-      close(fd);
-      return absl::UnavailableError(absl::StrCat("cannot share lock file ", path, ": ", strerror(error)));
-    }
+absl::StatusOr<FileDescriptor> OpenLockFile(const std::string& path) {
+  FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() && errno == ENOENT) {
+    file = FileDescriptor(open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (file.valid() && fchmod(file.get(), 0666) != 0 && errno != EPERM)
+      return absl::UnavailableError(absl::StrCat("cannot share lock file ", path, ": ", strerror(errno)));
   }
-  if (fd < 0)
-    return absl::UnavailableError(absl::StrCat("cannot open lock file ", path, ": ", strerror(errno)));
-  return fd;
+  if (file.valid()) return file;
+  return absl::UnavailableError(absl::StrCat("cannot open lock file ", path, ": ", strerror(errno)));
 }
 
-absl::StatusOr<int> OpenAndLock(const std::string& path, int operation, absl::Time deadline) {
-  absl::StatusOr<int> fd = OpenLockFile(path);
-  if (!fd.ok()) return fd;
-  for (absl::Duration wait = kFirstWait; flock(*fd, operation | LOCK_NB) != 0;
+absl::StatusOr<FileDescriptor> OpenAndLock(const std::string& path, int operation, absl::Time deadline) {
+  absl::StatusOr<FileDescriptor> file = OpenLockFile(path);
+  if (!file.ok()) return file;
+  for (absl::Duration wait = kFirstWait; flock(file->get(), operation | LOCK_NB) != 0;
        wait = std::min(wait * 2, kLongestWait)) {
     const int error = errno;
     const absl::Duration left = deadline - absl::Now();
-    if ((error != EWOULDBLOCK && error != EINTR) || left <= absl::ZeroDuration()) {
-      close(*fd);
-      if (error != EWOULDBLOCK && error != EINTR) {
-        return absl::UnavailableError(absl::StrCat("cannot lock ", path, ": ", strerror(error)));
-      }
+    if (error != EWOULDBLOCK && error != EINTR)
+      return absl::UnavailableError(absl::StrCat("cannot lock ", path, ": ", strerror(error)));
+    if (left <= absl::ZeroDuration())
       return absl::DeadlineExceededError(absl::StrCat("another process holds ", path));
-    }
     absl::SleepFor(std::min(wait, left));
   }
-  return fd;
+  return file;
 }
 
 // Safe in a signal handler.
@@ -68,29 +61,23 @@ void FlockUntilDone(int fd, int operation) {
 // Two files: whoever wants the lock passes the turnstile first. An exclusive waiter stands in it until it has
 // the lock.
 absl::StatusOr<HostLock> HostLock::Acquire(Mode mode, absl::Time deadline, const std::string& path) {
-  absl::StatusOr<int> turnstile = OpenAndLock(path + ".turnstile", LOCK_EX, deadline);
+  const absl::StatusOr<FileDescriptor> turnstile = OpenAndLock(path + ".turnstile", LOCK_EX, deadline);
   if (!turnstile.ok()) return turnstile.status();
-  absl::StatusOr<int> lock = OpenAndLock(path, mode == Mode::kExclusive ? LOCK_EX : LOCK_SH, deadline);
-  close(*turnstile);
+  absl::StatusOr<FileDescriptor> lock = OpenAndLock(path, mode == Mode::kExclusive ? LOCK_EX : LOCK_SH, deadline);
   if (!lock.ok()) return lock.status();
-  return HostLock(*lock);
+  return HostLock(*std::move(lock));
 }
 
-HostLock& HostLock::operator=(HostLock&& other) noexcept {
-  if (this != &other) {
-    Release();
-    descriptor_ = std::exchange(other.descriptor_, -1);
-  }
-  return *this;
-}
-
-void HostLock::Release() {
-  if (descriptor_ >= 0) close(descriptor_);
-  descriptor_ = -1;
+absl::StatusOr<HostLockFiles> HostLockFiles::Open(const std::string& path) {
+  absl::StatusOr<FileDescriptor> turnstile = OpenLockFile(path + ".turnstile");
+  if (!turnstile.ok()) return turnstile.status();
+  absl::StatusOr<FileDescriptor> lock = OpenLockFile(path);
+  if (!lock.ok()) return lock.status();
+  return HostLockFiles{*std::move(turnstile), *std::move(lock)};
 }
 
 struct HostShare::Slices {
-  int turnstile = -1, lock = -1;
+  const int turnstile, lock;
   timer_t timer = {};
   bool ticking = false;
 
@@ -123,8 +110,7 @@ struct HostShare::Slices {
   }
   ~Slices() {
     if (ticking) timer_delete(timer);  // a signal still pending comes before this returns: it is for this thread
-    if (lock >= 0) close(lock);
-    if (turnstile >= 0) close(turnstile);
+    FlockUntilDone(lock, LOCK_UN);
   }
 };
 
@@ -132,14 +118,8 @@ HostShare::HostShare(std::unique_ptr<Slices> slices) : slices_(std::move(slices)
 HostShare::HostShare(HostShare&&) noexcept = default;
 HostShare::~HostShare() = default;
 
-absl::StatusOr<HostShare> HostShare::Begin(const std::string& path) {
-  auto slices = std::make_unique<Slices>();
-  absl::StatusOr<int> turnstile = OpenLockFile(path + ".turnstile");
-  if (!turnstile.ok()) return turnstile.status();
-  slices->turnstile = *turnstile;
-  absl::StatusOr<int> lock = OpenLockFile(path);
-  if (!lock.ok()) return lock.status();
-  slices->lock = *lock;
+absl::StatusOr<HostShare> HostShare::Begin(const HostLockFiles& files) {
+  std::unique_ptr<Slices> slices(new Slices{.turnstile = files.turnstile.get(), .lock = files.lock.get()});
   slices->Enter();
   if (absl::Status status = slices->Tick(); !status.ok()) return status;
   return HostShare(std::move(slices));

@@ -6,12 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/values/file_descriptor.h"
 
 namespace hone {
 
 // Who may use this host's cores now: a worker's rotation takes the lock exclusively, a hone-job that compiles, trains or
-// interprets shares it in slices (HostShare). One lock file per host. Released by the
-// destructor, and by the kernel when the process dies. Movable, not thread-safe; two HostLocks of one process
+// interprets shares it in slices (HostShare). One lock file per host. Released by the destructor, and by the kernel when
+// the process dies. Movable, not thread-safe; two HostLocks of one process
 // exclude each other like strangers.
 class HostLock {
  public:
@@ -24,14 +25,19 @@ class HostLock {
   static absl::StatusOr<HostLock> Acquire(Mode mode, absl::Time deadline = absl::InfiniteFuture(),
                                           const std::string& path = kDefaultPath);
 
-  HostLock(HostLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-  HostLock& operator=(HostLock&& other) noexcept;
-  ~HostLock() { Release(); }
-  void Release();  // earlier than the destructor would
+  void Release() { file_.Close(); }  // earlier than the destructor would
 
  private:
-  explicit HostLock(int descriptor) : descriptor_(descriptor) {}
-  int descriptor_ = -1;
+  explicit HostLock(FileDescriptor file) : file_(std::move(file)) {}
+  FileDescriptor file_;
+};
+
+// The files of a host lock, opened: for a process that will shut itself in and open nothing by path.
+struct HostLockFiles {
+  FileDescriptor turnstile, lock;
+
+  // Unavailable if one cannot be opened.
+  static absl::StatusOr<HostLockFiles> Open(const std::string& path = HostLock::kDefaultPath);
 };
 
 // Shares the host for as long as it lives, in slices: every kSlice a signal stops the thread that made it wherever it is
@@ -42,8 +48,8 @@ class HostShare {
  public:
   static constexpr absl::Duration kSlice = absl::Milliseconds(50);
 
-  // Waits for the lock without limit. Unavailable if a lock file cannot be opened or no timer can be had.
-  static absl::StatusOr<HostShare> Begin(const std::string& path = HostLock::kDefaultPath);
+  // Waits for the lock without limit; the files outlive it. Unavailable if no timer can be had.
+  static absl::StatusOr<HostShare> Begin(const HostLockFiles& files);
 
   HostShare(HostShare&&) noexcept;
   ~HostShare();

@@ -4,11 +4,11 @@
 
 namespace hone {
 
-std::vector<HttpRoute> HealthRoutes(std::function<absl::Status()> ready) {
+std::vector<HttpRoute> HealthRoutes(std::function<absl::Status()> ready, std::string remarks) {
   return {{"/healthz", [](const HttpRequest&) { return HttpResponse{.body = "ok\n"}; }},
-          {"/readyz", [ready = std::move(ready)](const HttpRequest&) {
+          {"/readyz", [ready = std::move(ready), remarks = std::move(remarks)](const HttpRequest&) {
              const absl::Status status = ready();
-             if (status.ok()) return HttpResponse{.body = "ok\n"};
+             if (status.ok()) return HttpResponse{.body = "ok\n" + remarks};
              return HttpResponse{.status = 503, .body = absl::StrCat(std::string(status.message()), "\n")};
            }}};
 }

@@ -12,6 +12,8 @@ namespace hone {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(200);  // between looks whether the caller is still there
+// An inspection maps the model's files, reads them into messages and keeps what it needs of those.
+constexpr uint64_t kOwnBytes = uint64_t{1} << 30, kBytesPerByte = 3;
 
 absl::StatusOr<v1::JobMessage> MessageFor(const v1::InspectModelRequest& request, const ModelRow& model) {
   v1::JobMessage message;
@@ -60,6 +62,10 @@ absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
   JobChildOptions options = services.options.child;
   options.log_path = services.options.log_directory + "/inspect.log";
   options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
+  options.outbox_bytes = 0;
+  uint64_t model_bytes = 0;
+  for (const FileRow& file : model.files) model_bytes += file.blob.size;
+  options.address_space_bytes = std::min(options.address_space_bytes, kOwnBytes + kBytesPerByte * model_bytes);
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
   child->link().Send(message, std::move(files));
   return Await(*child, limit, cancelled);

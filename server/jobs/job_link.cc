@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/values/readable_text.h"
 #include "server/execution/status_macros.h"
 #include "server/storage/durable_file.h"
 
@@ -43,11 +44,12 @@ void AddDistinct(const v1::BlobRef& blob, std::vector<v1::BlobRef>& blobs) {
 
 }  // namespace
 
-std::vector<v1::BlobRef> DistinctObjects(const v1::ProposeBatch& batch) {
+std::vector<v1::BlobRef> BlobsOf(const v1::JobMessage& message) {
   std::vector<v1::BlobRef> blobs;
-  for (const v1::ProposedTrial& trial : batch.trials()) AddDistinct(trial.object(), blobs);
-  AddDistinct(batch.lease().incumbent().object(), blobs);
-  AddDistinct(batch.lease().oracle_object(), blobs);
+  for (const v1::ProposedTrial& trial : message.propose().trials()) AddDistinct(trial.object(), blobs);
+  AddDistinct(message.propose().lease().incumbent().object(), blobs);
+  AddDistinct(message.propose().lease().oracle_object(), blobs);
+  for (const v1::NamedBlob& file : message.module().files()) AddDistinct(file.blob(), blobs);
   return blobs;
 }
 
@@ -55,7 +57,7 @@ absl::Status FailureOf(const v1::JobFailed& failed) {
   const bool known =
       failed.code() > 0 && failed.code() <= static_cast<int>(absl::StatusCode::kUnauthenticated);
   return absl::Status(known ? static_cast<absl::StatusCode>(failed.code()) : absl::StatusCode::kInternal,
-                      failed.message());
+                      ReadableText(failed.message(), kMaxErrorBytes));
 }
 
 absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message) {
@@ -66,12 +68,6 @@ absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message) {
       break;
     case v1::JobMessage::kInspect:
       count = static_cast<size_t>(message.inspect().file_names_size());
-      break;
-    case v1::JobMessage::kPropose:
-      count = DistinctObjects(message.propose()).size();
-      break;
-    case v1::JobMessage::kModule:
-      count = static_cast<size_t>(message.module().files_size());
       break;
     default:
       break;
@@ -130,34 +126,32 @@ absl::Status JobLink::Flush() {
 }
 
 absl::Status JobLink::Receive() {
-  for (;;) {
-    const size_t old_size = incoming_.size();
-    incoming_.resize(old_size + kReadBytes);
-    iovec bytes{incoming_.data() + old_size, kReadBytes};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))];
-    msghdr header{};
-    header.msg_iov = &bytes;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof(control);
-    const ssize_t got = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    incoming_.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return absl::OkStatus();
-    if (got < 0 && errno != ECONNRESET) return ErrnoStatus("receiving from the job link");
-    if (got <= 0) return absl::UnavailableError("the other end of the job link is gone");
-    for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-      const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (size_t i = 0; i < count; ++i) {
-        int file;
-        std::memcpy(&file, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
-        arrived_.emplace_back(file);
-      }
+  const size_t old_size = incoming_.size();
+  incoming_.resize(old_size + kReadBytes);
+  iovec bytes{incoming_.data() + old_size, kReadBytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))];
+  msghdr header{};
+  header.msg_iov = &bytes;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = end_ == End::kChild ? sizeof(control) : 0;  // 0: the kernel closes what comes
+  const ssize_t got = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  incoming_.resize(old_size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return absl::OkStatus();
+  if (got < 0 && errno != ECONNRESET) return ErrnoStatus("receiving from the job link");
+  if (got <= 0) return absl::UnavailableError("the other end of the job link is gone");
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int file;
+      std::memcpy(&file, CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+      arrived_.emplace_back(file);
     }
-    if ((header.msg_flags & MSG_CTRUNC) != 0)
-      return absl::ResourceExhaustedError("descriptors of the job link were lost");
   }
+  if ((header.msg_flags & MSG_CTRUNC) == 0) return absl::OkStatus();
+  return end_ == End::kChild ? absl::ResourceExhaustedError("descriptors of the job link were lost")
+                             : absl::InvalidArgumentError("descriptors on a link that takes none");
 }
 
 absl::StatusOr<std::optional<JobFrame>> JobLink::Next() {
@@ -167,7 +161,7 @@ absl::StatusOr<std::optional<JobFrame>> JobLink::Next() {
   if (length > kMaxFrameBytes)
     return absl::InvalidArgumentError(absl::StrCat("a job message of ", length, " bytes"));
   if (available < kHeaderBytes + length) return std::nullopt;
-  JobFrame frame;
+  JobFrame frame{.bytes = kHeaderBytes + length};
   if (!frame.message.ParseFromArray(incoming_.data() + consumed_ + kHeaderBytes, static_cast<int>(length))) {
     return absl::InvalidArgumentError("a job message that does not parse");
   }

@@ -48,12 +48,14 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
   if (job.ok() && job->state != JobState::kRunning) return false;
   if (starved_ > 0) return true;
   absl::Status stored;
-  if (fruitless_ > services_.options.max_fruitless_restarts) {
+  const bool earned = absl::IsInvalidArgument(death) || absl::IsDeadlineExceeded(death);
+  if (earned || fruitless_ > services_.options.max_fruitless_restarts) {
     const bool cancelled = job.ok() && job->cancel_requested;
-    stored = services_.store.EndJob(job_, cancelled ? JobState::kCancelled : JobState::kFailed,
-                                    absl::StrCat("hone-job ended ", fruitless_,
-                                                 " times without progress; the last time: ", death.message()),
-                                    std::nullopt);
+    const std::string error =
+        earned ? std::string(death.message())
+               : absl::StrCat("hone-job ended ", fruitless_,
+                              " times without progress; the last time: ", death.message());
+    stored = services_.store.EndJob(job_, cancelled ? JobState::kCancelled : JobState::kFailed, error, std::nullopt);
     if (stored.ok()) {
       services_.hub.Notify(JobTopic(job_));
       return false;

@@ -22,7 +22,7 @@ class JobRunner {
   JobRunner(JobServices& services, std::string job, std::unique_ptr<WakeUp> wake_up);
   void Loop();
   // What follows a child's death, or a want of the server's own, which never fails a job; false when the job
-  // has failed.
+  // has failed: too many deaths without progress, or one that a child earned by what it said, or did not say.
   bool Recover(const absl::Status& death, const JobSession& session);
   void WaitBeforeRestart();
 

@@ -20,7 +20,12 @@ namespace {
 
 constexpr absl::Duration kExitPatience = absl::Seconds(10);  // after the last message
 constexpr size_t kMaxTrialIdBytes = 64;
+constexpr int kMaxTrials = 1024;                           // of a batch
+constexpr uint64_t kMaxObjectBytes = uint64_t{256} << 20;  // of a batch of candidates, together
 constexpr double kOracleSeconds = 600;
+// A search sends some hundred messages a second at most.
+constexpr absl::Duration kFloodWindow = absl::Seconds(10);
+constexpr size_t kFloodBytes = size_t{256} << 20, kBytesPerFrame = 16 << 10;
 
 BlobId IdOf(const v1::BlobRef& blob) { return {blob.sha256(), blob.size()}; }
 
@@ -47,12 +52,6 @@ v1::LeaseKind KindOf(BatchKind kind) {
   return v1::LEASE_KIND_UNSPECIFIED;
 }
 
-std::vector<int> Numbers(const std::vector<FileDescriptor>& files) {
-  std::vector<int> numbers;
-  for (const FileDescriptor& file : files) numbers.push_back(file.get());
-  return numbers;
-}
-
 // The backstop against a worker that lives but never ends: each candidate's limit twice over (making ready,
 // measuring), and time for the oracle. The worker's own limits come first.
 double LongestRun(const v1::ProposeBatch& proposal) {
@@ -62,6 +61,8 @@ double LongestRun(const v1::ProposeBatch& proposal) {
 
 absl::Status CheckTrials(const v1::ProposeBatch& proposal) {
   std::set<std::string> ids;
+  if (proposal.trials_size() > kMaxTrials)
+    return absl::InvalidArgumentError(absl::StrCat("a batch of ", proposal.trials_size(), " trials"));
   for (const v1::ProposedTrial& trial : proposal.trials()) {
     if (trial.trial_id().empty() || trial.trial_id().size() > kMaxTrialIdBytes ||
         !ids.insert(trial.trial_id()).second) {
@@ -130,6 +131,7 @@ absl::Status JobSession::Start() {
     batch.set_task_key(proposal.task_key());
     batch.set_kind(KindOf(stored.batch.kind));
     for (const TrialRow& trial : stored.trials) {
+      unmeasured_.insert(trial.trial_id);
       batch.add_trial_ids(trial.trial_id);
       batch.add_traces(trial.trace);
     }
@@ -137,6 +139,7 @@ absl::Status JobSession::Start() {
   for (const RecordRow& record : log) {
     *start.add_log() = RecordForJob(record);
     last_sequence_ = record.sequence;
+    unmeasured_.erase(record.trial_id);
   }
   if (!row_.device_class.empty() && !start.mutable_device()->ParseFromString(row_.device_bytes)) {
     return absl::DataLossError("the job's device does not parse");
@@ -146,13 +149,35 @@ absl::Status JobSession::Start() {
   options.log_path = absl::StrCat(services_.options.log_directory, "/", job_, ".log");
   HONE_ASSIGN_OR_RETURN(child_, JobChild::Start(options));
   child_->link().Send(message, std::move(files));
+  last_word_ = absl::Now();
   LogEvent("job_child_started",
            {{"job", job_}, {"pid", absl::StrCat(child_->pid())}, {"log_rows", absl::StrCat(log.size())}});
   return absl::OkStatus();
 }
 
+void JobSession::Send(const v1::JobMessage& message) {
+  child_->link().Send(message);
+  last_word_ = absl::Now();
+}
+
+absl::Time JobSession::SilenceDeadline() const {
+  const bool our_turn = wanted_target_.has_value() || !unmeasured_.empty();
+  return our_turn ? absl::InfiniteFuture() : last_word_ + services_.options.silence_limit;
+}
+
+absl::Status JobSession::CountBytes(size_t bytes) {
+  const absl::Time now = absl::Now();
+  if (now > flood_until_) {
+    flood_until_ = now + kFloodWindow;
+    flood_bytes_ = 0;
+  }
+  flood_bytes_ += bytes + kBytesPerFrame;
+  if (flood_bytes_ <= kFloodBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError("it floods its link with messages");
+}
+
 int JobSession::PollTimeout() const {
-  absl::Time next = cancel_deadline_;
+  absl::Time next = std::min(cancel_deadline_, SilenceDeadline());
   if (progress_bytes_) next = std::min(next, next_progress_);
   if (next == absl::InfiniteFuture()) return -1;
   return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(next - absl::Now()) + 1, 0, 60'000));
@@ -175,12 +200,18 @@ absl::Status JobSession::Loop() {
       for (;;) {
         HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> frame, link.Next());
         if (!frame) break;
+        last_word_ = absl::Now();
+        HONE_RETURN_IF_ERROR(CountBytes(frame->bytes));
         HONE_RETURN_IF_ERROR(Handle(*std::move(frame)));
         if (ended_) return absl::OkStatus();
       }
       HONE_RETURN_IF_ERROR(received);
     }
     HONE_RETURN_IF_ERROR(FlushProgress(false));
+    if (absl::Now() > SilenceDeadline()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("it said nothing for ", absl::FormatDuration(services_.options.silence_limit)));
+    }
     if (absl::Now() > cancel_deadline_) {
       return EndJob(JobState::kCancelled, "cancelled; hone-job did not finish the best so far in time",
                     std::nullopt);
@@ -200,9 +231,9 @@ absl::Status JobSession::Handle(JobFrame frame) {
       progress_bytes_ = frame.message.progress().SerializeAsString();
       return absl::OkStatus();
     case v1::JobMessage::kPropose:
-      return HandleBatch(frame.message.propose(), frame.files);
+      return HandleBatch(frame.message);
     case v1::JobMessage::kModule:
-      return HandleModule(frame.message.module(), frame.files);
+      return HandleModule(frame.message);
     case v1::JobMessage::kFailed: {
       HONE_RETURN_IF_ERROR(FlushProgress(true));
       const absl::Status failure = FailureOf(frame.message.failed());
@@ -218,12 +249,21 @@ absl::Status JobSession::Handle(JobFrame frame) {
   }
 }
 
-absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal,
-                                     const std::vector<FileDescriptor>& files) {
+absl::Status JobSession::HandleBatch(const v1::JobMessage& message) {
+  const v1::ProposeBatch& proposal = message.propose();
   HONE_RETURN_IF_ERROR(CheckTrials(proposal));
+  if (!unmeasured_.empty())
+    return absl::InvalidArgumentError(absl::StrCat("batch ", proposal.number(), " before the last one is measured"));
   std::vector<BlobId> objects;
-  for (const v1::BlobRef& blob : DistinctObjects(proposal)) objects.push_back(IdOf(blob));
-  HONE_RETURN_IF_ERROR(services_.blobs.Import(objects, Numbers(files)));
+  uint64_t bytes = 0;
+  for (const v1::BlobRef& blob : BlobsOf(message)) {
+    objects.push_back(IdOf(blob));
+    bytes += blob.size();
+  }
+  if (KindOf(proposal) == BatchKind::kCandidates && bytes > kMaxObjectBytes)
+    return absl::InvalidArgumentError(absl::StrCat("a batch of ", bytes, " bytes of objects"));
+  HONE_RETURN_IF_ERROR(services_.blobs.Import(objects, child_->outbox()));
+  HONE_RETURN_IF_ERROR(child_->EmptyOutbox());
 
   v1::JobSpec spec;
   if (!spec.ParseFromString(row_.spec_bytes)) return absl::DataLossError("the stored job does not parse");
@@ -255,27 +295,26 @@ absl::Status JobSession::HandleBatch(const v1::ProposeBatch& proposal,
   }
   HONE_RETURN_IF_ERROR(services_.store.StoreBatch(batch, trials, ended));
   progressed_ = true;
+  for (const TrialRow& trial : trials) unmeasured_.insert(trial.trial_id);
   v1::JobMessage stored;
   stored.mutable_batch_stored()->set_number(proposal.number());
-  child_->link().Send(stored);
+  Send(stored);
   services_.hub.Notify(kLeasesTopic);
   services_.hub.Notify(JobTopic(job_));  // wakes this session too, for the records of those that ended
   return absl::OkStatus();
 }
 
-absl::Status JobSession::HandleModule(const v1::ModuleBuilt& built,
-                                      const std::vector<FileDescriptor>& files) {
+absl::Status JobSession::HandleModule(const v1::JobMessage& message) {
+  const v1::ModuleBuilt& built = message.module();
   ModuleRow module{.id = job_,
                    .job = job_,
                    .model = row_.model,
                    .target = built.target(),
                    .report_json = built.report_json()};
   std::vector<BlobId> blobs;
-  for (const v1::NamedBlob& file : built.files()) {
-    module.files.push_back({file.name(), IdOf(file.blob())});
-    blobs.push_back(IdOf(file.blob()));
-  }
-  HONE_RETURN_IF_ERROR(services_.blobs.Import(blobs, Numbers(files)));
+  for (const v1::NamedBlob& file : built.files()) module.files.push_back({file.name(), IdOf(file.blob())});
+  for (const v1::BlobRef& blob : BlobsOf(message)) blobs.push_back(IdOf(blob));
+  HONE_RETURN_IF_ERROR(services_.blobs.Import(blobs, child_->outbox()));
   HONE_RETURN_IF_ERROR(FlushProgress(true));
   HONE_ASSIGN_OR_RETURN(row_, services_.store.GetJob(job_));
   return EndJob(row_.cancel_requested ? JobState::kCancelled : JobState::kSucceeded, "", module);
@@ -302,15 +341,16 @@ absl::Status JobSession::LookAtJob() {
     for (const RecordRow& record : records) {
       *message.mutable_records()->add_records() = RecordForJob(record);
       last_sequence_ = record.sequence;
+      unmeasured_.erase(record.trial_id);
     }
-    child_->link().Send(message);
+    Send(message);
     progressed_ = true;
   }
   if (row_.cancel_requested && cancel_deadline_ == absl::InfiniteFuture()) {
     cancel_deadline_ = absl::Now() + services_.options.cancel_grace;
     v1::JobMessage message;
     message.mutable_cancel();
-    child_->link().Send(message);
+    Send(message);
   }
   return wanted_target_ ? ChooseDevice() : absl::OkStatus();
 }
@@ -336,7 +376,7 @@ absl::Status JobSession::ChooseDevice() {
   }
   if (!device.ParseFromString(row_.device_bytes))
     return absl::DataLossError("the job's device does not parse");
-  child_->link().Send(message);
+  Send(message);
   wanted_target_.reset();
   return absl::OkStatus();
 }

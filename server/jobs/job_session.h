@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -27,6 +28,7 @@ struct JobOptions {
   absl::Duration progress_interval = absl::Milliseconds(250);  // at most one progress write per interval
   absl::Duration cancel_grace = absl::Minutes(10);             // for compiling the best so far
   absl::Duration inspect_limit = absl::Seconds(60);
+  absl::Duration silence_limit = absl::Minutes(15);  // of a child whose turn it is
 };
 
 // What jobs need of the server; all outlive them.
@@ -61,13 +63,16 @@ class JobSession {
   absl::Status Start();
   absl::Status Loop();
   absl::Status Handle(JobFrame frame);
-  absl::Status HandleBatch(const v1::ProposeBatch& proposal, const std::vector<FileDescriptor>& files);
-  absl::Status HandleModule(const v1::ModuleBuilt& built, const std::vector<FileDescriptor>& files);
+  absl::Status HandleBatch(const v1::JobMessage& message);
+  absl::Status HandleModule(const v1::JobMessage& message);
+  absl::Status CountBytes(size_t bytes);  // InvalidArgument: the child sends more than any search does
   absl::Status EndJob(JobState state, const std::string& error, const std::optional<ModuleRow>& module);
   absl::Status LookAtJob();  // new records, cancellation
   absl::Status ChooseDevice();
   absl::Status FlushProgress(bool now);
   absl::Status OfLink(absl::Status status);  // notes that the child has gone
+  void Send(const v1::JobMessage& message);
+  absl::Time SilenceDeadline() const;
   int PollTimeout() const;  // milliseconds
 
   JobServices& services_;
@@ -77,6 +82,10 @@ class JobSession {
   JobRow row_;                                 // as last read
   uint64_t last_sequence_ = 0;                 // of the records that the child knows
   std::optional<std::string> wanted_target_;   // the child waits for a device
+  std::set<std::string> unmeasured_;           // trials that the child waits for
+  absl::Time last_word_ = absl::InfiniteFuture();  // of the child or to it
+  absl::Time flood_until_ = absl::InfinitePast();
+  size_t flood_bytes_ = 0;  // received in the window that ends then
   std::optional<std::string> progress_bytes_;  // not stored yet
   absl::Time next_progress_ = absl::InfinitePast();
   absl::Time cancel_deadline_ = absl::InfiniteFuture();

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proto/values/sha256.h"
@@ -21,18 +22,20 @@ namespace {
 constexpr size_t kCopyBytes = 1 << 20;
 constexpr char kImportPrefix[] = "import-";
 
-// Reads `file` from its start, whatever its offset, to `sink` (a Status of string_view).
+// Reads up to `bytes` of `file` from `at` on, to `sink` (a Status of string_view).
 template <typename Sink>
-absl::Status ReadThrough(int file, Sink sink) {
-  std::string buffer(kCopyBytes, '\0');
-  for (off_t at = 0;;) {
-    const ssize_t got = pread(file, buffer.data(), buffer.size(), at);
+absl::Status ReadThrough(int file, uint64_t at, uint64_t bytes, Sink sink) {
+  std::string buffer(std::min<uint64_t>(kCopyBytes, bytes), '\0');
+  while (bytes > 0) {
+    const ssize_t got = pread(file, buffer.data(), std::min<uint64_t>(buffer.size(), bytes), static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoStatus("reading a blob");
     if (got == 0) return absl::OkStatus();
     HONE_RETURN_IF_ERROR(sink(std::string_view(buffer.data(), static_cast<size_t>(got))));
-    at += got;
+    at += static_cast<uint64_t>(got);
+    bytes -= static_cast<uint64_t>(got);
   }
+  return absl::OkStatus();
 }
 
 // Nothing if there is no such file, which is not the same as a disk that does not answer.
@@ -43,14 +46,28 @@ absl::StatusOr<std::optional<uint64_t>> FileSize(const std::string& path) {
   return ErrnoStatus("examining " + path);
 }
 
-// The file in parts/ that collects a sender's bytes.
-std::string PartName(const std::string& sha256, const BlobSender& sender) {
-  return sender.project.empty() ? sha256 : absl::StrCat(sha256, "-", sender.project);
-}
-
 absl::Status DigestMismatch(const BlobId& blob, const std::string& actual) {
   return absl::InvalidArgumentError(absl::StrCat("the bytes uploaded as ", blob.sha256, " have the SHA-256 ",
                                                  actual, "; upload them again from 0"));
+}
+
+// Reads the blob that lies at `offset` to `sink`. InvalidArgument if it is another.
+template <typename Sink>
+absl::Status ReadBlob(const BlobId& blob, int file, uint64_t offset, Sink sink) {
+  Sha256 sha;
+  uint64_t size = 0;
+  HONE_RETURN_IF_ERROR(ReadThrough(file, offset, blob.size, [&](std::string_view bytes) {
+    sha.Update(bytes);
+    size += bytes.size();
+    return sink(bytes);
+  }));
+  const std::string actual = sha.FinishHex();
+  return actual == blob.sha256 && size == blob.size ? absl::OkStatus() : DigestMismatch(blob, actual);
+}
+
+// The file in parts/ that collects a sender's bytes.
+std::string PartName(const std::string& sha256, const BlobSender& sender) {
+  return sender.project.empty() ? sha256 : absl::StrCat(sha256, "-", sender.project);
 }
 
 }  // namespace
@@ -131,18 +148,10 @@ absl::StatusOr<std::unique_ptr<BlobStore::Upload>> BlobStore::BeginUpload(const 
   return std::unique_ptr<Upload>(new Upload(*this, blob, sender, std::move(part), offset, generation));
 }
 
-absl::Status BlobStore::CopyPart(const BlobId& blob, int source, const std::string& part) {
+absl::Status BlobStore::CopyPart(const BlobId& blob, int source, uint64_t offset, const std::string& part) {
   HONE_ASSIGN_OR_RETURN(FileDescriptor copy, OpenFile(part, O_WRONLY | O_CREAT | O_TRUNC));
-  Sha256 sha;
-  uint64_t size = 0;
-  HONE_RETURN_IF_ERROR(ReadThrough(source, [&](std::string_view bytes) -> absl::Status {
-    sha.Update(bytes);
-    size += bytes.size();
-    if (size > blob.size) return absl::InvalidArgumentError("a file is longer than its blob reference says");
-    return WriteAll(copy.get(), bytes);
-  }));
-  const std::string actual = sha.FinishHex();
-  if (actual != blob.sha256 || size != blob.size) return DigestMismatch(blob, actual);
+  HONE_RETURN_IF_ERROR(
+      ReadBlob(blob, source, offset, [&](std::string_view bytes) { return WriteAll(copy.get(), bytes); }));
   if (fdatasync(copy.get()) != 0) return ErrnoStatus("syncing a blob");
   return absl::OkStatus();
 }
@@ -180,19 +189,24 @@ absl::Status BlobStore::SyncPublished(const std::string& sha256) {
   return absl::OkStatus();
 }
 
-absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, const std::vector<int>& files) {
-  for (size_t i = 0; i < blobs.size(); ++i) {
-    HONE_RETURN_IF_ERROR(CheckSize(blobs[i]));
-    HONE_ASSIGN_OR_RETURN(const bool present, Touch(blobs[i].sha256));
-    if (present) continue;
+absl::Status BlobStore::Import(const std::vector<BlobId>& blobs, int file) {
+  uint64_t offset = 0;
+  for (const BlobId& blob : blobs) {
+    HONE_RETURN_IF_ERROR(CheckSize(blob));
+    const uint64_t begin = std::exchange(offset, offset + blob.size);
+    HONE_ASSIGN_OR_RETURN(const bool present, Touch(blob.sha256));
+    if (present) {
+      HONE_RETURN_IF_ERROR(ReadBlob(blob, file, begin, [](std::string_view) { return absl::OkStatus(); }));
+      continue;
+    }
     uint64_t serial;
     {
       std::lock_guard lock(mutex_);
       serial = ++generation_;
     }
     const std::string part = absl::StrCat(options_.directory, "/parts/", kImportPrefix, serial);
-    absl::Status status = CopyPart(blobs[i], files[i], part);
-    if (status.ok()) status = Publish(part, blobs[i].sha256);
+    absl::Status status = CopyPart(blob, file, begin, part);
+    if (status.ok()) status = Publish(part, blob.sha256);
     if (!status.ok()) {
       unlink(part.c_str());
       return status;
@@ -289,7 +303,7 @@ absl::StatusOr<BlobState> BlobStore::Upload::Finish(const std::function<absl::St
   const std::string part = store_.PartPath(part_name_);
   if (offset_ < blob_.size) return store_.Query(blob_.sha256, sender_);
   Sha256 sha;
-  HONE_RETURN_IF_ERROR(ReadThrough(part_.get(), [&](std::string_view bytes) {
+  HONE_RETURN_IF_ERROR(ReadThrough(part_.get(), 0, UINT64_MAX, [&](std::string_view bytes) {
     sha.Update(bytes);
     return absl::OkStatus();
   }));

@@ -73,9 +73,10 @@ class BlobStore {
   // blob takes it over: the older one's next Append is Aborted. AlreadyExists: nothing more to send.
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload(const BlobId& blob, uint64_t offset,
                                                       const BlobSender& sender = {});
-  // Stores the content of files that somebody else may still hold (sealed memfds of a child): the copy is
-  // what is hashed. InvalidArgument when a file is not what its id says. One sync per directory for the lot.
-  absl::Status Import(const std::vector<BlobId>& blobs, const std::vector<int>& files);
+  // Stores blobs that lie one behind the other from the start of a file, which somebody else may still write (a
+  // child's outbox): what is hashed is the copy, or for a blob that is there already what was read; nobody gets a
+  // content for its digest. InvalidArgument when one is not what its id says. One sync per directory for the lot.
+  absl::Status Import(const std::vector<BlobId>& blobs, int file);
   absl::StatusOr<FileDescriptor> OpenBlob(const std::string& sha256);
   // Removes complete blobs and uploads that stand still, as far as `retention` lets them go. Files go one by one,
   // so a kill leaves the rest to the next sweep.
@@ -86,7 +87,7 @@ class BlobStore {
   std::string FinalPath(const std::string& sha256) const;
   std::string PartPath(const std::string& part) const;
   absl::Status CheckSize(const BlobId& blob) const;
-  absl::Status CopyPart(const BlobId& blob, int source, const std::string& part);
+  absl::Status CopyPart(const BlobId& blob, int source, uint64_t offset, const std::string& part);
   // Whether the blob is complete; if so it counts as used now, so that no sweep takes it from under its user.
   absl::StatusOr<bool> Touch(const std::string& sha256);
   absl::Status Publish(const std::string& part, const std::string& sha256);

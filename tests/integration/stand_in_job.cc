@@ -2,8 +2,6 @@
 // same protocol (proto/hone/v1/job_link.proto). It proposes batches of a hand-written candidate until the
 // budget of trials is spent or it is told to stop, then hands over a hand-written module. Like the real one
 // it keeps no state: what is stored counts.
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,7 +20,7 @@
 namespace hone {
 namespace {
 
-constexpr int kLink = 3;
+constexpr int kLink = 3, kOutbox = 4;
 constexpr int kBatch = 4;
 constexpr char kTaskKey[] = "stand-in task";
 constexpr char kTaskLabel[] = "multiply 1000";
@@ -40,44 +38,32 @@ std::string ReadWhole(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-struct Blob {
-  explicit Blob(const std::string& bytes)
-      : descriptor(memfd_create("blob", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
-    if (write(descriptor, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) Die("memfd");
-    fcntl(descriptor, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-    ref.set_sha256(Sha256Hex(bytes));
-    ref.set_size(bytes.size());
+// The blobs of one message, put into the outbox.
+class Cargo {
+ public:
+  void Add(const std::string& bytes, v1::BlobRef* ref) {
+    ref->set_sha256(Sha256Hex(bytes));
+    ref->set_size(bytes.size());
+    if (!added_.insert(ref->sha256()).second) return;
+    if (pwrite(kOutbox, bytes.data(), bytes.size(), used_) != static_cast<ssize_t>(bytes.size())) Die("outbox");
+    used_ += static_cast<off_t>(bytes.size());
   }
-  int descriptor;
-  v1::BlobRef ref;
+
+ private:
+  off_t used_ = 0;
+  std::set<std::string> added_;
 };
 
-void Send(const v1::JobMessage& message, const std::vector<int>& descriptors = {}) {
+void Send(const v1::JobMessage& message) {
   const std::string body = message.SerializeAsString();
   const uint32_t size = body.size();
   std::string frame(reinterpret_cast<const char*>(&size), 4);
   frame += body;
-  iovec data{frame.data(), frame.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  if (!descriptors.empty()) {
-    const size_t bytes = descriptors.size() * sizeof(int);
-    header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(bytes);
-    memcpy(CMSG_DATA(rights), descriptors.data(), bytes);
+  for (size_t sent = 0; sent < frame.size();) {
+    const ssize_t n = send(kLink, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL);
+    if (n < 0) Die("the server is gone");
+    sent += static_cast<size_t>(n);
   }
-  ssize_t sent = sendmsg(kLink, &header, MSG_NOSIGNAL);
-  while (sent >= 0 && sent < static_cast<ssize_t>(frame.size())) {
-    const ssize_t more = write(kLink, frame.data() + sent, frame.size() - sent);
-    sent = more < 0 ? more : sent + more;
-  }
-  if (sent < 0) Die("the server is gone");
 }
 
 void ReadExactly(char* to, size_t bytes) {
@@ -135,6 +121,7 @@ class StandInJob {
   void Handle(const v1::JobMessage& message) {
     if (message.has_device()) *start_.mutable_device() = message.device().device();
     if (message.has_cancel()) cancelled_ = true;
+    if (message.has_batch_stored()) outbox_full_ = false;
     for (const v1::TuningRecord& record : message.records().records()) Note(record);
   }
 
@@ -174,11 +161,12 @@ class StandInJob {
     batch.set_trace_version(1);
     batch.set_compiler_build("stand-in");
     batch.set_target("x86-64-v2");
+    Cargo cargo;
     for (size_t i = 0; i < trials; ++i) {
       v1::ProposedTrial& trial = *batch.add_trials();
       trial.set_trial_id("b" + std::to_string(batches_) + "." + std::to_string(i));
       trial.set_trace("trace 1; algorithm stand_in; tile x " + std::to_string(proposed_.size()));
-      *trial.mutable_object() = candidate_.ref;
+      cargo.Add(candidate_, trial.mutable_object());
       proposed_.insert(trial.trial_id());
     }
     v1::Lease& lease = *batch.mutable_lease();
@@ -193,41 +181,43 @@ class StandInJob {
     }
     lease.set_seed(7);
     lease.mutable_incumbent()->set_trial_id("incumbent");
-    *lease.mutable_incumbent()->mutable_object() = candidate_.ref;
-    *lease.mutable_oracle_object() = candidate_.ref;
+    cargo.Add(candidate_, lease.mutable_incumbent()->mutable_object());
+    cargo.Add(candidate_, lease.mutable_oracle_object());
     lease.set_tolerance(2e-5);
     lease.set_windows(30);  // some 0.1 s a batch on an idle machine: time enough to disturb it
     lease.set_run_limit_seconds(10);
     lease.set_lease_seconds(5);
-    Send(message, {candidate_.descriptor});
+    outbox_full_ = true;
+    Send(message);
   }
 
   void Finish() {
     Progress("compiling");
-    const Blob library(ReadWhole(HONE_STAND_IN_MODULE));
+    while (outbox_full_) Handle(Receive());
     const std::string report = R"({"model":"stand-in","verdict":"no gain","default":{"median_seconds":1e-6},)"
                                R"("tuned":{"median_seconds":1e-6,"ratio":1},"tasks":[]})";
-    const Blob report_file(report);
     v1::JobMessage message;
     v1::ModuleBuilt& built = *message.mutable_module();
-    for (const auto& [name, blob] :
-         {std::pair("relu.so", &library), std::pair("report.json", &report_file)}) {
+    Cargo cargo;
+    for (const auto& [name, bytes] :
+         {std::pair("relu.so", ReadWhole(HONE_STAND_IN_MODULE)), std::pair("report.json", report)}) {
       v1::NamedBlob& file = *built.add_files();
       file.set_name(name);
-      *file.mutable_blob() = blob->ref;
+      cargo.Add(bytes, file.mutable_blob());
     }
     built.set_report_json(report);
     built.set_target("x86-64-v2");
-    Send(message, {library.descriptor, report_file.descriptor});
+    Send(message);
     for (;;) Receive();  // until the server closes the link
   }
 
   v1::StartJob start_;
-  const Blob candidate_;
+  const std::string candidate_;
   std::set<std::string> proposed_, seen_;  // trial ids
   double best_seconds_ = kDefaultSeconds;
   uint32_t batches_ = 0;
   bool cancelled_ = false;
+  bool outbox_full_ = false;
 };
 
 void Inspect() {

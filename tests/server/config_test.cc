@@ -46,6 +46,9 @@ TEST(ConfigTest, TakesFlagsInBothForms) {
   EXPECT_EQ(config->lease_seconds, 0.5);
   EXPECT_EQ(config->max_jobs, 3);
   EXPECT_EQ(config->log_level, LogLevel::kDebug);
+  EXPECT_FALSE(config->allow_unsandboxed);
+  EXPECT_TRUE(Parse(Valid({"--allow-unsandboxed", "--max-jobs=3"}))->allow_unsandboxed);
+  EXPECT_FALSE(Parse(Valid({"--allow-unsandboxed=no"}))->allow_unsandboxed);
   EXPECT_EQ(Parse({"--help"})->action, ServerAction::kHelp);
 }
 
@@ -53,7 +56,8 @@ TEST(ConfigTest, ErrorsNameTheFlag) {
   const std::vector<std::vector<std::string>> kCases = {
       {"--data-dir"},        {"--data-dir", ""},   {"--lease-seconds", "soon"}, {"--lease-seconds", "nan"},
       {"--max-jobs=0"},      {"--max-jobs=1.5"},   {"--colour", "red"},         {"--listen=nowhere"},
-      {"--http=1.2.3.4:80"}, {"--log-level=loud"}, {"--job-binary=/nowhere"}};
+      {"--http=1.2.3.4:80"}, {"--log-level=loud"}, {"--job-binary=/nowhere"},
+      {"--job-memory-gb=0.1"}, {"--allow-unsandboxed=maybe"}};
   for (const std::vector<std::string>& words : kCases) {
     const auto config = Parse(words);
     ASSERT_FALSE(config.ok()) << words[0];

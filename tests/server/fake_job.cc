@@ -1,13 +1,12 @@
 // A hone-job for tests: speaks the job link and obeys its model, whose text is `key=value` words:
 //   batches=N trials=N   proposes so many batches of so many trials each (then builds a module)
 //   rejected=N           of each batch's trials the last N end before running
-//   die_at=N             dies by SIGKILL right after batch N is stored, once per data folder (marker file
-//   beside the log) always_die=1         dies at once, always fail=TEXT            JobFailed with that text
+//   die_at=N             dies by SIGKILL right after batch N, which it proposed itself, is stored
+//   always_die=1         dies at once, always
+//   fail=TEXT            JobFailed with that text
 //   hang=1               answers nothing
 // The module's only file, "log.txt", lists the trial ids of the log it saw, one a line.
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -21,7 +20,6 @@
 #include "proto/values/sha256.h"
 #include "server/execution/status_macros.h"
 #include "server/jobs/job_link.h"
-#include "server/storage/durable_file.h"
 
 namespace hone {
 namespace {
@@ -44,17 +42,22 @@ int Number(const Options& options, const std::string& key) {
   return found == options.end() ? 0 : std::stoi(found->second);
 }
 
-FileDescriptor Memory(const std::string& content) {
-  FileDescriptor file(memfd_create("object", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!WriteAll(file.get(), content).ok()) _exit(9);
-  fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-  return file;
-}
+// Puts the blobs of one message into the outbox.
+class Cargo {
+ public:
+  void Add(const std::string& content, v1::BlobRef& ref) {
+    ref.set_sha256(Sha256Hex(content));
+    ref.set_size(content.size());
+    if (!added_.insert(content).second) return;
+    if (pwrite(kOutbox, content.data(), content.size(), used_) != static_cast<ssize_t>(content.size())) _exit(9);
+    used_ += static_cast<off_t>(content.size());
+  }
 
-void SetRef(const std::string& content, v1::BlobRef& ref) {
-  ref.set_sha256(Sha256Hex(content));
-  ref.set_size(content.size());
-}
+ private:
+  static constexpr int kOutbox = 4;
+  off_t used_ = 0;
+  std::set<std::string> added_;
+};
 
 class FakeJob {
  public:
@@ -140,7 +143,7 @@ class FakeJob {
     batch.set_trace_version(1);
     batch.mutable_lease()->set_kind(v1::LEASE_KIND_CANDIDATES);
     batch.mutable_lease()->set_threads(1);
-    std::vector<FileDescriptor> files;
+    Cargo cargo;
     const int trials = Number(options_, "trials"), rejected = Number(options_, "rejected");
     for (int i = 0; i < trials; ++i) {
       v1::ProposedTrial& trial = *batch.add_trials();
@@ -152,27 +155,20 @@ class FakeJob {
         trial.set_message("illegal");
         continue;
       }
-      const std::string object = absl::StrCat("object ", number, " ", i);
-      SetRef(object, *trial.mutable_object());
-      files.push_back(Memory(object));
+      cargo.Add(absl::StrCat("object ", number, " ", i), *trial.mutable_object());
     }
     batch.mutable_lease()->mutable_incumbent()->set_trial_id("b1.0");
-    SetRef("object 1 0", *batch.mutable_lease()->mutable_incumbent()->mutable_object());
-    if (number > 1) files.push_back(Memory("object 1 0"));
-    SetRef("oracle", *batch.mutable_lease()->mutable_oracle_object());
-    files.push_back(Memory("oracle"));
-    link_.Send(message, std::move(files));
+    cargo.Add("object 1 0", *batch.mutable_lease()->mutable_incumbent()->mutable_object());
+    cargo.Add("oracle", *batch.mutable_lease()->mutable_oracle_object());
+    link_.Send(message);
     while (acknowledged_ < number) HONE_RETURN_IF_ERROR(Step());
-    if (Number(options_, "die_at") == static_cast<int>(number) && IsFirstDeath()) raise(SIGKILL);
+    if (Number(options_, "die_at") == static_cast<int>(number)) raise(SIGKILL);
     v1::JobMessage progress;
     progress.mutable_progress()->set_phase("tuning");
     progress.mutable_progress()->set_seconds_spent(number);
     link_.Send(progress);
     return absl::OkStatus();
   }
-
-  // True the first time for this job: stdout is its log file, shared by all its children.
-  static bool IsFirstDeath() { return lseek(1, 0, SEEK_END) == 0 && WriteAll(1, "died on purpose\n").ok(); }
 
   absl::Status Finish() {
     const std::string content = absl::StrJoin(log_, "\n");
@@ -181,10 +177,8 @@ class FakeJob {
     module.set_target("x86-64-v3");
     module.set_report_json("{}");
     module.add_files()->set_name("log.txt");
-    SetRef(content, *module.mutable_files(0)->mutable_blob());
-    std::vector<FileDescriptor> files;
-    files.push_back(Memory(content));
-    link_.Send(message, std::move(files));
+    Cargo().Add(content, *module.mutable_files(0)->mutable_blob());
+    link_.Send(message);
     return link_.ReadFrame(absl::InfiniteFuture()).status();
   }
 
@@ -204,7 +198,7 @@ class FakeJob {
 }  // namespace hone
 
 int main() {
-  hone::JobLink link{hone::FileDescriptor(3)};
+  hone::JobLink link(hone::FileDescriptor(3), hone::JobLink::End::kChild);
   const absl::Status status = hone::FakeJob(link).Run();
   return absl::IsUnavailable(status) ? 0 : 1;  // the server has closed the link: the usual end
 }

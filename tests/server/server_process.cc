@@ -60,7 +60,8 @@ void ServerProcess::Start() {
 bool ServerProcess::TryStart() {
   std::vector<std::string> words = wrapper_;
   words.insert(words.end(),
-               {HONE_SERVER_BINARY, "--data-dir", data_dir_, "--job-binary", HONE_FAKE_JOB_BINARY});
+               {HONE_SERVER_BINARY, "--data-dir", data_dir_, "--job-binary", HONE_FAKE_JOB_BINARY,
+                "--allow-unsandboxed"});  // as far as the machine goes
   words.insert(words.end(), flags_.begin(), flags_.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());

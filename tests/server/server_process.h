@@ -35,6 +35,7 @@ class ServerProcess {
   bool IsRunning();      // and reaps it if not
   int Stop(int signal);  // and waits; the wait status
   pid_t pid() const { return pid_; }
+  const std::string& data_dir() const { return data_dir_; }
   std::string Grpc() const;  // address; one that nobody answers at while the server is away
   std::string Http() const;
   std::string Read(const std::string& name) const;  // a file of the data folder

@@ -2,17 +2,17 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
 #include "compiler/target/target.h"
+#include "proto/values/file_descriptor.h"
 #include "proto/values/sha256.h"
 #include "proto/values/tensor_values.h"
 #include "proto/values/value_messages.h"
@@ -22,15 +22,29 @@
 namespace hone {
 namespace {
 
-constexpr int kLinkDescriptor = 3;
+constexpr int kLinkDescriptor = 3, kOutboxDescriptor = 4;
+constexpr uint64_t kOutboxBytes = uint64_t{256} << 20;
 
-std::string Contents(int file) {
-  struct stat status {};
-  fstat(file, &status);
-  std::string bytes(static_cast<size_t>(status.st_size), '\0');
-  EXPECT_EQ(pread(file, bytes.data(), bytes.size(), 0), status.st_size);
-  return bytes;
-}
+// Reads the blobs of a message out of the outbox, in order of first mention.
+class Unloading {
+ public:
+  explicit Unloading(int outbox) : outbox_(outbox) {}
+  const std::string& Next(const v1::BlobRef& ref) {
+    const auto [found, first] = contents_.emplace(ref.sha256(), std::string(ref.size(), '\0'));
+    if (!first) return found->second;
+    std::string& bytes = found->second;
+    EXPECT_EQ(pread(outbox_, bytes.data(), bytes.size(), used_), static_cast<ssize_t>(bytes.size()));
+    EXPECT_EQ(Sha256Hex(bytes), ref.sha256());
+    used_ += static_cast<off_t>(bytes.size());
+    return bytes;
+  }
+  const std::map<std::string, std::string>& contents() const { return contents_; }
+
+ private:
+  const int outbox_;
+  off_t used_ = 0;
+  std::map<std::string, std::string> contents_;   // by digest
+};
 
 v1::Device HostDevice() {
   v1::Device device;
@@ -42,25 +56,38 @@ v1::Device HostDevice() {
 }
 
 // The distinct objects of a batch by digest.
-std::map<std::string, std::string> ObjectsOf(const v1::ProposeBatch& batch, const std::vector<int>& files) {
-  std::vector<const v1::BlobRef*> refs;
-  for (const v1::ProposedTrial& trial : batch.trials()) refs.push_back(&trial.object());
-  refs.push_back(&batch.lease().incumbent().object());
-  refs.push_back(&batch.lease().oracle_object());
-  std::map<std::string, std::string> objects;
-  size_t next = 0;
-  for (const v1::BlobRef* ref : refs) {
-    if (ref->sha256().empty() || objects.contains(ref->sha256())) continue;
-    EXPECT_LT(next, files.size());
-    if (next >= files.size()) break;
-    EXPECT_EQ(fcntl(files[next], F_GET_SEALS) & F_SEAL_WRITE, F_SEAL_WRITE);
-    std::string bytes = Contents(files[next++]);
-    EXPECT_EQ(Sha256Hex(bytes), ref->sha256());
-    EXPECT_EQ(bytes.size(), ref->size());
-    objects[ref->sha256()] = std::move(bytes);
+std::map<std::string, std::string> ObjectsOf(const v1::ProposeBatch& batch, int outbox) {
+  Unloading unloading(outbox);
+  for (const v1::ProposedTrial& trial : batch.trials()) {
+    if (!trial.object().sha256().empty()) unloading.Next(trial.object());
   }
-  EXPECT_EQ(next, files.size());
-  return objects;
+  for (const v1::BlobRef* ref : {&batch.lease().incumbent().object(), &batch.lease().oracle_object()}) {
+    if (!ref->sha256().empty()) unloading.Next(*ref);
+  }
+  return unloading.contents();
+}
+
+// The server's end of the link sends a message with the model's file.
+void SendWithFile(int socket, const v1::JobMessage& message, const std::string& content) {
+  const FileDescriptor file = MakeMemfd("model", 0).value();
+  ASSERT_TRUE(WriteAll(file.get(), content).ok());
+  std::string frame = message.SerializeAsString();
+  const auto size = static_cast<uint32_t>(frame.size());
+  frame.insert(0, reinterpret_cast<const char*>(&size), sizeof(size));
+  iovec data{frame.data(), frame.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof(control);
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int));
+  const int descriptor = file.get();
+  std::memcpy(CMSG_DATA(rights), &descriptor, sizeof(int));
+  ASSERT_EQ(sendmsg(socket, &header, MSG_NOSIGNAL), static_cast<ssize_t>(frame.size()));
 }
 
 std::vector<TensorSpec> Specs(const google::protobuf::RepeatedPtrField<v1::TensorSpec>& messages) {
@@ -91,18 +118,16 @@ std::vector<HostTensor> RunCandidate(const std::string& object, const v1::Lease&
 
 }  // namespace
 
-JobHarness::JobHarness() {
+JobHarness::JobHarness(const std::string& program) : outbox_(MakeMemfd("outbox", kOutboxBytes).value()) {
+  EXPECT_TRUE(SealSize(outbox_.get()).ok());
   int ends[2];
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   pid_ = fork();
   if (pid_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    close(ends[0]);
-    if (ends[1] != kLinkDescriptor) {
-      dup2(ends[1], kLinkDescriptor);
-      close(ends[1]);
-    }
-    execl(HONE_JOB_PROGRAM, HONE_JOB_PROGRAM, nullptr);
+    const int link = fcntl(ends[1], F_DUPFD_CLOEXEC, 10), outbox = fcntl(outbox_.get(), F_DUPFD_CLOEXEC, 10);
+    dup2(link, kLinkDescriptor);
+    dup2(outbox, kOutboxDescriptor);
+    execl(program.c_str(), program.c_str(), "--allow-unsandboxed", nullptr);
     _exit(127);
   }
   close(ends[1]);
@@ -136,19 +161,17 @@ void JobHarness::Start(v1::StartJob start, const std::string& model) {
   start.set_main_file("model.onnx");
   start.add_file_names("model.onnx");
   log.assign(start.log().begin(), start.log().end());
-  const MemoryBlob blob = MemoryBlob::Make(model).value();
   v1::JobMessage message;
   *message.mutable_start() = std::move(start);
-  ASSERT_TRUE(link_->Send(message, {blob.descriptor()}).ok());
+  SendWithFile(socket_, message, model);
 }
 
 void JobHarness::Inspect(v1::InspectModelRequest request, const std::string& model) {
   request.set_main_file("model.onnx");
   request.add_file_names("model.onnx");
-  const MemoryBlob blob = MemoryBlob::Make(model).value();
   v1::JobMessage message;
   *message.mutable_inspect() = std::move(request);
-  ASSERT_TRUE(link_->Send(message, {blob.descriptor()}).ok());
+  SendWithFile(socket_, message, model);
 }
 
 void JobHarness::Cancel() {
@@ -161,33 +184,30 @@ void JobHarness::Serve(size_t most_batches) {
   while (!end) {
     absl::StatusOr<v1::JobMessage> message = link_->Receive();
     ASSERT_TRUE(message.ok()) << "the job ended without an answer";
-    const std::vector<int> files = link_->TakeFiles();
     if (message->has_want_device()) {
       v1::JobMessage answer;
       *answer.mutable_device()->mutable_device() = HostDevice();
       ASSERT_TRUE(link_->Send(answer).ok());
     } else if (message->has_propose()) {
       proposals.push_back(message->propose());
-      if (proposals.size() <= most_batches) Measure(message->propose(), files);
+      const std::map<std::string, std::string> objects = ObjectsOf(message->propose(), outbox_.get());
+      v1::JobMessage stored;
+      stored.mutable_batch_stored()->set_number(message->propose().number());
+      ASSERT_TRUE(link_->Send(stored).ok());
+      if (proposals.size() <= most_batches) Measure(message->propose(), objects);
     } else if (message->has_progress()) {
       if (phases.empty() || phases.back() != message->progress().phase()) phases.push_back(message->progress().phase());
       if (message->progress().tasks_size() > 0) progress = message->progress();
     } else {
       end = *message;
-      for (int i = 0; i < end->module().files_size() && i < static_cast<int>(files.size()); ++i) {
-        module_files[end->module().files(i).name()] = Contents(files[static_cast<size_t>(i)]);
-      }
+      Unloading unloading(outbox_.get());
+      for (const v1::NamedBlob& file : end->module().files()) module_files[file.name()] = unloading.Next(file.blob());
     }
-    for (const int file : files) close(file);
     if (proposals.size() > most_batches) return;
   }
 }
 
-void JobHarness::Measure(const v1::ProposeBatch& batch, const std::vector<int>& files) {
-  v1::JobMessage stored;
-  stored.mutable_batch_stored()->set_number(batch.number());
-  ASSERT_TRUE(link_->Send(stored).ok());
-  const std::map<std::string, std::string> objects = ObjectsOf(batch, files);
+void JobHarness::Measure(const v1::ProposeBatch& batch, const std::map<std::string, std::string>& objects) {
   const v1::Lease& lease = batch.lease();
   if (lease.kind() == v1::LEASE_KIND_CANDIDATES) {
     const std::vector<TensorSpec> outputs = Specs(lease.outputs());

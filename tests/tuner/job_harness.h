@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hone/v1/job_link.pb.h"
+#include "proto/values/file_descriptor.h"
 #include "tuner/job/job_link.h"
 
 namespace hone {
@@ -16,13 +17,13 @@ namespace hone {
 // lease's oracle; their times are made up from their traces, so that every run of a job sees the same ones.
 class JobHarness {
  public:
-  JobHarness();
+  explicit JobHarness(const std::string& program = HONE_JOB_PROGRAM);
   ~JobHarness();   // kills what still runs
   JobHarness(const JobHarness&) = delete;
 
   void Start(v1::StartJob start, const std::string& model);
   void Inspect(v1::InspectModelRequest request, const std::string& model);
-  // Answers messages until the job's end, or until `most_batches` are measured and the next one is proposed.
+  // Answers messages until the job's end, or until `most_batches` are measured and the next one is stored.
   void Serve(size_t most_batches = 1000);
   void Cancel();
   void Kill();
@@ -38,10 +39,11 @@ class JobHarness {
   std::map<std::string, std::string> module_files;
 
  private:
-  void Measure(const v1::ProposeBatch& batch, const std::vector<int>& files);
+  void Measure(const v1::ProposeBatch& batch, const std::map<std::string, std::string>& objects);
   std::vector<v1::TuningRecord> Records(const v1::ProposeBatch& batch);
   void Append(std::vector<v1::TuningRecord> records);
 
+  const FileDescriptor outbox_;
   pid_t pid_ = -1;
   int socket_ = -1;
   std::optional<JobLink> link_;

@@ -4,13 +4,6 @@
 
 namespace hone {
 
-void Cargo::Add(MemoryBlob blob, v1::BlobRef* ref) {
-  *ref = blob.ref();
-  if (!mentioned_.insert(blob.ref().sha256()).second) return;
-  descriptors_.push_back(blob.descriptor());
-  blobs_.push_back(std::move(blob));
-}
-
 void FillSpecs(const std::vector<TensorSpec>& specs, google::protobuf::RepeatedPtrField<v1::TensorSpec>* messages) {
   for (const TensorSpec& spec : specs) *messages->Add() = ToMessage(spec);
 }

@@ -2,11 +2,15 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "proto/values/file_descriptor.h"
 #include "proto/values/sha256.h"
 
 namespace hone {
@@ -14,47 +18,47 @@ namespace {
 
 constexpr size_t kMaxFiles = 253;                         // SCM_MAX_FD of Linux
 constexpr uint32_t kMaxFrameBytes = uint32_t{1} << 30;    // from our own server
+constexpr size_t kMaxSentBytes = size_t{4} << 20;         // to it
 
 absl::Status Gone() { return absl::UnavailableError("the server has closed the link"); }
 
 }  // namespace
 
-absl::StatusOr<MemoryBlob> MemoryBlob::Make(const std::string& bytes) {
-  absl::StatusOr<FileDescriptor> file = MakeMemfd("hone-blob", 0);
-  if (!file.ok()) return file.status();
-  if (absl::Status status = WriteAll(file->get(), bytes); !status.ok()) return status;
-  if (absl::Status status = SealContents(file->get()); !status.ok()) return status;
-  MemoryBlob blob;
-  blob.file_ = *std::move(file);
-  blob.ref_.set_sha256(Sha256Hex(bytes));
-  blob.ref_.set_size(bytes.size());
-  return blob;
+absl::Status Cargo::Add(std::string_view bytes, v1::BlobRef* ref) {
+  ref->set_sha256(Sha256Hex(bytes));
+  ref->set_size(bytes.size());
+  if (!mentioned_.insert(ref->sha256()).second) return absl::OkStatus();
+  struct stat outbox {};
+  if (fstat(outbox_, &outbox) != 0) return ErrnoStatus("examining the outbox");
+  if (used_ + bytes.size() > static_cast<uint64_t>(outbox.st_size)) {
+    return absl::ResourceExhaustedError(absl::StrCat("what is built has more than ", outbox.st_size,
+                                                     " bytes, a third of the server's job-memory-gb: raise that"));
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = pwrite(outbox_, bytes.data(), bytes.size(), static_cast<off_t>(used_));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus("writing to the outbox");
+    bytes.remove_prefix(static_cast<size_t>(written));
+    used_ += static_cast<uint64_t>(written);
+  }
+  return absl::OkStatus();
 }
 
-absl::Status JobLink::Send(const v1::JobMessage& message, const std::vector<int>& files) {
+absl::Status JobLink::Send(const v1::JobMessage& message) {
   const std::string body = message.SerializeAsString();
-  if (files.size() > kMaxFiles) return absl::InternalError("too many files on one message");
+  if (body.size() > kMaxSentBytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("an answer of ", body.size(), " bytes; at most ", kMaxSentBytes, " can be sent"));
+  }
   const uint32_t size = static_cast<uint32_t>(body.size());
   std::string frame(4, '\0');
   for (int i = 0; i < 4; ++i) frame[static_cast<size_t>(i)] = static_cast<char>(size >> (8 * i));
   frame += body;
-  // The descriptors ride on the first piece.
   for (size_t sent = 0; sent < frame.size();) {
     iovec data{frame.data() + sent, frame.size() - sent};
-    alignas(cmsghdr) char control[CMSG_SPACE(kMaxFiles * sizeof(int))] = {};
     msghdr header{};
     header.msg_iov = &data;
     header.msg_iovlen = 1;
-    if (sent == 0 && !files.empty()) {
-      const size_t bytes = files.size() * sizeof(int);
-      header.msg_control = control;
-      header.msg_controllen = CMSG_SPACE(bytes);
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(bytes);
-      std::memcpy(CMSG_DATA(rights), files.data(), bytes);
-    }
     const ssize_t n = sendmsg(descriptor_, &header, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return Gone();

@@ -1,15 +1,20 @@
-// hone-job: one job, or one inspection, in a process of its own. File descriptor 3 is the link to the server; nothing
-// else is inherited. Ends when the server does.
+// hone-job: one job, or one inspection, in a process of its own, which shuts itself in before it hears of a model. File
+// descriptor 3 is the link to the server, 4 the outbox; nothing else is inherited. Ends when the server does.
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/compile.h"
+#include "proto/sandbox/sandbox.h"
 #include "proto/values/readable_text.h"
 #include "tuner/job/job_link.h"
 #include "tuner/job/tuning_job.h"
@@ -17,7 +22,7 @@
 namespace hone {
 namespace {
 
-constexpr int kLinkDescriptor = 3;
+constexpr int kLinkDescriptor = 3, kOutboxDescriptor = 4, kFirstForeignDescriptor = 5;
 
 // Maps a file for as long as anything refers to it.
 absl::StatusOr<ModelFile> Map(int descriptor) {
@@ -75,16 +80,42 @@ v1::JobMessage FailureOf(const absl::Status& status) {
   return message;
 }
 
-absl::Status RunJob(const v1::StartJob& start, JobLink* link) {
+absl::Status RunJob(const v1::StartJob& start, JobLink* link, const absl::StatusOr<HostLockFiles>& host) {
+  if (!host.ok()) return host.status();
   absl::StatusOr<ModelFiles> files =
       FilesOf(start.model_display_name(), start.main_file(), start.file_names(), link->TakeFiles());
   if (!files.ok()) return files.status();
-  return TuningJob(start, *std::move(files), link).Run();
+  return TuningJob(start, *std::move(files), link, &*host).Run();
+}
+
+// The server sets limits before its first word, which so long only waits to be read.
+absl::Status ShutIn(bool allow_unsandboxed) {
+  pollfd word{kLinkDescriptor, POLLIN, 0};
+  while (poll(&word, 1, -1) < 0 && errno == EINTR) {
+  }
+  const HoneSandboxFaults faults = HoneSandboxEnter(kHoneSandboxJob, kLinkDescriptor);
+  const int fault = faults.namespaces ? faults.namespaces : faults.files ? faults.files : faults.calls;
+  if (fault == 0 || allow_unsandboxed) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("cannot enter the sandbox: ", std::strerror(fault)));
+}
+
+[[noreturn]] void OutOfMemory() {
+  std::fputs("out of memory: the model needs more than the server lets one job have\n", stderr);
+  _exit(4);
 }
 
 // The exit code: 0 when the server has got an answer.
-int Main() {
-  JobLink link(kLinkDescriptor);
+int Main(bool allow_unsandboxed) {
+  signal(SIGPIPE, SIG_IGN);
+  std::set_new_handler(OutOfMemory);
+  syscall(SYS_close_range, kFirstForeignDescriptor, ~0u, 0);
+  // Before the sandbox, in which nothing can be opened.
+  const absl::StatusOr<HostLockFiles> host = HostLockFiles::Open();
+  if (const absl::Status contained = ShutIn(allow_unsandboxed); !contained.ok()) {
+    std::fprintf(stderr, "hone-job: %s\n", std::string(contained.message()).c_str());
+    return 3;
+  }
+  JobLink link(kLinkDescriptor, kOutboxDescriptor);
   absl::StatusOr<v1::JobMessage> first = link.Receive();
   if (!first.ok()) {
     std::fprintf(stderr, "hone-job: %s\nhone-job is started by hone-server, not by hand.\n",
@@ -95,11 +126,14 @@ int Main() {
   if (first->has_inspect()) {
     absl::StatusOr<v1::InspectModelResponse> response = Inspect(first->inspect(), link.TakeFiles());
     status = response.status();
-    v1::JobMessage answer;
-    if (response.ok()) *answer.mutable_inspected() = *std::move(response);
-    if (response.ok()) return link.Send(answer).ok() ? 0 : 1;
+    if (response.ok()) {
+      v1::JobMessage answer;
+      *answer.mutable_inspected() = *std::move(response);
+      status = link.Send(answer);
+      if (status.ok()) return 0;
+    }
   } else if (first->has_start()) {
-    status = RunJob(first->start(), &link);
+    status = RunJob(first->start(), &link, host);
     if (status.ok()) {
       while (link.Receive().ok()) {
       }   // until the server has stored the module and closes the link
@@ -116,7 +150,6 @@ int Main() {
 }  // namespace
 }  // namespace hone
 
-int main() {
-  signal(SIGPIPE, SIG_IGN);
-  return hone::Main();
+int main(int argc, char** argv) {
+  return hone::Main(argc == 2 && std::strcmp(argv[1], "--allow-unsandboxed") == 0);
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compiler/compile.h"
-#include "tuner/job/job_link.h"
+#include "proto/values/host_lock.h"
 
 namespace hone {
 
@@ -14,14 +14,17 @@ namespace hone {
 // the host (HostShare). Not thread-safe.
 class TaskCode {
  public:
-  explicit TaskCode(const std::vector<Task>& tasks) : tasks_(tasks), compiled_(tasks.size()) {}   // `tasks` outlives this
+  // Both outlive this.
+  TaskCode(const std::vector<Task>& tasks, const HostLockFiles& host)
+      : tasks_(tasks), host_(host), compiled_(tasks.size()) {}
 
   absl::StatusOr<const CompiledTask*> Of(size_t task, const Trace& trace);
-  absl::StatusOr<MemoryBlob> CandidateOf(size_t task, const Trace& trace);   // linked, for a worker to measure
-  void KeepOnly(size_t task, const std::set<std::string>& traces);           // what nobody will ask for again goes
+  absl::StatusOr<std::string> CandidateOf(size_t task, const Trace& trace);   // linked, for a worker to measure
+  void KeepOnly(size_t task, const std::set<std::string>& traces);            // what nobody will ask for again goes
 
  private:
   const std::vector<Task>& tasks_;
+  const HostLockFiles& host_;
   std::vector<std::map<std::string, CompiledTask>> compiled_;   // by task, trace
 };
 

@@ -4,7 +4,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "proto/values/host_lock.h"
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
 #include "tuner/job/batch_message.h"
@@ -28,8 +27,13 @@ absl::Status Within(const Task& task, const absl::Status& status) {
 
 }  // namespace
 
-TuningJob::TuningJob(v1::StartJob start, ModelFiles files, JobLink* link)
-    : start_(std::move(start)), files_(std::move(files)), link_(link), model_(start_.spec().seed()), begin_(Clock::now()) {}
+TuningJob::TuningJob(v1::StartJob start, ModelFiles files, JobLink* link, const HostLockFiles* host)
+    : start_(std::move(start)),
+      files_(std::move(files)),
+      link_(link),
+      host_(host),
+      model_(start_.spec().seed()),
+      begin_(Clock::now()) {}
 
 absl::Status TuningJob::Run() {
   for (const auto step : {&TuningJob::Import, &TuningJob::ChooseDevice, &TuningJob::Cut, &TuningJob::Replay,
@@ -77,7 +81,7 @@ absl::Status TuningJob::Cut() {
   absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(device_));
   if (!cut.ok()) return cut.status();
   cut_ = *std::move(cut);
-  code_.emplace(cut_.tasks);
+  code_.emplace(cut_.tasks, *host_);
   for (size_t i = 0; i < cut_.tasks.size(); ++i) {
     const auto calls = static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i)));
     for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += calls * static_cast<uint64_t>(spec.Bytes());
@@ -138,7 +142,7 @@ absl::Status TuningJob::Tune() {
 }
 
 absl::StatusOr<std::optional<Batch>> TuningJob::NextBatch() {
-  absl::StatusOr<HostShare> share = HostShare::Begin();
+  absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
   if (!share.ok()) return share.status();
   return session_->Next(SecondsSpent(), &model_);
 }
@@ -147,7 +151,7 @@ absl::Status TuningJob::Handle(const v1::JobMessage& message) {
   switch (message.body_case()) {
     case v1::JobMessage::kDevice: *start_.mutable_device() = message.device().device(); break;
     case v1::JobMessage::kCancel: cancelled_ = true; break;
-    case v1::JobMessage::kBatchStored: break;
+    case v1::JobMessage::kBatchStored: outbox_full_ = false; break;
     case v1::JobMessage::kRecords:
       for (const v1::TuningRecord& stored : message.records().records()) {
         const TuningRecord record = FromMessage(stored);
@@ -162,6 +166,15 @@ absl::Status TuningJob::Handle(const v1::JobMessage& message) {
 
 absl::Status TuningJob::ReceivePending() {
   while (link_->Waiting()) {
+    absl::StatusOr<v1::JobMessage> message = link_->Receive();
+    if (!message.ok()) return message.status();
+    if (absl::Status status = Handle(*message); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TuningJob::AwaitEmptyOutbox() {
+  while (outbox_full_) {
     absl::StatusOr<v1::JobMessage> message = link_->Receive();
     if (!message.ok()) return message.status();
     if (absl::Status status = Handle(*message); !status.ok()) return status;
@@ -186,6 +199,7 @@ absl::Status TuningJob::SendProgress(const std::string& phase) {
 }
 
 absl::Status TuningJob::SendBatch(const Batch& batch) {
+  if (absl::Status status = AwaitEmptyOutbox(); !status.ok()) return status;
   const size_t t = static_cast<size_t>(batch.task);
   const Task& task = cut_.tasks[t];
   const TaskSearch& search = session_->tasks()[t];
@@ -197,24 +211,24 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   proposal.set_trace_version(Trace::kVersion);
   proposal.set_compiler_build(CompilerBuild());
   proposal.set_target(options_.target.ToString());
-  Cargo cargo;
+  Cargo cargo(link_->outbox());
   code_->KeepOnly(t, {ReferenceTrace().ToString(), search.default_trace().ToString(), search.best_trace().ToString()});
   for (size_t i = 0; i < batch.drafts.size(); ++i) {
     v1::ProposedTrial& trial = *proposal.add_trials();
     trial.set_trial_id(absl::StrCat("b", batch.number, ".", i));
     trial.set_trace(batch.drafts[i].trace.ToString());
     trial.set_predicted_seconds(batch.drafts[i].predicted_seconds);
-    absl::StatusOr<MemoryBlob> object = code_->CandidateOf(t, batch.drafts[i].trace);
+    const absl::StatusOr<std::string> object = code_->CandidateOf(t, batch.drafts[i].trace);
     if (object.ok()) {
-      cargo.Add(*std::move(object), trial.mutable_object());
+      if (absl::Status status = cargo.Add(*object, trial.mutable_object()); !status.ok()) return status;
     } else {
       trial.set_ended(v1::OUTCOME_COMPILE_ERROR);
       trial.set_message(std::string(object.status().message()));
     }
   }
-  absl::StatusOr<MemoryBlob> incumbent = code_->CandidateOf(t, batch.incumbent);
+  const absl::StatusOr<std::string> incumbent = code_->CandidateOf(t, batch.incumbent);
   if (!incumbent.ok()) return Within(task, incumbent.status());
-  absl::StatusOr<MemoryBlob> oracle = code_->CandidateOf(t, ReferenceTrace());
+  const absl::StatusOr<std::string> oracle = code_->CandidateOf(t, ReferenceTrace());
   if (!oracle.ok()) return Within(task, oracle.status());
   v1::Lease& lease = *proposal.mutable_lease();
   lease.set_kind(v1::LEASE_KIND_CANDIDATES);
@@ -225,10 +239,11 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   FillSpecs(task.OutputSpecs(), lease.mutable_outputs());
   lease.set_seed(start_.spec().seed());
   lease.mutable_incumbent()->set_trial_id("incumbent");
-  cargo.Add(*std::move(incumbent), lease.mutable_incumbent()->mutable_object());
-  cargo.Add(*std::move(oracle), lease.mutable_oracle_object());
+  absl::Status added = cargo.Add(*incumbent, lease.mutable_incumbent()->mutable_object());
+  if (added.ok()) added = cargo.Add(*oracle, lease.mutable_oracle_object());
+  if (!added.ok()) return added;
   if (!oracle_samples_.contains(t)) {
-    absl::StatusOr<HostShare> share = HostShare::Begin();
+    absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
     if (!share.ok()) return share.status();
     absl::StatusOr<std::vector<v1::OracleSample>> samples = InterpretSamples(task, search.program(), start_.spec().seed());
     if (!samples.ok()) return Within(task, samples.status());
@@ -242,7 +257,8 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   lease.set_run_limit_seconds(kRunLimitSeconds);
   lease.set_lease_seconds(kLeaseSeconds);
   next_batch_ = batch.number + 1;
-  return link_->Send(message, cargo.descriptors());
+  outbox_full_ = true;
+  return link_->Send(message);
 }
 
 absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds) {
@@ -260,7 +276,7 @@ absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& trace
     tasks.push_back(**task);
     options.traces.push_back(traces[i].ToString());
   }
-  absl::StatusOr<HostShare> share = HostShare::Begin();
+  absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
   if (!share.ok()) return share.status();
   return BuildModule(cut_, tasks, options);
 }
@@ -283,6 +299,7 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
   const uint32_t number = session_->next_number();
   const std::string trial = absl::StrCat("b", number, ".0"), incumbent = absl::StrCat("b", number, ".incumbent");
   if (next_batch_ == number) {
+    if (absl::Status status = AwaitEmptyOutbox(); !status.ok()) return status;
     v1::JobMessage message;
     v1::ProposeBatch& proposal = *message.mutable_propose();
     proposal.set_number(number);
@@ -290,14 +307,10 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     proposal.set_trace_version(Trace::kVersion);
     proposal.set_compiler_build(CompilerBuild());
     proposal.set_target(options_.target.ToString());
-    Cargo cargo;
+    Cargo cargo(link_->outbox());
     const auto add = [&](const ModuleFiles& module, v1::BlobRef* ref) -> absl::Status {
       const absl::StatusOr<const std::string*> library = Library(module);
-      if (!library.ok()) return library.status();
-      absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(**library);
-      if (!blob.ok()) return blob.status();
-      cargo.Add(*std::move(blob), ref);
-      return absl::OkStatus();
+      return library.ok() ? cargo.Add(**library, ref) : library.status();
     };
     v1::ProposedTrial& proposed = *proposal.add_trials();
     proposed.set_trial_id(trial);
@@ -321,7 +334,8 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     lease.set_run_limit_seconds(kRunLimitSeconds);
     lease.set_lease_seconds(kLeaseSeconds);
     next_batch_ = number + 1;
-    if (absl::Status status = link_->Send(message, cargo.descriptors()); !status.ok()) return status;
+    outbox_full_ = true;
+    if (absl::Status status = link_->Send(message); !status.ok()) return status;
   }
   if (absl::Status status = SendProgress("verifying"); !status.ok()) return status;
   while (!records_[number].contains(trial) || !records_[number].contains(incumbent)) {
@@ -383,22 +397,18 @@ absl::Status TuningJob::Finish() {
 }
 
 absl::Status TuningJob::SendModule(const ModuleFiles& files, const std::string& report) {
+  if (absl::Status status = AwaitEmptyOutbox(); !status.ok()) return status;
   v1::JobMessage message;
   v1::ModuleBuilt& built = *message.mutable_module();
-  std::vector<MemoryBlob> blobs;
-  std::vector<int> descriptors;
+  Cargo cargo(link_->outbox());
   for (const auto& [name, bytes] : files) {
-    absl::StatusOr<MemoryBlob> blob = MemoryBlob::Make(bytes);
-    if (!blob.ok()) return blob.status();
     v1::NamedBlob& file = *built.add_files();
     file.set_name(name);
-    *file.mutable_blob() = blob->ref();
-    descriptors.push_back(blob->descriptor());
-    blobs.push_back(*std::move(blob));
+    if (absl::Status status = cargo.Add(bytes, file.mutable_blob()); !status.ok()) return status;
   }
   built.set_report_json(report);
   built.set_target(options_.target.ToString());
-  return link_->Send(message, descriptors);
+  return link_->Send(message);
 }
 
 }  // namespace hone

@@ -8,6 +8,7 @@
 
 #include "compiler/compile.h"
 #include "hone/v1/job_link.pb.h"
+#include "proto/values/host_lock.h"
 #include "tuner/cost_model/booster.h"
 #include "tuner/job/job_link.h"
 #include "tuner/job/report.h"
@@ -20,7 +21,8 @@ namespace hone {
 // hands the better one over. Keeps nothing on disk: what the server has stored is what counts.
 class TuningJob {
  public:
-  TuningJob(v1::StartJob start, ModelFiles files, JobLink* link);
+  // The link and the host's lock outlive this.
+  TuningJob(v1::StartJob start, ModelFiles files, JobLink* link, const HostLockFiles* host);
 
   // Unavailable: the server is gone. Every other error is the model's or the compiler's fault.
   absl::Status Run();
@@ -38,6 +40,7 @@ class TuningJob {
   absl::Status Handle(const v1::JobMessage& message);
   absl::StatusOr<std::optional<Batch>> NextBatch();
   absl::Status ReceivePending();                       // what has arrived, without waiting
+  absl::Status AwaitEmptyOutbox();
   absl::Status SendProgress(const std::string& phase);
   absl::Status SendBatch(const Batch& batch);
 
@@ -49,7 +52,8 @@ class TuningJob {
 
   v1::StartJob start_;
   const ModelFiles files_;
-  JobLink* link_;
+  JobLink* const link_;
+  const HostLockFiles* const host_;
   CompileOptions options_;
   Graph graph_;
   CutGraph cut_;
@@ -58,6 +62,7 @@ class TuningJob {
   std::optional<TuningSession> session_;
   Booster model_;
   bool cancelled_ = false;
+  bool outbox_full_ = false;   // the server has not taken what was sent
   Clock::time_point begin_;
   std::optional<TaskCode> code_;
   std::string model_digest_;                                          // of the main file; empty until asked for

@@ -61,7 +61,9 @@ TEST_F(HostLockTest, ASharerThatNeverEndsGivesWay) {
   std::atomic<bool> stop = false, held = false;
   std::atomic<int64_t> steps = 0;
   std::thread sharer([&] {
-    auto share = HostShare::Begin(path_);
+    const auto files = HostLockFiles::Open(path_);
+    ASSERT_TRUE(files.ok()) << files.status();
+    auto share = HostShare::Begin(*files);
     EXPECT_TRUE(share.ok()) << share.status();
     held = true;
     while (!stop) ++steps;
@@ -84,7 +86,7 @@ TEST_F(HostLockTest, ASharerThatNeverEndsGivesWay) {
 TEST_F(HostLockTest, UnusablePathIsUnavailable) {
   EXPECT_EQ(HostLock::Acquire(Mode::kShared, absl::Now(), "/nonexistent/x").status().code(),
             absl::StatusCode::kUnavailable);
-  EXPECT_EQ(HostShare::Begin("/nonexistent/x").status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(HostLockFiles::Open("/nonexistent/x").status().code(), absl::StatusCode::kUnavailable);
 }
 
 }  // namespace
