@@ -52,8 +52,8 @@ constexpr Deed kDeeds[] = {
     {"becomes_root", kContained},
     {"makes_code", kContained},
     {"raises_limits", kContained},
-    {"spins", "it said nothing for 3s"},
-    {"stops_itself", "it said nothing for 3s"},
+    {"spins", "it said nothing for 10s"},
+    {"stops_itself", "it said nothing for 10s"},
     {"floods_link", "floods its link"},
     {"floods_log", kContained},
     {"endless_frame", "a job message of 4294967295 bytes"},
@@ -68,7 +68,7 @@ class HostileJobTest : public testing::Test {
  protected:
   HostileJobTest()
       : server_(folder_.path() + "/data", {"--job-binary", HONE_HOSTILE_JOB_BINARY, "--max-jobs", "50",
-                                           "--job-silence-seconds", "3", "--job-memory-gb", "1"}) {}
+                                           "--job-silence-seconds", "10", "--job-memory-gb", "1"}) {}
 
   void SetUp() override {
     const HoneSandboxFaults faults = HoneSandboxProbe();
