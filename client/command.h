@@ -43,6 +43,8 @@ std::span<const OptionRow> CommonOptions();  // every command has these
 // The text of `hone --help` and of `hone COMMAND --help`, for a terminal of that width (0 = 100).
 std::string OverviewHelp(int width);
 std::string CommandHelp(const Command& command, int width);
+// Of `hone NOUN --help`: the commands that begin with this word; empty if none does.
+std::string GroupHelp(const std::string& noun, int width);
 
 // Runs one command line (without the program's name) and prints its error, if any. Returns the exit code.
 int RunCommandLine(const std::vector<std::string>& words, Console console,

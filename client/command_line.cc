@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/error.h"
 #include "client/local_service.h"
@@ -29,20 +30,24 @@ Match FindCommand(const std::vector<std::string>& words) {
 }
 
 absl::Status UnknownCommand(const std::vector<std::string>& words) {
-  std::vector<std::string> group, names;
+  std::vector<std::string> verbs, names;
   for (const Command& command : Commands()) {
     names.push_back(command.name);
-    if (absl::StartsWith(command.name, words[0] + " ")) group.push_back(absl::StrCat("hone ", command.name));
+    if (absl::StartsWith(command.name, words[0] + " "))
+      verbs.push_back(std::string(command.name).substr(words[0].size() + 1));
   }
-  if (!group.empty()) {
-    std::string list;
-    for (const std::string& name : group) absl::StrAppend(&list, list.empty() ? "" : ", ", name);
+  if (verbs.empty()) {
+    auto nearest = Nearest(words[0], names);
+    return WithRemedy(
+        UsageError(absl::StrCat("there is no command '", words[0], "'")),
+        nearest ? absl::StrCat("did you mean hone ", *nearest, "?") : "hone --help lists the commands");
+  }
+  const std::string list = absl::StrCat("hone ", words[0], " ", absl::StrJoin(verbs, "|"));
+  if (words.size() < 2 || absl::StartsWith(words[1], "-"))
     return WithRemedy(UsageError(absl::StrCat("hone ", words[0], " needs to know what to do")), list);
-  }
-  auto nearest = Nearest(words[0], names);
-  return WithRemedy(
-      UsageError(absl::StrCat("there is no command '", words[0], "'")),
-      nearest ? absl::StrCat("did you mean hone ", *nearest, "?") : "hone --help lists the commands");
+  auto nearest = Nearest(words[1], verbs);
+  return WithRemedy(UsageError(absl::StrCat("there is no command '", words[0], " ", words[1], "'")),
+                    nearest ? absl::StrCat("did you mean hone ", words[0], " ", *nearest, "?") : list);
 }
 
 absl::Status CheckPositionals(const Command& command, const Arguments& arguments) {
@@ -90,6 +95,11 @@ absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& con
     if (words[0] != "help" && !WantsHelp(words))
       return UsageError(absl::StrCat("there is no option ", words[0]));
     return kExitOk;
+  }
+  if (match.command == nullptr && WantsHelp(words)) {
+    const std::string help = GroupHelp(words[0], console.width);
+    console.out << help;
+    if (!help.empty()) return kExitOk;
   }
   if (match.command == nullptr) return UnknownCommand(words);
   const std::span<const std::string> rest(words.begin() + match.words, words.end());

@@ -6,11 +6,12 @@ namespace {
 
 constexpr OptionRow kCommon[] = {
     {"--json", nullptr, nullptr, "Print JSON only; errors become one JSON object on stderr."},
-    {"--server", nullptr, "HOST:PORT",
-     "Use this server (HONE_SERVER). Without it, this user's own is found or started."},
+    {"--context", nullptr, "NAME",
+     "Use this server of 'hone context list' (HONE_CONTEXT); local is this user's own, found or started."},
+    {"--server", nullptr, "HOST:PORT", "Use this server (HONE_SERVER)."},
     {"--token-file", nullptr, "FILE",
-     "File with the bearer token for --server (the token itself: HONE_TOKEN)."},
-    {"--ca", nullptr, "FILE", "The certificate of --server, PEM (HONE_CA): a copy of its tls/cert.pem."},
+     "File with the bearer token, - for stdin (the token itself: HONE_TOKEN)."},
+    {"--ca", nullptr, "FILE", "The server's certificate, PEM (HONE_CA): a copy of its tls/cert.pem."},
     {"--help", "-h", nullptr, "Show this text."},
 };
 
@@ -21,13 +22,19 @@ constexpr OptionRow kTarget = {
     "What to compile for: x86-64-v2, x86-64-v3, x86-64-v4 or host (default: the device's best)."};
 constexpr OptionRow kThreads = {"--threads", nullptr, "N",
                                 "Threads of the module (default: all cores of the device)."};
-constexpr OptionRow kLimit = {"--limit", nullptr, "N", "Rows of one page (default 50, at most 1000)."};
+constexpr OptionRow kLimit = {"--limit", nullptr, "N", "Most rows (default 50), or all."};
 constexpr OptionRow kPage = {"--page", nullptr, "TOKEN",
                              "Go on after an earlier page: the token that it printed."};
 constexpr OptionRow kOut = {"--out", "-o", "DIR", "Folder for the module's files (default: out)."};
 
 constexpr OptionRow kUp[] = {
     {"--timeout", nullptr, "TIME", "How long to wait until server and worker are ready (default 90s)."}};
+
+constexpr OptionRow kLogin[] = {
+    {"--name", nullptr, "NAME", "What to call it (default: the host)."},
+    {"--fingerprint", nullptr, "SHA256",
+     "Trust the certificate with this fingerprint, and no other; nothing is asked then."},
+};
 
 constexpr OptionRow kOptimize[] = {
     kOut,
@@ -81,11 +88,20 @@ constexpr OptionRow kCompare[] = {
 };
 constexpr OptionRow kList[] = {kLimit, kPage};
 constexpr OptionRow kModuleList[] = {{"--job", nullptr, "JOB", "Only modules of this job."}, kLimit, kPage};
+constexpr OptionRow kResume[] = {{"--budget", nullptr, "BUDGET",
+                                  "How much more: 5m, 100trials, 5m,100trials, none (until no gain is "
+                                  "expected). Default: what the job has "
+                                  "left of its own budget."}};
 constexpr OptionRow kPlot[] = {{"--out", "-o", "FILE", "Write an SVG image here instead."}};
 constexpr OptionRow kDownload[] = {kOut};
 constexpr OptionRow kTail[] = {
     {"--since", nullptr, "TIME", "Begin this long ago (default 10m)."},
     {"--for", nullptr, "TIME", "End after this time (default: with Ctrl-C). With --json: one record a line."},
+};
+constexpr OptionRow kExplain[] = {
+    {"--job", nullptr, "JOB", "Explain this job's best trial instead."},
+    {"--task", nullptr, "TASK", "Of that job: the best trial of this task, its id or the beginning of it."},
+    {"--out", "-o", "FILE", "Write an SVG image here instead."},
 };
 constexpr OptionRow kExport[] = {
     {"--format", nullptr, "FORMAT", "jsonl (default: whole records) or csv."},
@@ -142,6 +158,51 @@ const Command kCommands[] = {
      "Jobs under way stop too and go on with the next 'hone up'. Data stays.",
      "hone down",
      RunDown},
+    {"login", "Save a server, so that commands go there.", "HOST:PORT", 1, 1, kLogin,
+     "Shows the fingerprint of the server's certificate, to be compared with the one that 'hone up' or the "
+     "server's log shows there, and asks for the token without showing it. Both are tried, then kept in "
+     "contexts.json under HONE_HOME, which nobody else can read. Scripts give --fingerprint or --ca, and "
+     "--token-file (- is stdin) or HONE_TOKEN. Options win over the environment, that over the last login or "
+     "'hone context use', and that over your own server.",
+     "hone login tuner.example.com:7443\n"
+     "hone login 10.0.0.7:7443 --name lab --fingerprint sha256:9f86... --token-file - < ann.token",
+     RunLogin},
+    {"context list",
+     "List the servers you are logged in to.",
+     "",
+     0,
+     0,
+     {},
+     "* marks the one that commands go to.",
+     "hone context list",
+     RunContextList},
+    {"context show",
+     "Show which server commands go to, why, and who you are there.",
+     "",
+     0,
+     0,
+     {},
+     "",
+     "hone context show\nhone context show --context lab",
+     RunContextShow},
+    {"context use",
+     "Let commands go to another server.",
+     "NAME",
+     1,
+     1,
+     {},
+     "local is your own server. HONE_SERVER, HONE_CONTEXT and options win over it.",
+     "hone context use lab\nhone context use local",
+     RunContextUse},
+    {"context remove",
+     "Forget a server and the token for it.",
+     "NAME",
+     1,
+     1,
+     {},
+     "The token stays good: 'hone token revoke' voids it.",
+     "hone context remove lab",
+     RunContextRemove},
     {"dashboard",
      "Print the address of the server's web page.",
      "",
@@ -206,6 +267,11 @@ const Command kCommands[] = {
      "",
      "hone job cancel 7f3a && hone module download 7f3a -o out/",
      RunJobCancel},
+    {"job resume", "Let a job that has ended go on.", "JOB", 1, 1, kResume,
+     "It goes on from its trials and measures none of them again; its module stays until there is a better "
+     "informed one. For jobs that were cancelled, that failed for the machine's reasons, or that have spent "
+     "their budget.",
+     "hone job resume 7f3a --budget 5m\nhone job resume 7f3a --budget 100trials", RunJobResume},
     {"job delete",
      "Delete a job that has ended, and its module.",
      "JOB",
@@ -281,6 +347,14 @@ const Command kCommands[] = {
      RunLogQuery},
     {"log tail", "Follow the log of trials as they come.", "[FILTER]", 0, 1, kTail, kFilterDetails,
      "hone log tail\nhone log tail 'status!=\"ok\"' --since 1h\nhone log tail --json --for 10m", RunLogTail},
+    {"log explain", "Show why the cost model predicted what it did for a trial.", "[RECORD]", 0, 1, kExplain,
+     "The prediction is the roofline's estimate times what the boosted trees had learnt from the trials "
+     "before "
+     "it, taken apart into the effects of single features (SHAP values) and shown beside what was measured. "
+     "RECORD is the number that 'hone log query' shows.",
+     "hone log explain 812\nhone log explain --job 7f3a -o explanation.svg\nhone log explain --job 7f3a "
+     "--task 4e1c",
+     RunLogExplain},
     {"log export", "Write matching trials as JSON lines or CSV.", "[FILTER]", 0, 1, kExport, kFilterDetails,
      "hone log export --format csv -o trials.csv\nhone log export 'job=\"7f3a\"' --format jsonl",
      RunLogExport},
@@ -321,7 +395,7 @@ const Command kCommands[] = {
      "The tokens themselves are nowhere: the server keeps their hashes only.", "hone token list",
      RunTokenList},
     {"token create", "Make a token for a user.", "USER", 1, 1, kTokenCreate,
-     "It is shown this once; its holder sets HONE_TOKEN, or --token-file.",
+     "It is shown this once; its holder gives it to 'hone login'.",
      "hone token create ann --expires 90d -o ann.token\nhone token create ci --role viewer --label dashboard",
      RunTokenCreate},
     {"token enrol", "Make a token with which devices join.", "", 0, 0, kTokenEnrol,
@@ -336,6 +410,30 @@ const Command kCommands[] = {
      "TOKEN is its id or the beginning of it.",
      "hone token revoke 3c9e",
      RunTokenRevoke},
+    {"admin backup",
+     "Copy all that the server keeps, while it works.",
+     "",
+     0,
+     0,
+     {},
+     "The copy is made on the server's machine, in a new folder below the backup-dir of its configuration; "
+     "no "
+     "client says where. It holds one state of the database, every file that it names, checked by digest, "
+     "and the server's tokens and key. What ends in .part there was cut off.",
+     "hone admin backup\nhone admin backup --json",
+     RunAdminBackup},
+    {"admin restore",
+     "Say how a copy is restored, which no client can do.",
+     "[COPY]",
+     0,
+     1,
+     {},
+     "On the machine that is to serve, with a copy of 'hone admin backup': hone-server --data-dir NEW "
+     "--restore-from COPY fills a new folder and checks every file against the copy's MANIFEST. Stop the old "
+     "server, start one with --data-dir NEW. Certificate and tokens are those of the copy, so clients and "
+     "devices come back by themselves; jobs that were under way go on, and what came after the copy is lost.",
+     "hone admin restore --help",
+     RunAdminRestore},
     {"dump", "Print the compiler's text after one of its phases.", "MODEL.onnx", 1, 1, kDump, "",
      "hone dump model.onnx --after=cut\nhone dump model.onnx --after=import", RunDump},
     {"completion",

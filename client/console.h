@@ -17,6 +17,7 @@ struct Console {
   int width = 0;  // columns of the terminal that `out` is; 0 = unlimited (piped)
   int err_width = 80;  // columns and lines of the terminal that `err` is, if `redraw`
   int err_height = 24;
+  bool interactive = false;  // stdin and `err` are a terminal: questions may be asked (prompt.h)
   bool json = false;  // --json: `out` gets JSON only
 
   void PrintJson(const Json& json_value) const;

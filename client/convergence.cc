@@ -32,7 +32,8 @@ Range Latencies(const std::vector<ConvergencePoint>& points) {
 
 }  // namespace
 
-std::vector<ConvergencePoint> Convergence(const v1::Job& job, const std::vector<v1::TuningRecord>& records) {
+std::vector<ConvergencePoint> Convergence(
+    const v1::Job& job, const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records) {
   struct Task {
     double weight = 0;
     double best = 0;
@@ -53,7 +54,7 @@ std::vector<ConvergencePoint> Convergence(const v1::Job& job, const std::vector<
       total += task->second.weight * (better - best);
       best = better;
     }
-    const int64_t micros = record.create_time_micros() - records.front().create_time_micros();
+    const int64_t micros = record.create_time_micros() - records[0].create_time_micros();
     points.push_back({points.size() + 1, micros * 1e-6, total});
   }
   return total > 0 ? points : std::vector<ConvergencePoint>();

@@ -17,7 +17,8 @@ struct ConvergencePoint {
 };
 
 // `records` in log order. One point per trial; empty if nothing was measured yet.
-std::vector<ConvergencePoint> Convergence(const v1::Job& job, const std::vector<v1::TuningRecord>& records);
+std::vector<ConvergencePoint> Convergence(
+    const v1::Job& job, const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records);
 
 // The curve in characters, `width` columns wide (0 = 80), trials from left to right.
 std::string ConvergenceText(const std::vector<ConvergencePoint>& points, int width);

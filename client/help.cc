@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/command.h"
@@ -10,22 +11,20 @@ namespace hone {
 namespace {
 
 constexpr int kWidth = 100;
+constexpr int kNarrowestText = 30;  // beside a term; else it goes below
 
 int UsableWidth(int width) { return width > 0 && width < kWidth ? width : kWidth; }
 
-// Two columns: a term, and its explanation wrapped beside it.
+// Two columns: a term, and its explanation wrapped beside it, or below where there is little room.
 std::string Definitions(const std::vector<std::pair<std::string, std::string>>& rows, int width) {
   size_t widest = 0;
   for (const auto& [term, text] : rows) widest = std::max(widest, term.size());
-  const int indent = static_cast<int>(widest) + 4;
+  const bool below = width - static_cast<int>(widest) - 4 < kNarrowestText;
+  const int indent = below ? 6 : static_cast<int>(widest) + 4;
   std::string result;
   for (const auto& [term, text] : rows) {
-    const std::string lead = absl::StrCat("  ", term, std::string(widest - term.size() + 2, ' '));
-    std::string wrapped = WrapText(text, width - indent, 0);
-    std::vector<std::string> lines = absl::StrSplit(wrapped, '\n');
-    for (size_t i = 0; i < lines.size(); ++i) {
-      absl::StrAppend(&result, i == 0 ? lead : std::string(indent, ' '), lines[i], "\n");
-    }
+    if (below) absl::StrAppend(&result, "  ", term, "\n");
+    result += HangingText(below ? "" : "  " + term, text, width, indent);
   }
   return result;
 }
@@ -58,10 +57,12 @@ std::string OverviewHelp(int width) {
   for (const Command& command : Commands()) commands.emplace_back(command.name, command.summary);
   for (const ExitCode& code : ExitCodes()) codes.emplace_back(absl::StrCat(code.code), code.meaning);
   return absl::StrCat(
-      "hone: finds the fastest way to run a machine-learning model on this device and compiles it to a "
-      "native module.\n\n",
-      "usage: hone COMMAND [arguments] [options]      hone COMMAND --help for details and "
-      "examples\n\ncommands:\n",
+      WrapText(
+          "hone: finds the fastest way to run a machine-learning model on this device and compiles it to "
+          "a native module.",
+          width, 0),
+      "\n\nusage: hone COMMAND [arguments] [options]\n       hone COMMAND --help    details and examples\n"
+      "\ncommands:\n",
       Definitions(commands, width),
       "\nstart here:\n  hone optimize model.onnx --budget 5m -o out/\n\nexit codes:\n",
       Definitions(codes, width));
@@ -69,14 +70,25 @@ std::string OverviewHelp(int width) {
 
 std::string CommandHelp(const Command& command, int width) {
   width = UsableWidth(width);
-  std::string text =
-      absl::StrCat("hone ", command.name, ": ", command.summary, "\n\nusage: hone ", command.name,
-                   *command.positionals ? " " : "", command.positionals, " [options]\n");
+  std::string text = absl::StrCat(
+      WrapText(absl::StrCat("hone ", command.name, ": ", command.summary), width, 0), "\n\nusage: hone ",
+      command.name, *command.positionals ? " " : "", command.positionals, " [options]\n");
   if (*command.details) absl::StrAppend(&text, "\n", WrapText(command.details, width, 0), "\n");
   if (!command.options.empty()) absl::StrAppend(&text, "\noptions:\n", OptionList(command.options, width));
   absl::StrAppend(&text, "\ncommon options:\n", OptionList(CommonOptions(), width));
   absl::StrAppend(&text, "\nexamples:\n", Indented(command.examples));
   return text;
+}
+
+std::string GroupHelp(const std::string& noun, int width) {
+  std::vector<std::pair<std::string, std::string>> commands;
+  for (const Command& command : Commands()) {
+    if (absl::StartsWith(command.name, noun + " ")) commands.emplace_back(command.name, command.summary);
+  }
+  if (commands.empty()) return "";
+  return absl::StrCat("usage: hone ", noun, " COMMAND [arguments] [options]\n       hone ", noun,
+                      " COMMAND --help    details and examples\n\ncommands:\n",
+                      Definitions(commands, UsableWidth(width)));
 }
 
 }  // namespace hone

@@ -98,6 +98,16 @@ absl::StatusOr<v1::Job> HoneClient::CancelJob(const std::string& name) {
               stubs_->address);
 }
 
+absl::StatusOr<v1::Job> HoneClient::ResumeJob(const std::string& name,
+                                              const std::optional<v1::Budget>& budget) {
+  v1::ResumeJobRequest request;
+  request.set_name(name);
+  request.set_request_id(NewRequestId());
+  if (budget) *request.mutable_budget() = *budget;
+  return Call(*stubs_->jobs, &v1::JobService::Stub::ResumeJob, request, options_.call_timeout,
+              stubs_->address);
+}
+
 absl::Status HoneClient::DeleteJob(const std::string& name) {
   v1::DeleteJobRequest request;
   request.set_name(name);
@@ -183,6 +193,13 @@ absl::StatusOr<v1::ListRecordsResponse> HoneClient::ListRecords(const v1::ListRe
               stubs_->address);
 }
 
+absl::StatusOr<v1::RecordExplanation> HoneClient::ExplainRecord(const std::string& name) {
+  v1::ExplainRecordRequest request;
+  request.set_name(name);
+  return Call(*stubs_->records, &v1::RecordService::Stub::ExplainRecord, request, options_.inspect_timeout,
+              stubs_->address);
+}
+
 absl::StatusOr<v1::User> HoneClient::CreateUser(const v1::CreateUserRequest& request) {
   return Call(*stubs_->admin, &v1::AdminService::Stub::CreateUser, request, options_.call_timeout,
               stubs_->address);
@@ -242,6 +259,11 @@ absl::StatusOr<v1::Token> HoneClient::RevokeToken(const std::string& name) {
               stubs_->address);
 }
 
+absl::StatusOr<v1::Backup> HoneClient::CreateBackup() {
+  return Call(*stubs_->admin, &v1::AdminService::Stub::CreateBackup, v1::CreateBackupRequest(),
+              options_.backup_timeout, stubs_->address);
+}
+
 absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest,
                                                   const TransferProgress& progress) {
   v1::CreateModelRequest request;
@@ -259,6 +281,15 @@ absl::StatusOr<v1::Model> HoneClient::UploadModel(const ModelManifest& manifest,
   }
   return Call(*stubs_->models, &v1::ModelService::Stub::CreateModel, request, options_.inspect_timeout,
               stubs_->address);
+}
+
+absl::StatusOr<v1::ListRecordsResponse> FetchRecords(HoneClient& client, v1::ListRecordsRequest request,
+                                                     const Rows& rows) {
+  return FetchRows(rows, &v1::ListRecordsResponse::records_size, [&](int size, const std::string& token) {
+    request.set_page_size(size);
+    request.set_page_token(token);
+    return client.ListRecords(request);
+  });
 }
 
 std::string NewRequestId() {

@@ -4,12 +4,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/model_manifest.h"
+#include "client/pages.h"
 #include "hone/v1/admin.pb.h"
 #include "hone/v1/jobs.pb.h"
 #include "hone/v1/models.pb.h"
@@ -32,6 +34,7 @@ struct ClientOptions {
   absl::Duration connect_timeout = absl::Seconds(5);
   absl::Duration call_timeout = absl::Seconds(30);    // of unary calls that only look something up
   absl::Duration inspect_timeout = absl::Minutes(2);  // the server imports the whole model for these
+  absl::Duration backup_timeout = absl::Hours(6);
   int transfer_attempts = 8;  // at one blob that move none of it, in a row: 25 s for a server that restarts
 };
 
@@ -60,6 +63,9 @@ class HoneClient {
   absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec);
   absl::StatusOr<v1::Job> GetJob(const std::string& name);
   absl::StatusOr<v1::Job> CancelJob(const std::string& name);
+  // With `budget` on top of what it has spent; without, with what is left of its own. FailedPrecondition: it
+  // has not ended, or has nothing left.
+  absl::StatusOr<v1::Job> ResumeJob(const std::string& name, const std::optional<v1::Budget>& budget);
   absl::Status DeleteJob(const std::string& name);  // FailedPrecondition: it has not ended
   absl::StatusOr<v1::ListJobsResponse> ListJobs(int page_size, const std::string& page_token);
   // Waits for a revision above `after_revision`, at most `timeout`; the unchanged job is an answer too.
@@ -79,6 +85,7 @@ class HoneClient {
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(int page_size, const std::string& page_token);
   absl::StatusOr<v1::Worker> ControlWorker(const std::string& name, v1::WorkerAction action);
   absl::StatusOr<v1::ListRecordsResponse> ListRecords(const v1::ListRecordsRequest& request);
+  absl::StatusOr<v1::RecordExplanation> ExplainRecord(const std::string& name);
 
   absl::StatusOr<v1::User> CreateUser(const v1::CreateUserRequest& request);  // AlreadyExists
   absl::StatusOr<v1::ListUsersResponse> ListUsers(int page_size, const std::string& page_token);
@@ -90,6 +97,7 @@ class HoneClient {
   absl::StatusOr<v1::CreateTokenResponse> CreateEnrolToken(const v1::CreateEnrolTokenRequest& request);
   absl::StatusOr<v1::ListTokensResponse> ListTokens(int page_size, const std::string& page_token);
   absl::StatusOr<v1::Token> RevokeToken(const std::string& name);
+  absl::StatusOr<v1::Backup> CreateBackup();  // FailedPrecondition: the server has nowhere to put it
 
  private:
   struct Stubs;
@@ -107,6 +115,10 @@ class HoneClient {
   Context* watching_ = nullptr;  // guarded by watch_mutex_
   bool interrupted_ = false;     // guarded by watch_mutex_
 };
+
+// Of a listing's records, those rows; page size and token of the request do not matter.
+absl::StatusOr<v1::ListRecordsResponse> FetchRecords(HoneClient& client, v1::ListRecordsRequest request,
+                                                     const Rows& rows);
 
 // 128 random bits as hex: the request_id that makes a mutation safe to repeat.
 std::string NewRequestId();

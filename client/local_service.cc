@@ -135,6 +135,7 @@ absl::StatusOr<LocalState> LocalService::StartServerAt(const std::string& listen
   fs::remove(PathOf("server/endpoint.json"), error);
   const std::string log = PathOf("logs/server.log");
   auto process = StartDetached({*program, "--data-dir", PathOf("server"), "--listen", listen, "--http", http,
+                                "--backup-dir", PathOf("backups"),
                                 "--allow-unsandboxed"},  // its own user's models; the log says what is missing
                                log);
   if (!process.ok()) return process.status();

@@ -19,6 +19,7 @@ namespace hone {
 //                    addresses stay when they are stopped: the next server takes them again
 //   server/          data folder of hone-server (endpoint.json, admin.token, enrol.token, tls/cert.pem, ...)
 //   worker/          data folder of hone-worker
+//   backups/         copies of server/ that 'hone admin backup' made
 //   logs/            server.log, worker.log
 struct LocalState {
   Endpoint endpoint;

@@ -69,9 +69,10 @@ bool IsToken(const std::string& token) {
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakePinnedChannel(const Endpoint& endpoint) {
   if (endpoint.token.empty()) {
-    return WithRemedy(
-        absl::UnauthenticatedError("no token for " + endpoint.address),
-        "set HONE_TOKEN, or give --token-file; the server's owner finds it in its data folder, admin.token");
+    return WithRemedy(absl::UnauthenticatedError("no token for " + endpoint.address),
+                      absl::StrCat("hone login ", endpoint.address,
+                                   " saves one; or set HONE_TOKEN, or give --token-file; the server's owner "
+                                   "finds it in its data folder, admin.token"));
   }
   if (!IsToken(endpoint.token)) {
     return WithRemedy(absl::InvalidArgumentError("the token holds blanks or control characters"),
@@ -79,7 +80,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakePinnedChannel(const Endpoint&
   }
   auto name = CertificateName(endpoint.ca_pem);
   if (!name.ok()) {
-    return WithRemedy(name.status(), "set HONE_CA or --ca to the server's tls/cert.pem");
+    return WithRemedy(name.status(), "set HONE_CA or --ca to a copy of the server's tls/cert.pem");
   }
   grpc::SslCredentialsOptions ssl;
   ssl.pem_root_certs = endpoint.ca_pem;
@@ -107,7 +108,8 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
         return WithRemedy(absl::UnavailableError(absl::StrCat(
                               "the server at ", address,
                               " does not prove to be the one whose certificate is pinned (", message, ")")),
-                          "set HONE_CA or --ca to the tls/cert.pem of this very server");
+                          "if that server was set up anew: hone login again; else set HONE_CA or --ca to a "
+                          "copy of its tls/cert.pem");
       }
       return WithRemedy(
           absl::UnavailableError(absl::StrCat("no server answers at ", address, " (", message, ")")),
@@ -118,7 +120,8 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
           "try again; look at its log and at its /healthz");
     case grpc::StatusCode::UNAUTHENTICATED:
       return WithRemedy(std::move(result),
-                        "set HONE_TOKEN, or --token-file, to a token that this server knows");
+                        absl::StrCat("get a token that this server knows, then: hone login ", address,
+                                     "; or set HONE_TOKEN, or give --token-file"));
     case grpc::StatusCode::PERMISSION_DENIED:
       return WithRemedy(std::move(result),
                         "this token's role does not allow the call; use the admin or a user token");

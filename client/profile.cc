@@ -151,12 +151,12 @@ std::string ProfileText(const ModuleProfile& profile, const Json& report, int wi
                                      FormatLatency(profile.copy_seconds), profile.runs);
   text += FormatTable({{"share", Align::kRight},
                        {"in the model", Align::kRight},
-                       {"alone", Align::kRight},
-                       {"floor", Align::kRight},
+                       {"alone", Align::kRight, Narrow::kDrop},
+                       {"floor", Align::kRight, Narrow::kDrop},
                        {"of roofline", Align::kRight},
-                       {"times", Align::kRight},
-                       {"algorithm"},
-                       {"task", Align::kLeft, true}},
+                       {"times", Align::kRight, Narrow::kDrop},
+                       {"algorithm", Align::kLeft, Narrow::kDrop},
+                       {"task", Align::kLeft, Narrow::kShrink}},
                       rows, width);
   if (measured_alone > 0) {
     absl::StrAppendFormat(&text, "\ntasks measured alone: %s together, %s in the model (%.2fx)\n",

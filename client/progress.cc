@@ -57,7 +57,7 @@ bool HasEnded(const v1::Job& job) {
     case v1::JOB_STATE_FAILED:
       return true;
     case v1::JOB_STATE_CANCELLED:
-      return job.end_time_micros() != 0 || !job.module().empty();
+      return job.end_time_micros() != 0;
     default:
       return false;
   }
@@ -104,12 +104,12 @@ std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
   std::string block = line + "\n";
   if (rows.empty()) return block;
   block += FormatTable({{"share", Align::kRight},
-                        {"trials", Align::kRight},
+                        {"trials", Align::kRight, Narrow::kDrop},
                         {"best", Align::kRight},
-                        {"default", Align::kRight},
-                        {"floor", Align::kRight},
-                        {"times", Align::kRight},
-                        {"task", Align::kLeft, true}},
+                        {"default", Align::kRight, Narrow::kDrop},
+                        {"floor", Align::kRight, Narrow::kDrop},
+                        {"times", Align::kRight, Narrow::kDrop},
+                        {"task", Align::kLeft, Narrow::kShrink}},
                        rows, width);
   if (tasks.size() > rows.size())
     absl::StrAppend(&block, "... and ", tasks.size() - rows.size(), " more tasks\n");

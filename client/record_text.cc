@@ -64,25 +64,27 @@ std::string CsvCell(const std::string& text) {
 
 }  // namespace
 
-std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records, int width) {
+std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records, int width,
+                        bool titled) {
   std::vector<std::vector<std::string>> rows;
   for (const v1::TuningRecord& record : records) {
     const v1::Measurement& measured = record.measurement();
     const double ratio = measured.ratio_to_incumbent();
-    rows.push_back({FormatTime(record.create_time_micros()), record.model(), record.trial_id(),
-                    Status(record), FormatLatency(measured.p20_seconds()),
+    rows.push_back({ShortName(record.name()), FormatTime(record.create_time_micros()), record.model(),
+                    record.trial_id(), Status(record), FormatLatency(measured.p20_seconds()),
                     ratio > 0 ? absl::StrFormat("%.3f", ratio) : "-", record.task_label(),
                     measured.message().empty() ? record.trace() : measured.message()});
   }
-  return FormatTable({{"time (UTC)"},
-                      {"model"},
+  return FormatTable({{"record", Align::kRight},
+                      {"time (UTC)"},
+                      {"model", Align::kLeft, Narrow::kDrop},
                       {"trial"},
                       {"status"},
                       {"latency", Align::kRight},
-                      {"ratio", Align::kRight},
-                      {"task", Align::kLeft, true},
-                      {"trace or message", Align::kLeft, true}},
-                     rows, width);
+                      {"ratio", Align::kRight, Narrow::kDrop},
+                      {"task", Align::kLeft, Narrow::kShrink},
+                      {"trace or message", Align::kLeft, Narrow::kShrink}},
+                     rows, width, titled);
 }
 
 std::string CsvTitles() {

@@ -7,8 +7,9 @@
 
 namespace hone {
 
-// Records for people: sequence, time, outcome, latency, ratio, task, trace (or why it failed).
-std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records, int width);
+// Records for people: number, time, outcome, latency, ratio, task, trace (or why it failed).
+std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records, int width,
+                        bool titled = true);
 
 // CSV (RFC 4180): one title line, then one line per record.
 std::string CsvTitles();

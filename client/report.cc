@@ -65,8 +65,8 @@ std::string Times(const Json& report, const BenchComparison* bench, int width) {
   }
   return FormatTable({{""},
                       {"median", Align::kRight},
-                      {"p20", Align::kRight},
-                      {"p95", Align::kRight},
+                      {"p20", Align::kRight, Narrow::kDrop},
+                      {"p95", Align::kRight, Narrow::kDrop},
                       {"time ratio (95 %)"}},
                      rows, width);
 }
@@ -116,13 +116,13 @@ std::string Tasks(const Json& report, int width) {
   std::string text = FormatTable({{"share", Align::kRight},
                                   {"time", Align::kRight},
                                   {"default", Align::kRight},
-                                  {"floor", Align::kRight},
-                                  {"of roofline", Align::kRight},
-                                  {"trials", Align::kRight},
-                                  {"times", Align::kRight},
-                                  {"algorithm", Align::kLeft},
-                                  {"error", Align::kRight},
-                                  {"task", Align::kLeft, true}},
+                                  {"floor", Align::kRight, Narrow::kDrop},
+                                  {"of roofline", Align::kRight, Narrow::kDrop},
+                                  {"trials", Align::kRight, Narrow::kDrop},
+                                  {"times", Align::kRight, Narrow::kDrop},
+                                  {"algorithm", Align::kLeft, Narrow::kDrop},
+                                  {"error", Align::kRight, Narrow::kDrop},
+                                  {"task", Align::kLeft, Narrow::kShrink}},
                                  rows, width);
   if (tasks.size() > rows.size()) {
     absl::StrAppend(&text, "... and ", tasks.size() - rows.size(), " more; report.json has them all\n");
@@ -221,8 +221,9 @@ std::string InspectText(const Json& report, int width) {
   if (!tasks.empty()) {
     absl::StrAppend(
         &text, "\n",
-        FormatTable({{"times", Align::kRight}, {"work", Align::kRight}, {"task", Align::kLeft, true}}, tasks,
-                    width));
+        FormatTable(
+            {{"times", Align::kRight}, {"work", Align::kRight}, {"task", Align::kLeft, Narrow::kShrink}},
+            tasks, width));
   }
   return text;
 }

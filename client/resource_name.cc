@@ -10,7 +10,6 @@
 namespace hone {
 namespace {
 
-constexpr int kPageSize = 1000;
 constexpr absl::Duration kPoll = absl::Seconds(20);
 
 // The one item whose name begins with `prefix`.
@@ -48,7 +47,8 @@ absl::StatusOr<v1::Job> ResolveJob(HoneClient& client, absl::string_view text) {
   const std::string name = FullName("jobs", text);
   auto job = client.GetJob(name);
   if (!absl::IsNotFound(job.status()) && !absl::IsInvalidArgument(job.status())) return job;
-  auto jobs = client.ListJobs(kPageSize, "");
+  auto jobs = FetchRows(Rows(), &v1::ListJobsResponse::jobs_size,
+                        [&](int size, const std::string& token) { return client.ListJobs(size, token); });
   if (!jobs.ok()) return jobs.status();
   return OnlyMatch<v1::Job>(jobs->jobs(), name, "job", "hone job list shows the jobs");
 }
@@ -69,35 +69,34 @@ absl::StatusOr<v1::Module> ResolveModule(HoneClient& client, absl::string_view t
   absl::Status none = absl::FailedPreconditionError(
       absl::StrCat("job ", id, " (", JobStateName(job->state()), ") has no module",
                    job->error().empty() ? "" : ": ", job->error()));
-  return WithRemedy(none, HasEnded(*job) ? "run the model again: hone optimize MODEL.onnx"
+  return WithRemedy(none, HasEnded(*job) ? absl::StrCat("let it go on: hone job resume ", id)
                                          : absl::StrCat("wait for it: hone job watch ", id,
                                                         "; or take the best so far: hone job cancel ", id));
 }
 
 absl::StatusOr<v1::Model> ResolveModel(HoneClient& client, absl::string_view text) {
-  auto models = client.ListModels(kPageSize, "");
+  auto models = FetchRows(Rows(), &v1::ListModelsResponse::models_size,
+                          [&](int size, const std::string& token) { return client.ListModels(size, token); });
   if (!models.ok()) return models.status();
   return OnlyMatch<v1::Model>(models->models(), FullName("models", text), "model",
                               "hone model list shows the models");
 }
 
 absl::StatusOr<v1::Worker> ResolveWorker(HoneClient& client, absl::string_view text) {
-  auto workers = client.ListWorkers(kPageSize, "");
+  auto workers =
+      FetchRows(Rows(), &v1::ListWorkersResponse::workers_size,
+                [&](int size, const std::string& token) { return client.ListWorkers(size, token); });
   if (!workers.ok()) return workers.status();
   return OnlyMatch<v1::Worker>(workers->workers(), FullName("workers", text), "worker",
                                "hone worker list shows the workers");
 }
 
 absl::StatusOr<v1::Token> ResolveToken(HoneClient& client, absl::string_view text) {
-  const std::string name = FullName("tokens", text);
-  v1::ListTokensResponse tokens;
-  do {
-    auto page = client.ListTokens(kPageSize, tokens.next_page_token());
-    if (!page.ok()) return page.status();
-    tokens.MergeFrom(*page);
-    tokens.set_next_page_token(page->next_page_token());
-  } while (!tokens.next_page_token().empty());
-  return OnlyMatch<v1::Token>(tokens.tokens(), name, "token", "hone token list shows the tokens");
+  auto tokens = FetchRows(Rows(), &v1::ListTokensResponse::tokens_size,
+                          [&](int size, const std::string& token) { return client.ListTokens(size, token); });
+  if (!tokens.ok()) return tokens.status();
+  return OnlyMatch<v1::Token>(tokens->tokens(), FullName("tokens", text), "token",
+                              "hone token list shows the tokens");
 }
 
 }  // namespace hone

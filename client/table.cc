@@ -49,30 +49,68 @@ std::string Line(const std::vector<Column>& columns, const std::vector<std::stri
   return absl::StrCat(absl::StripTrailingAsciiWhitespace(line), "\n");
 }
 
+// Of a line at its natural width, or of the narrowest that this table can be without those columns.
+int NaturalWidth(const std::vector<int>& widths) {
+  int width = -kGap;
+  for (const int w : widths) width += w + kGap;
+  return width;
+}
+int LeastWidth(const std::vector<Column>& columns, const std::vector<int>& widths, bool with_dropped) {
+  std::vector<int> least;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].narrow == Narrow::kDrop && !with_dropped) continue;
+    least.push_back(columns[i].narrow == Narrow::kShrink ? std::min(widths[i], kNarrowest) : widths[i]);
+  }
+  return NaturalWidth(least);
+}
+
+std::string Blocks(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows,
+                   int width, bool first) {
+  int widest = 0;
+  for (const Column& column : columns) widest = std::max(widest, Width(column.title));
+  const int indent = widest + kGap;
+  std::string text;
+  for (const auto& row : rows) {
+    if (!text.empty() || !first) text += "\n";
+    for (size_t i = 0; i < columns.size() && i < row.size(); ++i) {
+      if (row[i].empty()) continue;
+      text += HangingText(columns[i].title, Clean(row[i]), width, indent);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
-std::string FormatTable(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows,
-                        int width) {
+std::string FormatTable(std::vector<Column> columns, std::vector<std::vector<std::string>> rows, int width,
+                        bool titled) {
   std::vector<int> widths;
-  std::vector<std::string> titles;
   for (size_t i = 0; i < columns.size(); ++i) {
-    int widest = Width(columns[i].title);
+    widths.push_back(Width(columns[i].title));
     for (const auto& row : rows) {
-      if (i < row.size()) widest = std::max(widest, Width(row[i]));
+      if (i < row.size()) widths[i] = std::max(widths[i], Width(row[i]));
     }
-    widths.push_back(widest);
-    titles.push_back(columns[i].title);
   }
-  int excess = -width;
-  for (int w : widths) excess += w + kGap;
-  excess -= kGap;
-  for (size_t i = columns.size(); width > 0 && i-- > 0;) {
-    if (!columns[i].shrinks || excess <= 0) continue;
+  if (width > 0 && LeastWidth(columns, widths, /*with_dropped=*/false) > width)
+    return Blocks(columns, rows, width, titled);
+  for (size_t i = columns.size(); width > 0 && LeastWidth(columns, widths, /*with_dropped=*/true) > width;) {
+    if (columns[--i].narrow != Narrow::kDrop) continue;
+    columns.erase(columns.begin() + i);
+    widths.erase(widths.begin() + i);
+    for (auto& row : rows) {
+      if (i < row.size()) row.erase(row.begin() + i);
+    }
+  }
+  int excess = width > 0 ? NaturalWidth(widths) - width : 0;
+  for (size_t i = columns.size(); excess > 0 && i-- > 0;) {
+    if (columns[i].narrow != Narrow::kShrink) continue;
     const int narrower = std::max(std::min(widths[i], kNarrowest), widths[i] - excess);
     excess -= widths[i] - narrower;
     widths[i] = narrower;
   }
-  std::string table = Line(columns, titles, widths);
+  std::vector<std::string> titles;
+  for (const Column& column : columns) titles.push_back(column.title);
+  std::string table = titled ? Line(columns, titles, widths) : "";
   for (const auto& row : rows) table += Line(columns, row, widths);
   return table;
 }
@@ -91,6 +129,17 @@ std::string WrapText(const std::string& text, int width, int indent) {
     }
     absl::StrAppend(&result, word);
     column += length;
+  }
+  return result;
+}
+
+std::string HangingText(const std::string& title, const std::string& text, int width, int indent) {
+  std::string result = title + std::string(std::max(0, indent - Width(title)), ' ');
+  const std::string wrapped = WrapText(text, width - indent, 0);
+  bool first = true;
+  for (absl::string_view line : absl::StrSplit(wrapped, '\n')) {
+    absl::StrAppend(&result, first ? "" : std::string(indent, ' '), line, "\n");
+    first = false;
   }
   return result;
 }

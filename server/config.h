@@ -16,6 +16,7 @@ struct ServerConfig {
   std::string listen = "127.0.0.1:0";
   std::string http = "127.0.0.1:0";
   std::string job_binary;  // default: beside hone-server
+  std::string backup_dir;  // empty: no copies by RPC
   LogLevel log_level = LogLevel::kInfo;
   int max_jobs = 2;
   double job_memory_gb = 0;

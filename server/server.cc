@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/values/certificate_fingerprint.h"
 #include "server/backup.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
@@ -21,6 +22,7 @@ constexpr int kThreads = 8;  // blocked most of the time: on the disk, or for th
 constexpr size_t kQueueLimit = 4096;
 constexpr int kInspections = 2;
 constexpr size_t kInspectionQueue = 16;
+constexpr size_t kBackupQueue = 2;
 constexpr double kCallsShare = 0.5;  // of drain-seconds, for the calls under way; children and store need the rest
 constexpr uint64_t kOutboxShare = 3;    // one in so many bytes of a job's memory
 constexpr absl::Duration kSweepPeriod = absl::Minutes(10);
@@ -73,8 +75,10 @@ absl::Status Server::Serve() {
   HONE_ASSIGN_OR_RETURN(CertificatePem certificate, folder_->Certificate());
   executor_ = std::make_unique<Executor>(kThreads, kQueueLimit);
   inspections_ = std::make_unique<Executor>(kInspections, kInspectionQueue);
-  context_ = std::make_unique<ServiceContext>(
-      ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, calls_, *executor_, *inspections_});
+  backups_ = std::make_unique<Executor>(1, kBackupQueue);
+  context_ = std::make_unique<ServiceContext>(ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_,
+                                                             *jobs_, calls_, *executor_, *inspections_,
+                                                             *backups_, [this] { return BackUp(); }});
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
   HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
   api_ = std::make_unique<JsonApi>(*tokens_, edge_->InProcessChannel());
@@ -83,8 +87,10 @@ absl::Status Server::Serve() {
          [this] { return broker_->ExpireLeases(); });
   Repeat("blob_sweep", kSweepPeriod, [this] { return SweepBlobs(); });
   HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), http_->address()));
-  LogEvent("serving",
-           {{"grpc", edge_->address()}, {"http", http_->address()}, {"data_dir", config_.data_dir}});
+  LogEvent("serving", {{"grpc", edge_->address()},
+                       {"http", http_->address()},
+                       {"certificate", CertificateFingerprint(certificate.certificate).value_or("")},
+                       {"data_dir", config_.data_dir}});
   return absl::OkStatus();
 }
 
@@ -164,6 +170,20 @@ absl::Status Server::SweepBlobs() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<v1::Backup> Server::BackUp() const {
+  if (config_.backup_dir.empty())
+    return absl::FailedPreconditionError("this server has no backup-dir to make copies in");
+  const absl::Time begin = absl::Now();
+  v1::Backup backup;
+  backup.set_path(absl::StrCat(config_.backup_dir, "/",
+                               absl::FormatTime("%Y%m%dT%H%M%E6SZ", begin, absl::UTCTimeZone())));
+  HONE_ASSIGN_OR_RETURN(const BackupReport report, Backup(config_.data_dir, backup.path()));
+  backup.set_files(static_cast<uint32_t>(report.files));
+  backup.set_bytes(report.bytes);
+  backup.set_seconds(absl::ToDoubleSeconds(absl::Now() - begin));
+  return backup;
+}
+
 Server::~Server() {
   const bool served = edge_ != nullptr;
   if (served) phase_ = Phase::kStopping;
@@ -175,6 +195,7 @@ Server::~Server() {
   edge_.reset();
   scheduler_.reset();
   inspections_.reset();
+  backups_.reset();
   // The hub's timers go to the executor, whose work uses the hub: first no more work, then no more timers.
   if (executor_ != nullptr) executor_->Stop();
   hub_.reset();

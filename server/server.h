@@ -33,6 +33,7 @@ class Server {
   void Repeat(const std::string& what, absl::Duration period, std::function<absl::Status()> work);
   std::vector<HttpRoute> HttpRoutes();
   absl::Status SweepBlobs();
+  absl::StatusOr<v1::Backup> BackUp() const;
   absl::Status CheckReady() const;
   absl::StatusOr<std::string> Metrics();
 
@@ -50,6 +51,7 @@ class Server {
   std::atomic<uint64_t> blob_bytes_ = 0;  // at the last sweep
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<Executor> inspections_;
+  std::unique_ptr<Executor> backups_;
   std::unique_ptr<ServiceContext> context_;
   std::unique_ptr<JobScheduler> scheduler_;
   std::unique_ptr<GrpcEdge> edge_;

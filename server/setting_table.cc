@@ -16,6 +16,8 @@ constexpr SettingRow kSettings[] = {
     {"http", "127.0.0.1:PORT", "Address of the dashboard, /healthz, /readyz and /metrics; loopback only.",
      &ServerConfig::http},
     {"job-binary", "PATH", "The hone-job program. Default: beside hone-server.", &ServerConfig::job_binary},
+    {"backup-dir", "DIR", "Where 'hone admin backup' makes its copies. Default: nowhere, it is refused.",
+     &ServerConfig::backup_dir},
     {"log-level", "LEVEL", "Least level that is logged: debug (each call), info, warning or error.",
      &ServerConfig::log_level},
     {"max-jobs", "N", "Jobs that run at a time; the others wait. More than one shares the cores.",
@@ -33,7 +35,8 @@ constexpr SettingRow kSettings[] = {
      &ServerConfig::drain_seconds, 0, 300},
     {"object-hours", "H", "Compiled trials of ended jobs go once nobody has used them for so long.",
      &ServerConfig::object_hours, 0.1, 8760},
-    {"upload-hours", "H", "Blobs that no model, module or job names go once nobody has used them for so long.",
+    {"upload-hours", "H",
+     "Blobs that no model, module or job names go once nobody has used them for so long.",
      &ServerConfig::upload_hours, 0.1, 8760},
 };
 
@@ -74,6 +77,12 @@ constexpr SettingCheck kChecks[] = {
        if (access(config.job_binary.c_str(), X_OK) == 0) return std::string();
        return absl::StrCat("there is no program ", config.job_binary,
                            ": install hone-job there or name where it is");
+     }},
+    {"backup-dir",
+     [](const ServerConfig& config) {
+       return std::string(config.backup_dir.empty() || config.backup_dir.starts_with('/')
+                              ? ""
+                              : "must be an absolute path: callers far away are told it");
      }},
 };
 

@@ -87,6 +87,14 @@ CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statis
   return sample;
 }
 
+absl::StatusOr<CostSample> TaskSearch::SampleOf(const Trace& trace) const {
+  const auto scheduled = Schedule(task_, program_, trace);
+  const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
+  if (legal == nullptr)
+    return absl::InvalidArgumentError("this is no legal schedule of the task: " + trace.ToString());
+  return SampleOf(trace, legal->statistics);
+}
+
 std::optional<double> TaskSearch::ErrorOf(const Trace& trace) const {
   const auto found = errors_.find(trace.ToString());
   return found == errors_.end() ? std::nullopt : std::optional(found->second);

@@ -55,6 +55,8 @@ class TaskSearch {
   void ObserveIncumbent(const Trace& trace, const Measurement& measurement);
   void Observe(const Trace& trace, const Trace& incumbent, const Measurement& measurement);
   const std::vector<CostSample>& samples() const { return samples_; }
+  // As the cost model sees a schedule, measured or not. InvalidArgument: it is not legal.
+  absl::StatusOr<CostSample> SampleOf(const Trace& trace) const;
 
   // Up to `count` new schedules, most promising first, diverse. Deterministic in `random` and what was observed.
   absl::StatusOr<std::vector<Draft>> Propose(int count, SearchStrategy strategy, const CostModel& model,

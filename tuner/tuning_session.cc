@@ -28,7 +28,10 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
   for (size_t i = 0; i < tasks_.size(); ++i) {
     if (tasks_[i].task().Key() == task_key) sent.task = static_cast<int>(i);
   }
-  if (sent.task < 0) return absl::InternalError(absl::StrCat("batch ", number, " is of a task this model does not have"));
+  if (sent.task < 0)
+    return absl::FailedPreconditionError(absl::StrCat(
+        "batch ", number,
+        " is of a task that this compiler does not make of the model: the job is of another version"));
   TaskSearch& task = tasks_[sent.task];
   sent.incumbent = task.best_trace();
   for (const std::string& text : traces) {
@@ -42,9 +45,12 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
   return absl::OkStatus();
 }
 
+void TuningSession::SkipBatch() { batches_.push_back({}); }
+
 void TuningSession::Observe(const TuningRecord& record) {
   if (record.batch < 1 || record.batch > batches_.size()) return;
   Sent& sent = batches_[record.batch - 1];
+  if (sent.task < 0) return;
   if (record.trial_id == absl::StrCat("b", record.batch, ".incumbent")) {
     if (sent.incumbent_measured) return;
     sent.incumbent_measured = record.measurement;
@@ -100,6 +106,14 @@ std::optional<int> TuningSession::MostPromising() const {
   return best;
 }
 
+absl::Status TuningSession::Train(CostModel* model) const {
+  if (options_.strategy != SearchStrategy::kEvolutionary) return absl::OkStatus();
+  std::vector<CostSample> samples;
+  for (const TaskSearch& task : tasks_)
+    samples.insert(samples.end(), task.samples().begin(), task.samples().end());
+  return model->Train(samples);
+}
+
 absl::StatusOr<std::optional<Batch>> TuningSession::Next(double seconds_spent, CostModel* model) {
   const TuningBudget& budget = options_.budget;
   if (budget.zero_trials) return std::nullopt;
@@ -109,11 +123,7 @@ absl::StatusOr<std::optional<Batch>> TuningSession::Next(double seconds_spent, C
     if (trials_proposed_ >= budget.trials) return std::nullopt;
     count = std::min(count, budget.trials - trials_proposed_);
   }
-  std::vector<CostSample> samples;
-  for (const TaskSearch& task : tasks_) samples.insert(samples.end(), task.samples().begin(), task.samples().end());
-  if (options_.strategy == SearchStrategy::kEvolutionary) {
-    if (absl::Status status = model->Train(samples); !status.ok()) return status;
-  }
+  if (absl::Status status = Train(model); !status.ok()) return status;
   while (const std::optional<int> chosen = MostPromising()) {
     TaskSearch& task = tasks_[*chosen];
     Batch batch{.number = next_number(), .task = *chosen, .incumbent = task.best_trace()};

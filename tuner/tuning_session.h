@@ -39,12 +39,16 @@ class TuningSession {
   // Gives back what an earlier process proposed. Batches in order of number, then records in log order.
   absl::Status ReplayBatch(uint32_t number, const std::string& task_key, const std::vector<std::string>& trial_ids,
                            const std::vector<std::string>& traces);
+  // The number of a batch that was none of schedules.
+  void SkipBatch();
   // One record of the log, of a trial or of a batch's incumbent ("b3.incumbent"). Unknown ones are ignored. A batch is
   // learnt from as a whole, in order of its trials: retried trials and the incumbent's record may come in any order.
   void Observe(const TuningRecord& record);
 
   // Whether every trial of the last batch has its record, and the incumbent if any of them was compared with it.
   bool BatchComplete() const;
+  // Teaches the model all that was measured; nothing where the strategy asks none.
+  absl::Status Train(CostModel* model) const;
   // The next batch; nullopt when the budget is spent or nothing is left to gain. Requires BatchComplete().
   absl::StatusOr<std::optional<Batch>> Next(double seconds_spent, CostModel* model);
 

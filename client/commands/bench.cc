@@ -158,10 +158,8 @@ absl::StatusOr<int> RunCompare(const CommandContext& context) {
   auto evidence = Evidence(context, *options, *bench, *limit);
   if (!evidence.ok()) return evidence.status();
   if (auto path = context.arguments.Get("--evidence")) {
-    std::ofstream file(*path, std::ios::trunc);
-    file << evidence->dump(2) << "\n";
-    file.close();
-    if (!file) return absl::PermissionDeniedError("cannot write " + *path);
+    absl::Status status = WriteTextFile(*path, evidence->dump(2) + "\n");
+    if (!status.ok()) return status;
   }
   if (context.console.json) {
     context.console.PrintJson(*evidence);

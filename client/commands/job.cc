@@ -1,4 +1,4 @@
-#include <fstream>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
@@ -16,7 +16,6 @@ namespace hone {
 namespace {
 
 constexpr int kAllTasks = 1 << 20;
-constexpr int kRecordPage = 1000;
 
 void PrintJob(const CommandContext& context, const v1::Job& job) {
   if (context.console.json) return context.console.PrintJson(MessageJson(job));
@@ -29,29 +28,15 @@ void PrintJob(const CommandContext& context, const v1::Job& job) {
   out << "\n" << ProgressBlock(job, context.console.width, kAllTasks);
 }
 
-// All of them, in log order.
-absl::StatusOr<std::vector<v1::TuningRecord>> RecordsOf(HoneClient& client, const v1::Job& job) {
-  v1::ListRecordsRequest request;
-  request.set_filter(absl::StrCat("job=\"", job.name(), "\""));
-  request.set_page_size(kRecordPage);
-  std::vector<v1::TuningRecord> records;
-  do {
-    auto page = client.ListRecords(request);
-    if (!page.ok()) return page.status();
-    for (v1::TuningRecord& record : *page->mutable_records()) records.push_back(std::move(record));
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return records;
-}
-
 }  // namespace
 
 absl::StatusOr<int> RunJobList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
-  auto jobs = (*client)->ListJobs(page->size, page->token);
+  auto jobs = FetchRows(*rows_wanted, &v1::ListJobsResponse::jobs_size,
+                        [&](int size, const std::string& token) { return (*client)->ListJobs(size, token); });
   if (!jobs.ok()) return jobs.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*jobs));
@@ -65,11 +50,11 @@ absl::StatusOr<int> RunJobList(const CommandContext& context) {
                     FormatTime(job.create_time_micros())});
   }
   context.console.out << FormatTable({{"job"},
-                                      {"model", Align::kLeft, true},
+                                      {"model", Align::kLeft, Narrow::kShrink},
                                       {"state"},
                                       {"trials", Align::kRight},
                                       {"predicted", Align::kRight},
-                                      {"created (UTC)"}},
+                                      {"created (UTC)", Align::kLeft, Narrow::kDrop}},
                                      rows, context.console.width);
   PrintNextPage(context, jobs->next_page_token());
   return kExitOk;
@@ -118,6 +103,33 @@ absl::StatusOr<int> RunJobCancel(const CommandContext& context) {
   return kExitOk;
 }
 
+absl::StatusOr<int> RunJobResume(const CommandContext& context) {
+  std::optional<v1::Budget> budget;
+  if (auto text = context.arguments.Get("--budget")) {
+    auto parsed = ParseBudget(*text);
+    if (!parsed.ok()) return parsed.status();
+    budget = *parsed;
+  }
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto job = ResolveJob(**client, context.arguments.positional(0));
+  if (!job.ok()) return job.status();
+  const std::string id = ShortName(job->name());
+  auto resumed = (*client)->ResumeJob(job->name(), budget);
+  if (absl::IsFailedPrecondition(resumed.status())) {
+    return WithRemedy(resumed.status(), HasEnded(*job) ? absl::StrCat("hone job resume ", id, " --budget 5m")
+                                                       : absl::StrCat("hone job watch ", id));
+  }
+  if (!resumed.ok()) return resumed.status();
+  if (context.console.json) {
+    context.console.PrintJson(MessageJson(*resumed));
+    return kExitOk;
+  }
+  context.console.out << "job " << id << " goes on after " << resumed->progress().trials_done()
+                      << " trials: hone job watch " << id << "\n";
+  return kExitOk;
+}
+
 absl::StatusOr<int> RunJobDelete(const CommandContext& context) {
   auto client = context.connect();
   if (!client.ok()) return client.status();
@@ -136,17 +148,15 @@ absl::StatusOr<int> RunJobDelete(const CommandContext& context) {
 }
 
 absl::StatusOr<int> RunJobLogs(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
   auto job = ResolveJob(**client, context.arguments.positional(0));
   if (!job.ok()) return job.status();
   v1::ListRecordsRequest request;
   request.set_filter(absl::StrCat("job=\"", job->name(), "\""));
-  request.set_page_size(page->size);
-  request.set_page_token(page->token);
-  auto records = (*client)->ListRecords(request);
+  auto records = FetchRecords(**client, request, *rows_wanted);
   if (!records.ok()) return records.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*records));
@@ -163,15 +173,17 @@ absl::StatusOr<int> RunJobPlot(const CommandContext& context) {
   if (!client.ok()) return client.status();
   auto job = ResolveJob(**client, context.arguments.positional(0));
   if (!job.ok()) return job.status();
-  auto records = RecordsOf(**client, *job);
+  v1::ListRecordsRequest request;
+  request.set_filter(absl::StrCat("job=\"", job->name(), "\""));
+  auto records = FetchRecords(**client, request, {});
   if (!records.ok()) return records.status();
-  const std::vector<ConvergencePoint> points = Convergence(*job, *records);
+  const std::vector<ConvergencePoint> points = Convergence(*job, records->records());
   const auto path = context.arguments.Get("--out");
   if (path) {
-    std::ofstream file(*path, std::ios::trunc);
-    file << ConvergenceSvg(points, absl::StrCat(job->model_display_name(), ", job ", ShortName(job->name())));
-    file.close();
-    if (!file) return absl::PermissionDeniedError("cannot write " + *path);
+    absl::Status status = WriteTextFile(
+        *path,
+        ConvergenceSvg(points, absl::StrCat(job->model_display_name(), ", job ", ShortName(job->name()))));
+    if (!status.ok()) return status;
   }
   if (context.console.json) {
     Json json = Json::array();

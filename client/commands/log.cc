@@ -1,12 +1,16 @@
+#include <cmath>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/commands/commands.h"
 #include "client/commands/listing.h"
 #include "client/error.h"
+#include "client/explanation.h"
 #include "client/interrupts.h"
 #include "client/record_text.h"
+#include "client/resource_name.h"
 #include "client/units.h"
 
 namespace hone {
@@ -60,18 +64,74 @@ class LogTail {
   int given_ = 0;  // of the page that request_ asks for; pages only grow at their end
 };
 
+// The job's best trial of a task: of that which --task names, else of that which takes most of the time.
+absl::StatusOr<std::string> BestRecord(HoneClient& client, const v1::Job& job, const std::string& task) {
+  const v1::TaskProgress* chosen = nullptr;
+  for (const v1::TaskProgress& each : job.progress().tasks()) {
+    if (!absl::StartsWith(each.task_id(), task)) continue;
+    if (chosen == nullptr || each.weight() * each.best_seconds() > chosen->weight() * chosen->best_seconds())
+      chosen = &each;
+  }
+  std::string best;
+  if (chosen != nullptr) {
+    v1::ListRecordsRequest request;
+    request.set_filter(
+        absl::StrCat("job=\"", job.name(), "\" AND task=\"", chosen->task_id(), "\" AND status=\"ok\""));
+    auto records = FetchRecords(client, request, {});
+    if (!records.ok()) return records.status();
+    double least = HUGE_VAL;
+    for (const v1::TuningRecord& record : records->records()) {
+      if (record.suspect() || record.measurement().p20_seconds() >= least) continue;
+      best = record.name();
+      least = record.measurement().p20_seconds();
+    }
+  }
+  if (!best.empty()) return best;
+  return WithRemedy(
+      absl::NotFoundError(absl::StrCat("job ", ShortName(job.name()), " has no measured trial of ",
+                                       task.empty() ? "any task" : "task " + task)),
+      absl::StrCat("hone job logs ", ShortName(job.name()), " shows its trials"));
+}
+
+// The record that the command line means.
+absl::StatusOr<std::string> RecordToExplain(const CommandContext& context, HoneClient& client) {
+  if (!context.arguments.positionals().empty()) return FullName("records", context.arguments.positional(0));
+  auto job = ResolveJob(client, context.arguments.GetOr("--job", ""));
+  if (!job.ok()) return job.status();
+  return BestRecord(client, *job, context.arguments.GetOr("--task", ""));
+}
+
 }  // namespace
 
+absl::StatusOr<int> RunLogExplain(const CommandContext& context) {
+  const bool named = !context.arguments.positionals().empty();
+  if (named == context.arguments.Has("--job") || (named && context.arguments.Has("--task"))) {
+    return WithRemedy(UsageError("hone log explain needs RECORD, or --job JOB with or without --task TASK"),
+                      "hone log query and hone job logs show the records' numbers");
+  }
+  auto client = context.connect();
+  if (!client.ok()) return client.status();
+  auto name = RecordToExplain(context, **client);
+  if (!name.ok()) return name.status();
+  auto explanation = (*client)->ExplainRecord(*name);
+  if (!explanation.ok()) return explanation.status();
+  if (const auto path = context.arguments.Get("--out")) {
+    if (absl::Status status = WriteTextFile(*path, ExplanationSvg(*explanation)); !status.ok()) return status;
+  } else if (!context.console.json) {
+    context.console.out << ExplanationText(*explanation, context.console.width);
+  }
+  if (context.console.json) context.console.PrintJson(MessageJson(*explanation));
+  return kExitOk;
+}
+
 absl::StatusOr<int> RunLogQuery(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
   v1::ListRecordsRequest request;
   request.set_filter(Filter(context));
-  request.set_page_size(page->size);
-  request.set_page_token(page->token);
-  auto records = (*client)->ListRecords(request);
+  auto records = FetchRecords(**client, request, *rows_wanted);
   if (!records.ok()) return Explain(records.status());
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*records));
@@ -132,8 +192,7 @@ absl::StatusOr<int> RunLogTail(const CommandContext& context) {
     if (context.console.json) {
       for (const v1::TuningRecord& record : *records) context.console.out << JsonLine(record);
     } else if (!records->empty()) {
-      const std::string table = RecordTable(*records, context.console.width);
-      context.console.out << (titled ? table.substr(table.find('\n') + 1) : table);
+      context.console.out << RecordTable(*records, context.console.width, !titled);
       titled = true;
     }
     context.console.out.flush();

@@ -14,11 +14,13 @@ constexpr size_t kShownLetters = 12;  // of a model's id, which is a whole diges
 }  // namespace
 
 absl::StatusOr<int> RunModelList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
-  auto models = (*client)->ListModels(page->size, page->token);
+  auto models =
+      FetchRows(*rows_wanted, &v1::ListModelsResponse::models_size,
+                [&](int size, const std::string& token) { return (*client)->ListModels(size, token); });
   if (!models.ok()) return models.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*models));
@@ -33,10 +35,10 @@ absl::StatusOr<int> RunModelList(const CommandContext& context) {
                     FormatTime(model.create_time_micros())});
   }
   context.console.out << FormatTable({{"model"},
-                                      {"name", Align::kLeft, true},
-                                      {"files", Align::kRight},
+                                      {"name", Align::kLeft, Narrow::kShrink},
+                                      {"files", Align::kRight, Narrow::kDrop},
                                       {"size", Align::kRight},
-                                      {"created (UTC)"}},
+                                      {"created (UTC)", Align::kLeft, Narrow::kDrop}},
                                      rows, context.console.width);
   PrintNextPage(context, models->next_page_token());
   return kExitOk;

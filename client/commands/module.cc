@@ -10,8 +10,8 @@
 namespace hone {
 
 absl::StatusOr<int> RunModuleList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
   std::string job_name;
@@ -20,7 +20,9 @@ absl::StatusOr<int> RunModuleList(const CommandContext& context) {
     if (!job.ok()) return job.status();
     job_name = job->name();
   }
-  auto modules = (*client)->ListModules(job_name, page->size, page->token);
+  auto modules = FetchRows(
+      *rows_wanted, &v1::ListModulesResponse::modules_size,
+      [&](int size, const std::string& token) { return (*client)->ListModules(job_name, size, token); });
   if (!modules.ok()) return modules.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*modules));
@@ -34,9 +36,13 @@ absl::StatusOr<int> RunModuleList(const CommandContext& context) {
                     absl::StrCat(module.files_size()), FormatBytes(bytes),
                     FormatTime(module.create_time_micros())});
   }
-  context.console.out << FormatTable(
-      {{"module"}, {"job"}, {"target"}, {"files", Align::kRight}, {"size", Align::kRight}, {"created (UTC)"}},
-      rows, context.console.width);
+  context.console.out << FormatTable({{"module"},
+                                      {"job", Align::kLeft, Narrow::kDrop},
+                                      {"target"},
+                                      {"files", Align::kRight, Narrow::kDrop},
+                                      {"size", Align::kRight},
+                                      {"created (UTC)", Align::kLeft, Narrow::kDrop}},
+                                     rows, context.console.width);
   PrintNextPage(context, modules->next_page_token());
   return kExitOk;
 }

@@ -76,7 +76,10 @@ absl::Status Ended(const v1::Job& job) {
   if (job.state() == v1::JOB_STATE_CANCELLED)
     return absl::AbortedError(absl::StrCat("job ", id, " was cancelled before it had a module"));
   return WithRemedy(absl::InternalError(absl::StrCat("job ", id, " failed: ", job.error())),
-                    absl::StrCat("hone job logs ", id, " shows its trials; hone inspect checks the model"));
+                    absl::StrCat("hone job logs ", id,
+                                 " shows its trials, hone inspect checks the model, and hone job "
+                                 "resume ",
+                                 id, " goes on if the machine was at fault"));
 }
 
 int Detached(const CommandContext& context, const v1::Job& job, const std::string& out, int code) {

@@ -66,7 +66,8 @@ absl::StatusOr<int> PrintProject(const CommandContext& context, const absl::Stat
                                                       {"unfinished jobs", Jobs(*project)},
                                                       {"storage", Storage(*project)},
                                                       {"device time", DeviceTime(*project)}};
-  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, true}}, rows, context.console.width);
+  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, Narrow::kShrink}}, rows,
+                                     context.console.width);
   return kExitOk;
 }
 
@@ -112,15 +113,18 @@ absl::StatusOr<int> RunProjectShow(const CommandContext& context) {
 
 // Also `project usage`, which may ask for another month.
 absl::StatusOr<int> RunProjectList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
   v1::ListProjectsRequest request;
   request.set_month(context.arguments.GetOr("--month", ""));
-  request.set_page_size(page->size);
-  request.set_page_token(page->token);
-  auto projects = (*client)->ListProjects(request);
+  auto projects = FetchRows(*rows_wanted, &v1::ListProjectsResponse::projects_size,
+                            [&](int size, const std::string& token) {
+                              request.set_page_size(size);
+                              request.set_page_token(token);
+                              return (*client)->ListProjects(request);
+                            });
   if (!projects.ok()) return projects.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*projects));
@@ -132,11 +136,11 @@ absl::StatusOr<int> RunProjectList(const CommandContext& context) {
                     absl::StrCat(project.usage().jobs()), absl::StrCat(project.usage().trials()),
                     DeviceTime(project)});
   }
-  context.console.out << FormatTable({{"project", Align::kLeft, true},
+  context.console.out << FormatTable({{"project", Align::kLeft, Narrow::kShrink},
                                       {"unfinished jobs", Align::kRight},
                                       {"storage", Align::kRight},
-                                      {"jobs", Align::kRight},
-                                      {"trials", Align::kRight},
+                                      {"jobs", Align::kRight, Narrow::kDrop},
+                                      {"trials", Align::kRight, Narrow::kDrop},
                                       {"device time", Align::kRight}},
                                      rows, context.console.width);
   PrintNextPage(context, projects->next_page_token());

@@ -58,11 +58,13 @@ absl::StatusOr<int> HandOver(const CommandContext& context, absl::StatusOr<v1::C
 }  // namespace
 
 absl::StatusOr<int> RunTokenList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
-  auto tokens = (*client)->ListTokens(page->size, page->token);
+  auto tokens =
+      FetchRows(*rows_wanted, &v1::ListTokensResponse::tokens_size,
+                [&](int size, const std::string& token) { return (*client)->ListTokens(size, token); });
   if (!tokens.ok()) return tokens.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*tokens));
@@ -79,9 +81,9 @@ absl::StatusOr<int> RunTokenList(const CommandContext& context) {
                                       {"project"},
                                       {"role"},
                                       {"state"},
-                                      {"created (UTC)"},
+                                      {"created (UTC)", Align::kLeft, Narrow::kDrop},
                                       {"expires (UTC)"},
-                                      {"label", Align::kLeft, true}},
+                                      {"label", Align::kLeft, Narrow::kShrink}},
                                      rows, context.console.width);
   PrintNextPage(context, tokens->next_page_token());
   return kExitOk;

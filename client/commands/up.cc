@@ -3,6 +3,7 @@
 #include "client/error.h"
 #include "client/local_service.h"
 #include "client/units.h"
+#include "proto/values/certificate_fingerprint.h"
 
 namespace hone {
 
@@ -11,11 +12,13 @@ absl::StatusOr<int> RunUp(const CommandContext& context) {
   if (!seconds.ok()) return seconds.status();
   auto state = LocalService(context.config, context.console).Up(absl::Seconds(*seconds));
   if (!state.ok()) return state.status();
+  const std::string fingerprint = CertificateFingerprint(state->endpoint.ca_pem).value_or("-");
   if (context.console.json) {
     context.console.PrintJson({{"server", state->endpoint.address},
                                {"http", state->http},
                                {"token_file", state->token_file},
                                {"ca", state->certificate},
+                               {"fingerprint", fingerprint},
                                {"server_pid", state->server.pid},
                                {"worker_pid", state->worker.pid},
                                {"home", context.config.home},
@@ -26,8 +29,11 @@ absl::StatusOr<int> RunUp(const CommandContext& context) {
                       << "worker  process " << state->worker.pid << "\n";
   if (!state->http.empty()) context.console.out << "health  http://" << state->http << "/healthz\n";
   context.console.out << "token   " << state->token_file << "\n"
-                      << "cert    " << state->certificate << "\n"
+                      << "cert    " << state->certificate << "\n        " << fingerprint << "\n"
                       << (state->started ? "started; stop both with: hone down\n" : "was running already\n");
+  if (!context.config.server.empty())
+    context.console.Note(absl::StrCat("commands go to ", context.config.server, " (",
+                                      context.config.chosen_by, "); those with --context local come here"));
   return kExitOk;
 }
 

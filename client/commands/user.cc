@@ -22,11 +22,13 @@ absl::StatusOr<int> PrintUser(const CommandContext& context, const absl::StatusO
 }  // namespace
 
 absl::StatusOr<int> RunUserList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
-  auto users = (*client)->ListUsers(page->size, page->token);
+  auto users =
+      FetchRows(*rows_wanted, &v1::ListUsersResponse::users_size,
+                [&](int size, const std::string& token) { return (*client)->ListUsers(size, token); });
   if (!users.ok()) return users.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*users));
@@ -37,8 +39,9 @@ absl::StatusOr<int> RunUserList(const CommandContext& context) {
     rows.push_back({ShortName(user.name()), user.role(), user.disabled() ? "disabled" : "active",
                     FormatTime(user.create_time_micros())});
   }
-  context.console.out << FormatTable({{"user"}, {"role"}, {"state"}, {"created (UTC)"}}, rows,
-                                     context.console.width);
+  context.console.out << FormatTable(
+      {{"user"}, {"role"}, {"state"}, {"created (UTC)", Align::kLeft, Narrow::kDrop}}, rows,
+      context.console.width);
   PrintNextPage(context, users->next_page_token());
   return kExitOk;
 }

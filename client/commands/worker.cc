@@ -55,11 +55,13 @@ absl::StatusOr<int> RunWorkerRemove(const CommandContext& context) {
 }
 
 absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
-  auto page = ReadPage(context);
-  if (!page.ok()) return page.status();
+  auto rows_wanted = ReadRows(context);
+  if (!rows_wanted.ok()) return rows_wanted.status();
   auto client = context.connect();
   if (!client.ok()) return client.status();
-  auto workers = (*client)->ListWorkers(page->size, page->token);
+  auto workers =
+      FetchRows(*rows_wanted, &v1::ListWorkersResponse::workers_size,
+                [&](int size, const std::string& token) { return (*client)->ListWorkers(size, token); });
   if (!workers.ok()) return workers.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*workers));
@@ -77,12 +79,12 @@ absl::StatusOr<int> RunWorkerList(const CommandContext& context) {
                                       {"name"},
                                       {"state"},
                                       {"target"},
-                                      {"cores", Align::kRight},
+                                      {"cores", Align::kRight, Narrow::kDrop},
                                       {"trials", Align::kRight},
-                                      {"lost", Align::kRight},
-                                      {"busy", Align::kRight},
-                                      {"last seen (UTC)"},
-                                      {"cpu", Align::kLeft, true}},
+                                      {"lost", Align::kRight, Narrow::kDrop},
+                                      {"busy", Align::kRight, Narrow::kDrop},
+                                      {"last seen (UTC)", Align::kLeft, Narrow::kDrop},
+                                      {"cpu", Align::kLeft, Narrow::kDrop}},
                                      rows, context.console.width);
   PrintNextPage(context, workers->next_page_token());
   return kExitOk;
@@ -125,7 +127,8 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
     rows.push_back({"fma " + target, absl::StrFormat("%.1f GFLOP/s per core", gflops)});
   }
   for (const auto& [key, value] : device.fingerprint()) rows.push_back({key, value});
-  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, true}}, rows, context.console.width);
+  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, Narrow::kShrink}}, rows,
+                                     context.console.width);
   return kExitOk;
 }
 

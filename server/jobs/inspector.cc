@@ -6,6 +6,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "server/execution/status_macros.h"
+#include "server/workers/record_message.h"
 
 namespace hone {
 
@@ -15,7 +16,7 @@ constexpr absl::Duration kLook = absl::Milliseconds(200);  // between looks whet
 // An inspection maps the model's files, reads them into messages and keeps what it needs of those.
 constexpr uint64_t kOwnBytes = uint64_t{1} << 30, kBytesPerByte = 3;
 
-absl::StatusOr<v1::JobMessage> MessageFor(const v1::InspectModelRequest& request, const ModelRow& model) {
+v1::JobMessage MessageFor(const v1::InspectModelRequest& request, const ModelRow& model) {
   v1::JobMessage message;
   v1::InspectModelRequest& inspect = *message.mutable_inspect();
   inspect = request;
@@ -23,13 +24,12 @@ absl::StatusOr<v1::JobMessage> MessageFor(const v1::InspectModelRequest& request
   inspect.set_main_file(model.main_file);
   inspect.clear_file_names();
   for (const FileRow& file : model.files) inspect.add_file_names(file.name);
-  HONE_RETURN_IF_ERROR(CountFiles(message).status());
   return message;
 }
 
-// The child's answer or why there is none.
-absl::StatusOr<v1::InspectModelResponse> Await(JobChild& child, absl::Duration limit,
-                                               const std::function<bool()>& cancelled) {
+// The child's answer, a message of the kind that is wanted, or why there is none.
+absl::StatusOr<v1::JobMessage> Await(JobChild& child, v1::JobMessage::BodyCase wanted, absl::Duration limit,
+                                     const std::function<bool()>& cancelled) {
   const absl::Time deadline = absl::Now() + limit;
   for (;;) {
     absl::StatusOr<JobFrame> frame = child.link().ReadFrame(std::min(deadline, absl::Now() + kLook));
@@ -44,9 +44,35 @@ absl::StatusOr<v1::InspectModelResponse> Await(JobChild& child, absl::Duration l
           absl::StrCat("inspecting the model took longer than ", absl::FormatDuration(limit)));
     }
     HONE_RETURN_IF_ERROR(frame.status());
-    if (frame->message.has_inspected()) return std::move(*frame->message.mutable_inspected());
     if (frame->message.has_failed()) return FailureOf(frame->message.failed());
+    if (frame->message.body_case() == wanted) return std::move(frame->message);
   }
+}
+
+absl::StatusOr<v1::JobMessage> Ask(JobServices& services, const v1::JobMessage& question,
+                                   const ModelRow& model, v1::JobMessage::BodyCase wanted,
+                                   uint64_t address_space_bytes, const std::function<bool()>& cancelled) {
+  HONE_RETURN_IF_ERROR(CountFiles(question).status());
+  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
+  const absl::Duration limit = services.options.inspect_limit;
+  JobChildOptions options = services.options.child;
+  options.log_path = services.options.log_directory + "/inspect.log";
+  options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
+  options.outbox_bytes = 0;
+  options.address_space_bytes = std::min(options.address_space_bytes, address_space_bytes);
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
+  child->link().Send(question, std::move(files));
+  return Await(*child, wanted, limit, cancelled);
+}
+
+// Leaves what the job knew when it proposed the batch.
+void ForgetFrom(uint32_t batch, v1::StartJob& start) {
+  auto& batches = *start.mutable_batches();
+  while (!batches.empty() && batches.rbegin()->number() >= batch) batches.RemoveLast();
+  auto& log = *start.mutable_log();
+  log.erase(std::remove_if(log.begin(), log.end(),
+                           [&](const v1::TuningRecord& record) { return record.batch() >= batch; }),
+            log.end());
 }
 
 }  // namespace
@@ -55,20 +81,36 @@ absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
                                                       const v1::InspectModelRequest& request,
                                                       const std::function<bool()>& cancelled) {
   const std::string id(absl::StripPrefix(request.model(), "models/"));
-  HONE_ASSIGN_OR_RETURN(ModelRow model, services.store.GetModel(id));
-  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
-  HONE_ASSIGN_OR_RETURN(const v1::JobMessage message, MessageFor(request, model));
-  const absl::Duration limit = services.options.inspect_limit;
-  JobChildOptions options = services.options.child;
-  options.log_path = services.options.log_directory + "/inspect.log";
-  options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
-  options.outbox_bytes = 0;
+  HONE_ASSIGN_OR_RETURN(const ModelRow model, services.store.GetModel(id));
   uint64_t model_bytes = 0;
   for (const FileRow& file : model.files) model_bytes += file.blob.size;
-  options.address_space_bytes = std::min(options.address_space_bytes, kOwnBytes + kBytesPerByte * model_bytes);
-  HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
-  child->link().Send(message, std::move(files));
-  return Await(*child, limit, cancelled);
+  HONE_ASSIGN_OR_RETURN(v1::JobMessage answer, Ask(services, MessageFor(request, model), model,
+                                                   v1::JobMessage::kInspected, kOwnBytes + kBytesPerByte * model_bytes, cancelled));
+  return std::move(*answer.mutable_inspected());
+}
+
+absl::StatusOr<v1::RecordExplanation> ExplainRecord(JobServices& services, const JobRow& job,
+                                                    const RecordRow& record,
+                                                    const std::function<bool()>& cancelled) {
+  HONE_ASSIGN_OR_RETURN(const ModelRow model, services.store.GetModel(job.model));
+  v1::RecordExplanation explanation;
+  *explanation.mutable_record() = RecordMessage(record, /*full=*/true);
+  const std::string& task_key = explanation.record().task_key();
+  if (task_key.empty() || record.trace.empty() || job.device_class.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("records/", record.id, " is not of a task's schedule: no cost model predicts it"));
+  }
+  v1::JobMessage question;
+  v1::ExplainTrial& explain = *question.mutable_explain();
+  HONE_ASSIGN_OR_RETURN(*explain.mutable_start(), DescribeJob(services.store, job, model));
+  ForgetFrom(record.batch, *explain.mutable_start());
+  explain.set_task_key(task_key);
+  explain.set_trace(record.trace);
+  HONE_ASSIGN_OR_RETURN(v1::JobMessage answer,
+                        Ask(services, question, model, v1::JobMessage::kExplained,
+                            services.options.child.address_space_bytes, cancelled));
+  explanation.MergeFrom(answer.explained());
+  return explanation;
 }
 
 }  // namespace hone

@@ -69,6 +69,9 @@ absl::StatusOr<size_t> CountFiles(const v1::JobMessage& message) {
     case v1::JobMessage::kInspect:
       count = static_cast<size_t>(message.inspect().file_names_size());
       break;
+    case v1::JobMessage::kExplain:
+      count = static_cast<size_t>(message.explain().start().file_names_size());
+      break;
     default:
       break;
   }

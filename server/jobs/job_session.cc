@@ -105,21 +105,17 @@ absl::StatusOr<JobSession::End> JobSession::Run() {
   return absl::Status(status.code(), absl::StrCat("hone-job was ended: ", status.message()));
 }
 
-absl::Status JobSession::Start() {
-  HONE_ASSIGN_OR_RETURN(row_, services_.store.GetJob(job_));
-  HONE_ASSIGN_OR_RETURN(ModelRow model, services_.store.GetModel(row_.model));
-  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services_.blobs, model.files));
-  HONE_ASSIGN_OR_RETURN(std::vector<StoredBatchRow> batches, services_.store.ListBatches(job_));
-  HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> log, services_.store.ListLog(job_, 0));
-  v1::JobMessage message;
-  v1::StartJob& start = *message.mutable_start();
+absl::StatusOr<v1::StartJob> DescribeJob(Store& store, const JobRow& job, const ModelRow& model) {
+  HONE_ASSIGN_OR_RETURN(std::vector<StoredBatchRow> batches, store.ListBatches(job.id));
+  HONE_ASSIGN_OR_RETURN(std::vector<RecordRow> log, store.ListLog(job.id, 0));
+  v1::StartJob start;
   v1::JobProgress progress;
-  if (!start.mutable_spec()->ParseFromString(row_.spec_bytes) ||
-      !progress.ParseFromString(row_.progress_bytes)) {
+  if (!start.mutable_spec()->ParseFromString(job.spec_bytes) ||
+      !progress.ParseFromString(job.progress_bytes)) {
     return absl::DataLossError("the stored job does not parse");
   }
-  start.set_job("jobs/" + job_);
-  start.set_model_display_name(row_.model_display_name);
+  start.set_job("jobs/" + job.id);
+  start.set_model_display_name(job.model_display_name);
   start.set_main_file(model.main_file);
   for (const FileRow& file : model.files) start.add_file_names(file.name);
   for (const StoredBatchRow& stored : batches) {
@@ -131,27 +127,39 @@ absl::Status JobSession::Start() {
     batch.set_task_key(proposal.task_key());
     batch.set_kind(KindOf(stored.batch.kind));
     for (const TrialRow& trial : stored.trials) {
-      unmeasured_.insert(trial.trial_id);
       batch.add_trial_ids(trial.trial_id);
       batch.add_traces(trial.trace);
     }
   }
-  for (const RecordRow& record : log) {
-    *start.add_log() = RecordForJob(record);
-    last_sequence_ = record.sequence;
-    unmeasured_.erase(record.trial_id);
-  }
-  if (!row_.device_class.empty() && !start.mutable_device()->ParseFromString(row_.device_bytes)) {
+  for (const RecordRow& record : log) *start.add_log() = RecordForJob(record);
+  if (!job.device_class.empty() && !start.mutable_device()->ParseFromString(job.device_bytes)) {
     return absl::DataLossError("the job's device does not parse");
   }
   start.set_seconds_spent(progress.seconds_spent());
+  start.set_resumed_after(job.resumed_after);
+  return start;
+}
+
+absl::Status JobSession::Start() {
+  HONE_ASSIGN_OR_RETURN(row_, services_.store.GetJob(job_));
+  HONE_ASSIGN_OR_RETURN(ModelRow model, services_.store.GetModel(row_.model));
+  HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services_.blobs, model.files));
+  v1::JobMessage message;
+  HONE_ASSIGN_OR_RETURN(*message.mutable_start(), DescribeJob(services_.store, row_, model));
+  for (const v1::StoredBatch& batch : message.start().batches()) {
+    unmeasured_.insert(batch.trial_ids().begin(), batch.trial_ids().end());
+  }
+  for (const v1::TuningRecord& record : message.start().log()) {
+    last_sequence_ = record.sequence();
+    unmeasured_.erase(record.trial_id());
+  }
   JobChildOptions options = services_.options.child;
   options.log_path = absl::StrCat(services_.options.log_directory, "/", job_, ".log");
   HONE_ASSIGN_OR_RETURN(child_, JobChild::Start(options));
   child_->link().Send(message, std::move(files));
   last_word_ = absl::Now();
   LogEvent("job_child_started",
-           {{"job", job_}, {"pid", absl::StrCat(child_->pid())}, {"log_rows", absl::StrCat(log.size())}});
+           {{"job", job_}, {"pid", absl::StrCat(child_->pid())}, {"log_rows", absl::StrCat(message.start().log_size())}});
   return absl::OkStatus();
 }
 

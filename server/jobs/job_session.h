@@ -43,6 +43,10 @@ struct JobServices {
 // Opened files of a manifest, in its order.
 absl::StatusOr<std::vector<FileDescriptor>> OpenFiles(BlobStore& blobs, const std::vector<FileRow>& files);
 
+// What a hone-job is told of its job: the spec, the device, what was proposed and measured so far. The
+// model's files come in descriptors beside it.
+absl::StatusOr<v1::StartJob> DescribeJob(Store& store, const JobRow& job, const ModelRow& model);
+
 // One child's life for one running job, from StartJob to the end of the job or of the child. All that counts
 // is in the database before the child hears of it. Used by one thread; Stop from any.
 class JobSession {

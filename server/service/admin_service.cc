@@ -261,4 +261,17 @@ grpc::ServerUnaryReactor* AdminService::RevokeToken(grpc::CallbackServerContext*
                   });
 }
 
+grpc::ServerUnaryReactor* AdminService::CreateBackup(grpc::CallbackServerContext* call,
+                                                     const v1::CreateBackupRequest*, v1::Backup* response) {
+  return RunUnary(context_.backups, context_.tokens, call,
+                  [=, this](const Principal& principal) -> absl::Status {
+                    HONE_ASSIGN_OR_RETURN(*response, context_.back_up());
+                    LogEvent("backup_made", {{"path", response->path()},
+                                             {"bytes", absl::StrCat(response->bytes())},
+                                             {"seconds", absl::StrCat(response->seconds())},
+                                             {"by", principal.subject}});
+                    return absl::OkStatus();
+                  });
+}
+
 }  // namespace hone

@@ -28,6 +28,8 @@ class AdminService final : public v1::AdminService::CallbackService {
                                        v1::ListTokensResponse*) override;
   grpc::ServerUnaryReactor* RevokeToken(grpc::CallbackServerContext*, const v1::RevokeTokenRequest*,
                                         v1::Token*) override;
+  grpc::ServerUnaryReactor* CreateBackup(grpc::CallbackServerContext*, const v1::CreateBackupRequest*,
+                                         v1::Backup*) override;
 
  private:
   ServiceContext& context_;

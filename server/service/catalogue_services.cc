@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/values/sha256.h"
@@ -221,23 +222,51 @@ grpc::ServerUnaryReactor* RecordService::ListRecords(grpc::CallbackServerContext
       });
 }
 
+grpc::ServerUnaryReactor* RecordService::ExplainRecord(grpc::CallbackServerContext* call,
+                                                       const v1::ExplainRecordRequest* request,
+                                                       v1::RecordExplanation* response) {
+  return RunUnary(
+      context_.inspections, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(const std::string id, IdIn("records", request->name()));
+        int64_t number = 0;
+        if (!absl::SimpleAtoi(id, &number))
+          return absl::InvalidArgumentError(
+              absl::StrCat(request->name(), " is not a name of the form records/{number}"));
+        absl::StatusOr<RecordRow> record = context_.store.GetRecord(number);
+        absl::StatusOr<JobRow> job = record.ok() ? context_.store.GetJob(record->job) : record.status();
+        // One answer, whether it never was, is of another project, or its job is deleted.
+        if (absl::IsNotFound(job.status()) || (job.ok() && job->project != principal.project))
+          return absl::NotFoundError(
+              absl::StrCat("there is no ", request->name(), " of a job that is there"));
+        HONE_RETURN_IF_ERROR(job.status());
+        HONE_ASSIGN_OR_RETURN(*response, hone::ExplainRecord(context_.jobs, *job, *record,
+                                                             [call] { return call->IsCancelled(); }));
+        return absl::OkStatus();
+      });
+}
+
 grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call,
                                                        const v1::GetServerInfoRequest*,
                                                        v1::ServerInfo* response) {
-  return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
-    HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> workers, context_.store.ListWorkers({0, 10'000}));
-    std::set<std::string> targets;
-    for (const WorkerRow& row : workers) {
-      if (context_.broker.IsLost(row)) continue;
-      const v1::Worker worker = context_.broker.WorkerMessage(row);
-      if (!worker.device().target().empty()) targets.insert(worker.device().target());
-      for (const auto& [target, gflops] : worker.device().calibration().fma_gflops()) targets.insert(target);
-    }
-    response->set_version(kVersion);
-    response->set_compiler_build(kVersion);
-    response->mutable_targets()->Assign(targets.begin(), targets.end());
-    return absl::OkStatus();
-  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(std::vector<WorkerRow> workers, context_.store.ListWorkers({0, 10'000}));
+        std::set<std::string> targets;
+        for (const WorkerRow& row : workers) {
+          if (context_.broker.IsLost(row)) continue;
+          const v1::Worker worker = context_.broker.WorkerMessage(row);
+          if (!worker.device().target().empty()) targets.insert(worker.device().target());
+          for (const auto& [target, gflops] : worker.device().calibration().fma_gflops())
+            targets.insert(target);
+        }
+        response->set_version(kVersion);
+        response->set_compiler_build(kVersion);
+        response->mutable_targets()->Assign(targets.begin(), targets.end());
+        response->set_subject(IsOfPeople(principal.role) ? "users/" + principal.subject : principal.subject);
+        response->set_role(std::string(RoleName(principal.role)));
+        response->set_project("projects/" + principal.project);
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace hone

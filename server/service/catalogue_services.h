@@ -43,6 +43,8 @@ class RecordService final : public v1::RecordService::CallbackService {
   explicit RecordService(ServiceContext& context) : context_(context) {}
   grpc::ServerUnaryReactor* ListRecords(grpc::CallbackServerContext*, const v1::ListRecordsRequest*,
                                         v1::ListRecordsResponse*) override;
+  grpc::ServerUnaryReactor* ExplainRecord(grpc::CallbackServerContext*, const v1::ExplainRecordRequest*,
+                                          v1::RecordExplanation*) override;
 
  private:
   ServiceContext& context_;

@@ -86,6 +86,30 @@ absl::Status CheckSpec(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// Gives the job `request`'s budget on top of what it has spent.
+absl::Status Extend(const v1::ResumeJobRequest& request, JobRow& row) {
+  HONE_ASSIGN_OR_RETURN(v1::Job job, JobMessage(row));
+  if (!request.has_budget() && row.state == JobState::kSucceeded)
+    return absl::FailedPreconditionError(
+        absl::StrCat("jobs/", row.id, " has spent its budget: give it more to go on with"));
+  v1::JobProgress& progress = *job.mutable_progress();
+  v1::Budget& budget = *job.mutable_spec()->mutable_budget();
+  if (request.has_budget()) {
+    budget = request.budget();
+    HONE_RETURN_IF_ERROR(CheckSpec(job.spec()));
+    if (budget.trials() > 0) budget.set_trials(budget.trials() + progress.trials_done());
+    if (budget.seconds() > 0) budget.set_seconds(budget.seconds() + progress.seconds_spent());
+  }
+  HONE_RETURN_IF_ERROR(CheckSpec(job.spec()));
+  progress.set_phase("queued");
+  progress.set_trials_budget(budget.trials());
+  progress.set_seconds_budget(budget.seconds());
+  progress.set_eta_seconds(0);
+  row.spec_bytes = job.spec().SerializeAsString();
+  row.progress_bytes = progress.SerializeAsString();
+  return absl::OkStatus();
+}
+
 // A watch between two looks at the job.
 struct Watch {
   ServiceContext& context;
@@ -207,6 +231,22 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* cal
                     HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
                     return absl::OkStatus();
                   });
+}
+
+grpc::ServerUnaryReactor* JobService::ResumeJob(grpc::CallbackServerContext* call,
+                                                const v1::ResumeJobRequest* request, v1::Job* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(JobRow row, OwnJob(context_.store, principal, request->name()));
+        HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "ResumeJob", *request));
+        HONE_ASSIGN_OR_RETURN(
+            row, context_.store.ResumeJob(row.id, [&](JobRow& job) { return Extend(*request, job); }, key));
+        LogEvent("job_resumed", {{"job", row.id}, {"request", key.id}, {"principal", principal.Id()}});
+        context_.hub.Notify(JobTopic(row.id));
+        context_.hub.Notify(kQueueTopic);
+        HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* call,

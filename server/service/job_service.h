@@ -17,6 +17,8 @@ class JobService final : public v1::JobService::CallbackService {
                                      v1::Job*) override;
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext*, const v1::CancelJobRequest*,
                                       v1::Job*) override;
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext*, const v1::ResumeJobRequest*,
+                                      v1::Job*) override;
   grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext*, const v1::DeleteJobRequest*,
                                       v1::DeleteJobResponse*) override;
 

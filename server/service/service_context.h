@@ -1,7 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "hone/v1/admin.pb.h"
 #include "server/execution/change_hub.h"
 #include "server/execution/executor.h"
 #include "server/jobs/inspector.h"
@@ -23,7 +26,9 @@ struct ServiceContext {
   JobServices& jobs;
   CallMetrics& calls;
   Executor& executor;     // everything that blocks briefly
-  Executor& inspections;  // pre-flights: a minute each, so they queue among themselves
+  Executor& inspections;  // pre-flights and explanations: a minute each, so they queue among themselves
+  Executor& backups;      // one at a time, as long as it takes
+  std::function<absl::StatusOr<v1::Backup>()> back_up;  // FailedPrecondition: there is no backup-dir
 };
 
 }  // namespace hone

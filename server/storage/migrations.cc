@@ -127,9 +127,13 @@ CREATE TABLE usage(
   PRIMARY KEY(project, month)) STRICT, WITHOUT ROWID;
 )sql";
 
+constexpr char kResumedJobs[] = R"sql(
+ALTER TABLE jobs ADD COLUMN resumed_after INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}, {3, "fleet", kFleet},
-    {4, "identity", kIdentity},        {5, "projects", kProjects},
+    {4, "identity", kIdentity},        {5, "projects", kProjects},          {6, "resumed jobs", kResumedJobs},
 };
 
 }  // namespace

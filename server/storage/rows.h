@@ -110,6 +110,7 @@ struct JobRow {
   int64_t end_time = 0;  // 0 = not ended
   uint64_t suspect_records = 0;
   std::string project = kDefaultProject;
+  uint32_t resumed_after = 0;  // its last batch when it was resumed; 0: it was not
 };
 
 // How many there are.

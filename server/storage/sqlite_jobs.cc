@@ -1,11 +1,24 @@
-// The job state machine: queued -> running -> succeeded | failed | cancelled. Every change bumps the
-// revision.
+// The job state machine: queued -> running -> succeeded | failed | cancelled, from which it may be resumed:
+// -> queued. Every change bumps the revision.
 #include "absl/strings/str_cat.h"
 #include "server/execution/status_macros.h"
 #include "server/storage/sqlite_rows.h"
 #include "server/storage/sqlite_store.h"
 
 namespace hone {
+namespace {
+
+bool HasEnded(JobState state) { return state != JobState::kQueued && state != JobState::kRunning; }
+
+// None of this id is fine.
+absl::Status DeleteModule(Connection& db, const std::string& id, int64_t now) {
+  const std::string name = "modules/" + id;
+  HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM modules WHERE id = ?", id).Run());
+  HONE_RETURN_IF_ERROR(DropUnneededClaims(db, name, now));
+  return Query(db, "DELETE FROM files WHERE owner = ?", name).Run();
+}
+
+}  // namespace
 
 absl::Status SqliteStore::TouchRunningJob(Connection& db, const std::string& id) {
   HONE_RETURN_IF_ERROR(
@@ -106,20 +119,56 @@ absl::StatusOr<JobRow> SqliteStore::RequestCancel(const std::string& id) {
   return job;
 }
 
+absl::StatusOr<JobRow> SqliteStore::ResumeJob(const std::string& id, const ExtendJob& extend,
+                                              const RequestKey& request) {
+  JobRow job;
+  HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(const std::string before, FindRequest(db, request));
+    HONE_ASSIGN_OR_RETURN(job, ReadJob(db, id));
+    if (!before.empty()) return absl::OkStatus();
+    if (!HasEnded(job.state))
+      return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " is ", JobStateName(job.state)));
+    {
+      Query model(db, "SELECT 1 FROM models WHERE id = ? AND deleted = 0", job.model);
+      if (!model.Next()) {
+        HONE_RETURN_IF_ERROR(model.status());
+        return absl::FailedPreconditionError(
+            absl::StrCat("the model of jobs/", id, " is deleted: upload it again"));
+      }
+    }
+    HONE_RETURN_IF_ERROR(CheckJobQuota(db, job.project, Now()));
+    HONE_RETURN_IF_ERROR(extend(job));
+    // What its leases named is needed no more, and may be gone.
+    for (const char* sql :
+         {"DELETE FROM trials WHERE job = ? AND done = 0", "DELETE FROM job_objects WHERE job = ?"}) {
+      HONE_RETURN_IF_ERROR(Query(db, sql, id).Run());
+    }
+    HONE_RETURN_IF_ERROR(Query(db,
+                               "UPDATE jobs SET state = 'queued', revision = revision + 1, spec = ?1, "
+                               "progress = ?2, error = '', "
+                               "cancel_requested = 0, end_time = 0, resumed_after = "
+                               "(SELECT COALESCE(MAX(number), 0) FROM batches WHERE job = ?3) WHERE id = ?3",
+                               Bytes{job.spec_bytes}, Bytes{job.progress_bytes}, id)
+                             .Run());
+    HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
+    HONE_ASSIGN_OR_RETURN(job, ReadJob(db, id));
+    return absl::OkStatus();
+  }));
+  return job;
+}
+
 absl::Status SqliteStore::DeleteJob(const std::string& id, const RequestKey& request) {
   return writer_.Run([&](Connection& db) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string before, FindRequest(db, request));
     if (!before.empty()) return absl::OkStatus();
     HONE_ASSIGN_OR_RETURN(const JobRow job, ReadJob(db, id));
-    if (job.state == JobState::kQueued || job.state == JobState::kRunning)
+    if (!HasEnded(job.state))
       return absl::FailedPreconditionError(absl::StrCat("jobs/", id, " has not ended; cancel it first"));
-    for (const char* sql : {"DELETE FROM modules WHERE job = ?", "DELETE FROM job_objects WHERE job = ?",
-                            "UPDATE jobs SET deleted = 1 WHERE id = ?"}) {
+    for (const char* sql :
+         {"DELETE FROM job_objects WHERE job = ?", "UPDATE jobs SET deleted = 1 WHERE id = ?"}) {
       HONE_RETURN_IF_ERROR(Query(db, sql, id).Run());
     }
-    const std::string module = "modules/" + job.module;
-    HONE_RETURN_IF_ERROR(DropUnneededClaims(db, module, Now()));
-    HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM files WHERE owner = ?", module).Run());
+    HONE_RETURN_IF_ERROR(DeleteModule(db, job.module, Now()));
     return RememberRequest(db, request, id, Now());
   });
 }
@@ -171,6 +220,7 @@ absl::Status SqliteStore::EndJob(const std::string& id, JobState state, const st
   return writer_.Run([&](Connection& db) -> absl::Status {
     HONE_RETURN_IF_ERROR(TouchRunningJob(db, id));
     if (module) {
+      HONE_RETURN_IF_ERROR(DeleteModule(db, module->id, Now()));
       HONE_RETURN_IF_ERROR(
           Query(db,
                 "INSERT INTO modules(id, job, model, target, report, create_time) VALUES(?, ?, ?, ?, ?, ?)",
@@ -184,8 +234,8 @@ absl::Status SqliteStore::EndJob(const std::string& id, JobState state, const st
         Query(db, "UPDATE leases SET state = 'dropped' WHERE job = ? AND state IN ('queued', 'leased')", id)
             .Run());
     return Query(db,
-                 "UPDATE jobs SET state = ?, error = CASE ?2 WHEN '' THEN error ELSE ?2 END, module = ?, "
-                 "end_time = ? WHERE id = ?",
+                 "UPDATE jobs SET state = ?, error = CASE ?2 WHEN '' THEN error ELSE ?2 END, "
+                 "module = CASE ?3 WHEN '' THEN module ELSE ?3 END, end_time = ? WHERE id = ?",
                  JobStateName(state), error, module ? module->id : std::string(), Now(), id)
         .Run();
   });

@@ -158,6 +158,16 @@ absl::StatusOr<std::vector<RecordRow>> SqliteStore::ListRecordsOf(const std::str
   return records;
 }
 
+absl::StatusOr<RecordRow> SqliteStore::GetRecord(int64_t id) {
+  std::vector<RecordRow> records;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, absl::StrCat(kRecordColumns, "WHERE id = ?"), id);
+    return ReadRecords(query, records);
+  }));
+  if (records.empty()) return absl::NotFoundError(absl::StrCat("there is no records/", id));
+  return records.front();
+}
+
 absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const std::string& project,
                                                                  const RecordFilter& filter,
                                                                  const Page& page) {

@@ -120,13 +120,14 @@ absl::StatusOr<std::vector<std::string>> ReadReferencedBlobs(Connection& db) {
 }
 
 absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
-  Query query(db,
-              "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "
-              "device_class, "
-              "device, cancel_requested, restarts, trials_done, create_time, end_time, "
-              "(SELECT COUNT(*) FROM records WHERE job = jobs.id AND suspect = 1), project FROM jobs "
-              "WHERE id = ? AND deleted = 0",
-              id);
+  Query query(
+      db,
+      "SELECT number, id, revision, state, model, model_display_name, spec, progress, error, module, "
+      "device_class, "
+      "device, cancel_requested, restarts, trials_done, create_time, end_time, "
+      "(SELECT COUNT(*) FROM records WHERE job = jobs.id AND suspect = 1), project, resumed_after FROM jobs "
+      "WHERE id = ? AND deleted = 0",
+      id);
   if (!query.Next()) {
     HONE_RETURN_IF_ERROR(query.status());
     return absl::NotFoundError("there is no jobs/" + id);
@@ -151,6 +152,7 @@ absl::StatusOr<JobRow> ReadJob(Connection& db, const std::string& id) {
   job.end_time = query.Int(16);
   job.suspect_records = static_cast<uint64_t>(query.Int(17));
   job.project = query.Text(18);
+  job.resumed_after = static_cast<uint32_t>(query.Int(19));
   return job;
 }
 

@@ -58,6 +58,8 @@ class SqliteStore : public Store {
   absl::StatusOr<std::vector<JobRow>> ListJobs(const std::string& project, const Page& page) override;
   absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) override;
   absl::StatusOr<JobRow> RequestCancel(const std::string& id) override;
+  absl::StatusOr<JobRow> ResumeJob(const std::string& id, const ExtendJob& extend,
+                                   const RequestKey& request) override;
   absl::Status DeleteJob(const std::string& id, const RequestKey& request) override;
   absl::Status StartJob(const std::string& id) override;
   absl::Status SetProgress(const std::string& id, const std::string& progress_bytes) override;
@@ -87,6 +89,7 @@ class SqliteStore : public Store {
 
   absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) override;
   absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) override;
+  absl::StatusOr<RecordRow> GetRecord(int64_t id) override;
   absl::StatusOr<std::vector<RecordRow>> QueryRecords(const std::string& project, const RecordFilter& filter,
                                                       const Page& page) override;
 

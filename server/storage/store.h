@@ -18,6 +18,9 @@ namespace hone {
 // transaction: it must not call the store.
 using MakeLostRecord = std::function<RecordRow(const LeaseGrant& lease, const TrialRow& trial)>;
 
+// Gives an ended job its new spec and progress. Called within a transaction: it must not call the store.
+using ExtendJob = std::function<absl::Status(JobRow& job)>;
+
 // The server's memory: each method is one transaction and returns OK only once it is durable. Thread-safe;
 // calls block. NotFound names the resource. tests/server/storage/store_test.cc is the conformance suite of
 // every implementation.
@@ -72,6 +75,11 @@ class Store {
   virtual absl::StatusOr<std::vector<std::string>> ListJobIds(JobState state) = 0;  // oldest first
   // A queued job ends at once, a running one is asked to; an ended one stays as it is.
   virtual absl::StatusOr<JobRow> RequestCancel(const std::string& id) = 0;
+  // An ended job is queued again. Trials without a record are as if they had never been proposed; its module
+  // stays until it ends with another. FailedPrecondition: it has not ended, or its model is deleted;
+  // ResourceExhausted as for a new job.
+  virtual absl::StatusOr<JobRow> ResumeJob(const std::string& id, const ExtendJob& extend,
+                                           const RequestKey& request) = 0;
   // With its modules; its records stay. FailedPrecondition unless it has ended.
   virtual absl::Status DeleteJob(const std::string& id, const RequestKey& request) = 0;
   // The transitions below hold for running jobs only, else FailedPrecondition.
@@ -81,7 +89,7 @@ class Store {
   virtual absl::StatusOr<JobRow> ChooseDevice(const std::string& id, const std::string& device_class,
                                               const std::string& device_bytes) = 0;
   virtual absl::Status CountRestart(const std::string& id) = 0;
-  // Drops what is still leased. `module` is stored in the same transaction.
+  // Drops what is still leased. `module` is stored in the same transaction, in the place of an earlier one.
   virtual absl::Status EndJob(const std::string& id, JobState state, const std::string& error,
                               const std::optional<ModuleRow>& module) = 0;
 
@@ -129,6 +137,7 @@ class Store {
 
   virtual absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) = 0;
   virtual absl::StatusOr<std::vector<RecordRow>> ListRecordsOf(const std::string& worker, double latency) = 0;
+  virtual absl::StatusOr<RecordRow> GetRecord(int64_t id) = 0;
   virtual absl::StatusOr<std::vector<RecordRow>> QueryRecords(const std::string& project,
                                                               const RecordFilter& filter,
                                                               const Page& page) = 0;

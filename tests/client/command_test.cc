@@ -197,6 +197,26 @@ TEST_F(CommandTest, JobsAreFoundByTheBeginningOfTheirId) {
   EXPECT_THAT(err(), HasSubstr("hone job watch c3"));
 }
 
+TEST_F(CommandTest, AnEndedJobIsResumedWithMoreBudget) {
+  v1::Job& job = server_.state().jobs["jobs/j1"];
+  job.set_name("jobs/j1");
+  EXPECT_EQ(Run({"job", "resume", "j1"}), kExitBadInput);
+  EXPECT_THAT(err(), HasSubstr("hone job watch j1"));
+  job.set_state(v1::JOB_STATE_CANCELLED);
+  job.set_end_time_micros(1);
+  job.mutable_progress()->set_trials_done(12);
+  EXPECT_EQ(Run({"job", "resume", "j1", "--budget", "soon"}), kExitUsage);
+  EXPECT_EQ(Run({"job", "resume", "j1"}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("goes on after 12 trials"));
+  EXPECT_EQ(Run({"job", "resume", "j1", "--budget", "5m,100trials", "--json"}), kExitOk) << err();
+  EXPECT_EQ(ParseJson(out(), "out")->at("state"), "JOB_STATE_QUEUED");
+  ASSERT_EQ(server_.state().resumed.size(), 2u);
+  EXPECT_FALSE(server_.state().resumed[0].has_budget());
+  EXPECT_EQ(server_.state().resumed[1].budget().trials(), 100u);
+  EXPECT_EQ(server_.state().resumed[1].budget().seconds(), 300);
+  EXPECT_NE(server_.state().resumed[0].request_id(), server_.state().resumed[1].request_id());
+}
+
 TEST_F(CommandTest, ModuleDownloadTakesJobOrModule) {
   ScriptSuccess();
   server_.state().jobs["jobs/j1"] = server_.state().job_script.back();
@@ -216,6 +236,14 @@ TEST_F(CommandTest, LogQueryPagesAndExportTakesAll) {
   EXPECT_EQ(server_.state().filters.at(0), "status=\"ok\"");
   EXPECT_THAT(out(), HasSubstr("b1.1"));
   EXPECT_THAT(err(), HasSubstr("--page 2"));
+  EXPECT_EQ(Run({"log", "query", "--limit", "4"}), kExitOk);  // over two of the server's pages
+  EXPECT_THAT(out(), HasSubstr("b1.3"));
+  EXPECT_THAT(out(), Not(HasSubstr("b1.4")));
+  EXPECT_THAT(err(), HasSubstr("--page 4"));
+  EXPECT_EQ(Run({"log", "query", "--limit", "all", "--json"}), kExitOk);
+  EXPECT_EQ(ParseJson(out(), "out")->at("records").size(), 5u);
+  EXPECT_EQ(ParseJson(out(), "out")->at("next_page_token"), "");
+  EXPECT_EQ(Run({"log", "query", "--limit", "some"}), kExitUsage);
   EXPECT_EQ(Run({"log", "query", "--page", "4"}), kExitOk);
   EXPECT_THAT(out(), HasSubstr("b1.4"));
   EXPECT_EQ(Run({"log", "export", "--format", "csv"}), kExitOk);
@@ -229,6 +257,36 @@ TEST_F(CommandTest, LogQueryPagesAndExportTakesAll) {
   EXPECT_EQ(count, 5);
   EXPECT_EQ(Run({"log", "query", "bad("}), kExitBadInput);
   EXPECT_EQ(Run({"log", "export", "--format", "xml"}), kExitUsage);
+}
+
+TEST_F(CommandTest, ExplainTakesARecordOrAJobsBestTrial) {
+  v1::Job& job = server_.state().jobs["jobs/j1"];
+  job.set_name("jobs/j1");
+  for (const auto& [task, seconds] : {std::pair("aa", 1e-3), {"bb", 2e-3}}) {
+    v1::TaskProgress& progress = *job.mutable_progress()->add_tasks();
+    progress.set_task_id(task);
+    progress.set_weight(1);
+    progress.set_best_seconds(seconds);
+  }
+  for (const double seconds : {3e-3, 1e-3, 2e-3}) {
+    v1::TuningRecord& record = server_.state().records.emplace_back();
+    record.set_name("records/" + std::to_string(server_.state().records.size()));
+    record.mutable_measurement()->set_p20_seconds(seconds);
+  }
+  EXPECT_EQ(Run({"log", "explain", "3"}), kExitOk) << err();
+  EXPECT_THAT(out(), HasSubstr("record     3"));
+  EXPECT_EQ(Run({"log", "explain", "--job", "j1"}), kExitOk) << err();
+  EXPECT_THAT(server_.state().filters.back(), HasSubstr("task=\"bb\""));
+  EXPECT_EQ(Run({"log", "explain", "--job", "j1", "--task", "a", "--json"}), kExitOk) << err();
+  EXPECT_THAT(server_.state().filters.back(), HasSubstr("task=\"aa\""));
+  EXPECT_EQ(ParseJson(out(), "out")->at("prior_seconds"), 1e-3);
+  EXPECT_THAT(server_.state().explained, ::testing::ElementsAre("records/3", "records/2", "records/2"));
+  EXPECT_EQ(Run({"log", "explain", "3", "-o", folder_ / "x.svg"}), kExitOk) << err();
+  EXPECT_EQ(out(), "");
+  EXPECT_GT(fs::file_size(folder_ / "x.svg"), 500u);
+  EXPECT_EQ(Run({"log", "explain", "--job", "j1", "--task", "cc"}), kExitNotFound);
+  EXPECT_EQ(Run({"log", "explain"}), kExitUsage);
+  EXPECT_EQ(Run({"log", "explain", "3", "--job", "j1"}), kExitUsage);
 }
 
 TEST_F(CommandTest, LogTailGivesEachRecordOnce) {
@@ -398,9 +456,35 @@ TEST_F(CommandTest, EveryCommandHasHelpWithExamplesAndRefusesUnknownOptions) {
     words.push_back("--no-such-option");
     EXPECT_EQ(Run(words), kExitUsage) << command.name;
   }
+  EXPECT_EQ(Run({"job"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("hone job list|show|watch"));
+  EXPECT_EQ(Run({"job", "lst"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("did you mean hone job list?"));
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"job", "--help"}, {"help", "job"}}) {
+    EXPECT_EQ(Run(words), kExitOk);
+    EXPECT_THAT(out(), HasSubstr("job cancel"));
+    EXPECT_THAT(out(), Not(HasSubstr("model list")));
+  }
+  EXPECT_EQ(Run({"jobs", "--help"}), kExitUsage);
   EXPECT_EQ(Run({"optimise"}), kExitUsage);
   EXPECT_THAT(err(), HasSubstr("hone optimize"));
   EXPECT_EQ(Run({}), kExitUsage);
+}
+
+// Only lines that cannot be broken (usage, examples) may be wider than the terminal.
+TEST_F(CommandTest, HelpFitsTheTerminal) {
+  for (const int width : {40, 80, 200}) {
+    std::string text = OverviewHelp(width) + GroupHelp("job", width);
+    for (const Command& command : Commands()) {
+      const std::string help = CommandHelp(command, width);
+      text += help.substr(0, help.find("\nexamples:"));
+    }
+    std::stringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("hone ") < 8) continue;
+      EXPECT_LE(line.size(), static_cast<size_t>(width)) << line;
+    }
+  }
 }
 
 // The whole help against tests/client/golden/help.txt. HONE_UPDATE_GOLDENS=1 writes it.

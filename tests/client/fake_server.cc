@@ -66,6 +66,9 @@ class FakeServerService : public v1::ServerService::Service {
     info->set_version("9.9.9");
     info->set_compiler_build("fake");
     info->add_targets("x86-64-v3");
+    info->set_subject("users/ann");
+    info->set_role("operator");
+    info->set_project("projects/vision");
     return Status::OK;
   }
 
@@ -206,6 +209,14 @@ class FakeJobService : public v1::JobService::Service {
     *job = state.jobs[request->name()];
     return Status::OK;
   }
+  Status ResumeJob(ServerContext* context, const v1::ResumeJobRequest* request, v1::Job* job) override {
+    HONE_CHECK_TOKEN();
+    *job = state.jobs[request->name()];
+    if (job->end_time_micros() == 0) return Status(StatusCode::FAILED_PRECONDITION, "it has not ended");
+    state.resumed.push_back(*request);
+    job->set_state(v1::JOB_STATE_QUEUED);
+    return Status::OK;
+  }
 
  private:
   Guard& guard_;
@@ -275,6 +286,15 @@ class FakeRecordService : public v1::RecordService::Service {
       *response->add_records() = state.records[i];
     }
     if (from + kPage < state.records.size()) response->set_next_page_token(std::to_string(from + kPage));
+    return Status::OK;
+  }
+  Status ExplainRecord(ServerContext* context, const v1::ExplainRecordRequest* request,
+                       v1::RecordExplanation* explanation) override {
+    HONE_CHECK_TOKEN();
+    state.explained.push_back(request->name());
+    explanation->mutable_record()->set_name(request->name());
+    explanation->set_prior_seconds(1e-3);
+    explanation->set_predicted_seconds(1e-3);
     return Status::OK;
   }
 

@@ -40,7 +40,9 @@ struct FakeState {
   std::vector<v1::Worker> workers;
   std::vector<v1::TuningRecord> records;  // ListRecords answers pages of these
   std::vector<std::string> filters;       // asked for
+  std::vector<std::string> explained;
   std::vector<std::string> cancelled;
+  std::vector<v1::ResumeJobRequest> resumed;
 };
 
 // A Hone server in this process over real TLS on a free loopback port; answers from FakeState.

@@ -2,9 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <sstream>
+
 #include "client/arguments.h"
 #include "client/bench.h"
 #include "client/error.h"
+#include "client/explanation.h"
 #include "client/preflight.h"
 #include "client/progress.h"
 #include "client/record_text.h"
@@ -77,10 +81,30 @@ TEST(UnitsTest, ParsesShapes) {
 }
 
 TEST(TableTest, FitsTheWidthAndKeepsControlCharactersOut) {
-  const std::vector<Column> columns = {{"n", Align::kRight}, {"name", Align::kLeft, true}};
+  const std::vector<Column> columns = {{"n", Align::kRight}, {"name", Align::kLeft, Narrow::kShrink}};
   EXPECT_EQ(FormatTable(columns, {{"1", "a"}, {"23", "\x1b[31mred"}}, 0), " n  name\n 1  a\n23   [31mred\n");
   EXPECT_EQ(FormatTable(columns, {{"1", "abcdefghijklmnop"}}, 14), "n  name\n1  abcdefghi..\n");
   EXPECT_EQ(FormatTable(columns, {{"1", "äöü"}}, 0), "n  name\n1  äöü\n");
+}
+
+TEST(TableTest, WhatIsTooWideLosesColumnsAndThenBecomesBlocks) {
+  const std::vector<Column> columns = {{"name"},
+                                       {"size", Align::kRight, Narrow::kDrop},
+                                       {"what", Align::kLeft, Narrow::kShrink},
+                                       {"when", Align::kLeft, Narrow::kDrop}};
+  const std::vector<std::vector<std::string>> rows = {{"abcdef", "12", "some more words", "today"},
+                                                      {"x", "3", "", "never"}};
+  EXPECT_EQ(FormatTable(columns, rows, 0),
+            "name    size  what             when\nabcdef    12  some more words  today\nx          3         "
+            "       "
+            "   never\n");
+  EXPECT_EQ(FormatTable(columns, rows, 24), "name    size  what\nabcdef    12  some mor..\nx          3\n");
+  EXPECT_EQ(FormatTable(columns, rows, 18), "name    what\nabcdef  some mor..\nx\n");
+  EXPECT_EQ(FormatTable(columns, rows, 18, /*titled=*/false), "abcdef  some mor..\nx\n");
+  const std::string blocks =
+      "name  abcdef\nsize  12\nwhat  some more\n      words\nwhen  today\n\nname  x\nsize  3\nwhen  never\n";
+  EXPECT_EQ(FormatTable(columns, rows, 15), blocks);
+  EXPECT_EQ(FormatTable(columns, rows, 15, /*titled=*/false), "\n" + blocks);
 }
 
 TEST(TableTest, WrapsAtBlanks) { EXPECT_EQ(WrapText("aa bb cc dd", 5, 2), "aa bb\n  cc\n  dd"); }
@@ -238,6 +262,58 @@ TEST(BenchTest, MedianIntervalByOrderStatistics) {
   EXPECT_EQ(interval.low, 4);  // binomial(15, 1/2): 4th smallest and largest
   EXPECT_EQ(interval.high, 12);
   EXPECT_EQ(MedianInterval({2}).low, 2);
+}
+
+v1::RecordExplanation SampleExplanation() {
+  v1::RecordExplanation explanation;
+  v1::TuningRecord& record = *explanation.mutable_record();
+  record.set_name("records/812");
+  record.set_job("jobs/7f3a");
+  record.set_trial_id("b2.3");
+  record.set_model("a<b");
+  record.set_task_label("conv");
+  record.set_trace("trace 1; algorithm direct");
+  record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
+  record.mutable_measurement()->set_p20_seconds(0.9e-3);
+  explanation.set_learnt_from(24);
+  explanation.set_learnt_from_task(8);
+  explanation.set_prior_seconds(1e-3);
+  explanation.set_predicted_seconds(0.8e-3);
+  explanation.set_bias(std::log(0.8) + 0.2 - 0.1 - 0.001);
+  for (const auto& [name, effect] : {std::pair("mr", -0.2), {"winograd_m", 0.1}, {"nv", 0.001}}) {
+    v1::FeatureEffect& feature = *explanation.add_features();
+    feature.set_feature(name);
+    feature.set_value(14);
+    feature.set_effect(effect);
+  }
+  return explanation;
+}
+
+TEST(ExplanationTest, ShowsWhatMadeAPrediction) {
+  v1::RecordExplanation explanation = SampleExplanation();
+  const std::string text = ExplanationText(explanation, 80);
+  EXPECT_THAT(text, HasSubstr("record     812, trial b2.3 of job 7f3a (a<b)"));
+  EXPECT_THAT(text, HasSubstr("learnt     x 0.800, from 24 measured schedules, 8 of them of this task"));
+  EXPECT_THAT(text, HasSubstr("measured   900 us, 1.125 of the prediction"));
+  EXPECT_THAT(text, HasSubstr("mr = 14            -18.1 %  ######################### |\n"
+                              "winograd_m = 14    +10.5 %                            |#############\n"
+                              "1 other             +0.1 %                            |\n"));
+  for (const int width : {40, 80, 200}) {
+    std::stringstream lines(ExplanationText(explanation, width));
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(line.size(), static_cast<size_t>(width)) << line;
+  }
+  const std::string svg = ExplanationSvg(explanation);
+  EXPECT_THAT(svg, HasSubstr("a&lt;b"));
+  EXPECT_EQ(svg.find("a<b"), std::string::npos);
+  EXPECT_THAT(svg, HasSubstr("mr = 14"));
+  explanation.mutable_record()->mutable_measurement()->set_outcome(v1::OUTCOME_CRASH);
+  explanation.mutable_record()->mutable_measurement()->set_message("killed by signal 11");
+  EXPECT_THAT(ExplanationText(explanation, 0), HasSubstr("measured   crash: killed by signal 11"));
+  EXPECT_THAT(ExplanationSvg(explanation), HasSubstr("crash"));
+  v1::RecordExplanation first = SampleExplanation();
+  first.set_learnt_from(0);
+  EXPECT_EQ(ExplanationText(first, 0).find("effect of"), std::string::npos);
 }
 
 TEST(RecordTextTest, CsvQuotesWhatItMust) {

@@ -1,7 +1,8 @@
 """From the command line through server, job and worker to a module that agrees with ONNX Runtime.
 
-    end_to_end_test.py BIN_FOLDER CASE      CASE: small | classifier | recogniser | kill_server | kill_job | kill_worker | detach | bad_input
+    end_to_end_test.py BIN_FOLDER CASE      CASE: small | classifier | recogniser | explain | kill_server | kill_job | kill_worker | resume | detach | bad_input
 """
+import math
 import os
 import subprocess
 import sys
@@ -95,6 +96,27 @@ def check_small_module(hone, folder):
     assert_module_agrees(folder, os.path.join(hone.folder, "small.onnx"), {"x": x}, 1)
 
 
+def explain(hone):
+    """What the cost model predicted for a trial is predicted again, and taken apart."""
+    optimize(hone, small_model(hone), "--trials", 24, "--threads", 1, "--no-onnxruntime")
+    job = hone.wait_for_any_job()
+    records = hone.trials(job)
+    for record in (records[0], records[-1]):
+        told = hone.json("log", "explain", record["name"])
+        assert abs(told["predicted_seconds"] / record["predicted_seconds"] - 1) < 1e-6, (told["predicted_seconds"], record)
+        parts = math.log(told["prior_seconds"]) + told["bias"] + sum(f["effect"] for f in told["features"])
+        assert abs(parts - math.log(told["predicted_seconds"])) < 1e-4, parts
+        assert told["record"]["trial_id"] == record["trial_id"]
+    assert told["learnt_from"] > 0 and told["features"][0]["effect"] != 0, told
+    assert "roofline" in hone.run("log", "explain", "--job", job).stdout
+    image = os.path.join(hone.folder, "explanation.svg")
+    hone.run("log", "explain", records[-1]["name"], "-o", image)
+    assert open(image).read().startswith("<svg")
+    module = next(r for r in hone.json("log", "query", "--limit", 100)["records"] if not r["task_key"])
+    assert hone.run("log", "explain", module["name"], check=False).returncode == 3
+    assert hone.run("log", "explain", "99999", check=False).returncode == 6
+
+
 def bad_input(hone):
     """Each gives a clear error and the right exit code, and the server serves on."""
     import onnx
@@ -165,8 +187,8 @@ def make_certificate():
                            "-keyout", "/dev/null", "-subj", "/CN=other", "-days", "1"], check=True, capture_output=True).stdout
 
 
-CASES = {f.__name__: f for f in (small, classifier, recogniser, bad_input)}
-for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.detach):
+CASES = {f.__name__: f for f in (small, classifier, recogniser, explain, bad_input)}
+for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.resume, survival.detach):
     CASES[disturbance.__name__] = lambda hone, disturb=disturbance: disturb(hone, small_model(hone), check_small_module)
 
 

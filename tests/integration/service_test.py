@@ -1,11 +1,18 @@
 """Server, worker and client together, with a stand-in for hone-job: a hand-written candidate and module, no compiler.
 
-    service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | identity | kill_server | kill_job | kill_worker | detach
+    service_test.py BIN_FOLDER STAND_IN_JOB CASE      CASE: whole | identity | login | kill_server | kill_job | kill_worker | resume | detach
 """
 import contextlib
+import copy
+import fcntl
 import os
+import pty
+import select
+import subprocess
 import sys
 import tempfile
+import termios
+import time
 
 import onnx
 from onnx import TensorProto, helper
@@ -94,6 +101,11 @@ def identity(hone):
     assert hone.json("project", "set-quota", "vision", "--jobs", "none")["max_jobs"] == 0
     assert [p["name"] for p in hone.json("project", "usage", *bob)["projects"]] == ["projects/vision"]
     assert "vision" in hone.run("project", "list").stdout
+    path = hone.json("admin", "backup")["path"]
+    assert os.path.dirname(path) == os.path.join(hone.home, "backups") and os.path.exists(path + "/MANIFEST"), path
+    assert hone.run("admin", "backup", *bob, check=False).returncode == 5
+    refused = hone.run("admin", "restore", path, check=False)
+    assert refused.returncode == 3 and f"--restore-from {path}" in refused.stderr, refused.stderr
     listed = {t["label"]: t for t in hone.json("token", "list")["tokens"]}
     assert listed["laptop"]["subject"] == "users/ann" and listed["dashboard"]["role"] == "viewer", listed
     hone.run("token", "revoke", listed["laptop"]["name"])
@@ -101,8 +113,84 @@ def identity(hone):
     assert "ann" in hone.run("user", "list").stdout
 
 
-CASES = {"whole": whole, "identity": identity}
-for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.detach):
+class Terminal:
+    """A command on a terminal of its own, with somebody who types."""
+
+    def __init__(self, hone, *words):
+        self.master, slave = pty.openpty()
+        self.process = subprocess.Popen([hone.program, *words], stdin=slave, stdout=slave, stderr=slave,
+                                        env=hone.environment, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        self.slave = slave
+        self.text = ""
+
+    def wait_for(self, text, timeout=30):
+        deadline = time.monotonic() + timeout
+        while text not in self.text:
+            assert select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0], self.text
+            self.text += os.read(self.master, 4096).decode()
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+    def end(self):
+        code = self.process.wait(30)
+        while select.select([self.master], [], [], 0)[0]:
+            self.text += os.read(self.master, 4096).decode()
+        print(self.text)
+        return code
+
+
+def login(hone):
+    """A user comes from elsewhere: looks at the fingerprint, types the token unseen, and works there."""
+    hone.run("user", "create", "ann", "--role", "operator")
+    secret = hone.run("token", "create", "ann").stdout.strip()
+    address, fingerprint = hone.state["server"], hone.state["fingerprint"]
+    with open(os.path.join(hone.home, "logs", "server.log")) as log:
+        assert fingerprint in log.read()   # where it can be compared
+    elsewhere = copy.copy(hone)
+    elsewhere.environment = {**hone.environment, "HONE_HOME": os.path.join(hone.folder, "elsewhere"), "TERM": "xterm"}
+    terminal = Terminal(elsewhere, "login", address)
+    terminal.wait_for("[y/N] ")
+    assert fingerprint in terminal.text
+    terminal.type("n\n")
+    assert terminal.end() == 130 and "nothing was saved" in terminal.text
+    terminal = Terminal(elsewhere, "login", address)
+    terminal.wait_for("[y/N] ")
+    terminal.type("y\n")
+    terminal.wait_for("unseen")
+    assert not terminal.echoes()
+    terminal.type("\x03")   # Ctrl-C
+    assert terminal.end() == 130 and terminal.echoes(), terminal.text
+    terminal = Terminal(elsewhere, "login", address)
+    terminal.wait_for("[y/N] ")
+    terminal.type("yes\n")
+    terminal.wait_for("unseen")
+    terminal.type(secret + "\n")
+    assert terminal.end() == 0, terminal.text
+    assert secret not in terminal.text and "ann (operator)" in terminal.text
+    assert elsewhere.json("job", "list")["jobs"] == []
+    shown = elsewhere.json("context", "show")
+    assert shown["server"] == address and shown["server_info"]["subject"] == "users/ann", shown
+    assert elsewhere.run("user", "list", check=False).returncode == 5
+    # A script: the token by stdin, the certificate by its fingerprint.
+    script = subprocess.run([hone.program, "login", address, "--name", "again", "--fingerprint", fingerprint.upper(),
+                             "--token-file", "-"], input=secret + "\n", env=elsewhere.environment, text=True, capture_output=True)
+    assert script.returncode == 0, script.stderr
+    elsewhere.run("context", "use", "local")
+    elsewhere.run("context", "remove", "again")
+    saved = os.path.join(hone.folder, "elsewhere", "contexts.json")
+    assert os.stat(saved).st_mode & 0o777 == 0o600
+    hone.run("user", "update", "ann", "--disable")
+    denied = elsewhere.run("job", "list", "--context", "127.0.0.1", check=False)
+    assert denied.returncode == 5 and "hone login" in denied.stderr, denied.stderr
+
+
+CASES = {"whole": whole, "identity": identity, "login": login}
+for disturbance in (survival.kill_server, survival.kill_job, survival.kill_worker, survival.resume, survival.detach):
     CASES[disturbance.__name__] = lambda hone, disturb=disturbance: disturb(hone, relu_model(hone), check_module)
 
 

@@ -67,6 +67,32 @@ def kill_worker(hone, model, check):
     assert_survived(hone, job, acknowledged, check)
 
 
+def resume(hone, model, check):
+    """A cancelled job goes on with the rest of its budget, a finished one with more; nothing is measured twice."""
+    job = start_job(hone, model)
+    running = hone.run("job", "resume", job, check=False)
+    assert running.returncode == 3 and "hone job watch" in running.stderr, running.stderr
+    hone.run("job", "cancel", job)
+    hone.wait_for_job(job, lambda j: j["end_time_micros"] != "0", "the end of the cancelled job")
+    acknowledged = hone.trials(job)
+    resumed = hone.json("job", "resume", job)
+    assert resumed["module"] and resumed["progress"]["trials_done"] == len(acknowledged), resumed
+    kill_9(hone.state["server_pid"])
+    assert hone.up()["started"]
+    assert_survived(hone, job, acknowledged, check)
+    spent = hone.run("job", "resume", job, check=False)
+    assert spent.returncode == 3 and "--budget" in spent.stderr, spent.stderr
+    hone.run("job", "resume", job, "--budget", "8trials")
+    ended = hone.wait_for_job(job, lambda j: j["state"] == "JOB_STATE_SUCCEEDED", "the second end", timeout=300)
+    records = hone.trials(job)
+    assert len(records) == ended["progress"]["trials_done"] == TRIALS + 8, (len(records), ended["progress"])
+    schedules = [(r["task_key"], r["trace"]) for r in records]
+    assert len(set(schedules)) == len(schedules), "a schedule was measured twice"
+    out = os.path.join(hone.folder, "resumed")
+    hone.run("module", "download", job, "-o", out)
+    check(hone, out)
+
+
 def detach(hone, model, check):
     """Ctrl-C leaves the job running; cancelling it gives the best so far."""
     command = hone.start("optimize", model, "--budget", "none", "--strategy", "random", "--threads", 1)

@@ -57,6 +57,37 @@ TEST_F(BackupTest, ARunningJobGoesOnFromABackupMadeUnderLoad) {
   EXPECT_EQ(caller.Download(Sha256Hex(model_bytes)), model_bytes);
 }
 
+TEST_F(BackupTest, AnAdminFarAwayHasCopiesMadeWhereTheServerSays) {
+  v1::Backup backup;
+  std::string name;
+  {
+    ServerProcess server(PathOf("data"), {"--lease-seconds", "1", "--backup-dir", PathOf("copies")});
+    server.Start();
+    FakeWorker worker(server);
+    worker.Start();
+    Caller caller(server.Channel(server.AdminToken()));
+    name = caller.CreateJob(caller.CreateModel("batches=40 trials=3").name()).name();
+    ASSERT_TRUE(worker.WaitForLeases(2));
+    for (int copies = 1; copies <= 2; ++copies) {
+      const grpc::Status status = caller.admin->CreateBackup(Caller::Context().get(), {}, &backup);
+      ASSERT_TRUE(status.ok()) << status.error_message();
+      EXPECT_EQ(std::distance(std::filesystem::directory_iterator(PathOf("copies")), {}), copies);
+    }
+    EXPECT_EQ(std::filesystem::path(backup.path()).parent_path(), PathOf("copies"));
+    EXPECT_GT(backup.files(), 6u);
+    EXPECT_EQ(caller.WaitForEnd(name).state(), v1::JOB_STATE_SUCCEEDED);
+  }
+  EXPECT_EQ(Run(absl::StrCat("--restore-from ", backup.path(), " --data-dir ", PathOf("restored"))), 0);
+  ServerProcess server(PathOf("restored"), kShortLeases);
+  server.Start();
+  FakeWorker worker(server);
+  worker.Start();
+  Caller caller(server.Channel(server.AdminToken()));
+  EXPECT_EQ(caller.WaitForEnd(name).progress().trials_done(), 120u);
+  const grpc::Status status = caller.admin->CreateBackup(Caller::Context().get(), {}, &backup);
+  EXPECT_EQ(status.error_code(), grpc::FAILED_PRECONDITION);  // no backup-dir
+}
+
 TEST_F(BackupTest, OnlyWholeCopiesAreRestoredAndOnlyIntoEmptyFolders) {
   {
     ServerProcess server(PathOf("data"));

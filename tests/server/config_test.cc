@@ -54,9 +54,9 @@ TEST(ConfigTest, TakesFlagsInBothForms) {
 
 TEST(ConfigTest, ErrorsNameTheFlag) {
   const std::vector<std::vector<std::string>> kCases = {
-      {"--data-dir"},        {"--data-dir", ""},   {"--lease-seconds", "soon"}, {"--lease-seconds", "nan"},
-      {"--max-jobs=0"},      {"--max-jobs=1.5"},   {"--colour", "red"},         {"--listen=nowhere"},
-      {"--http=1.2.3.4:80"}, {"--log-level=loud"}, {"--job-binary=/nowhere"},
+      {"--data-dir"},        {"--data-dir", ""},    {"--lease-seconds", "soon"}, {"--lease-seconds", "nan"},
+      {"--max-jobs=0"},      {"--max-jobs=1.5"},    {"--colour", "red"},         {"--listen=nowhere"},
+      {"--http=1.2.3.4:80"}, {"--backup-dir=here"}, {"--log-level=loud"},        {"--job-binary=/nowhere"},
       {"--job-memory-gb=0.1"}, {"--allow-unsandboxed=maybe"}};
   for (const std::vector<std::string>& words : kCases) {
     const auto config = Parse(words);

@@ -1,5 +1,6 @@
 // A hone-job for tests: speaks the job link and obeys its model, whose text is `key=value` words:
 //   batches=N trials=N   proposes so many batches of so many trials each (then builds a module)
+//   more=N               a resumed job proposes so many more batches
 //   rejected=N           of each batch's trials the last N end before running
 //   die_at=N             dies by SIGKILL right after batch N, which it proposed itself, is stored
 //   always_die=1         dies at once, always
@@ -66,6 +67,7 @@ class FakeJob {
   absl::Status Run() {
     HONE_ASSIGN_OR_RETURN(JobFrame first, link_.ReadFrame(absl::InfiniteFuture()));
     if (first.message.has_inspect()) return Inspect(first);
+    if (first.message.has_explain()) return Explain(first.message.explain());
     options_ = ReadOptions(first.files.at(0).get());
     start_ = first.message.start();
     if (options_.contains("always_die")) raise(SIGKILL);
@@ -76,7 +78,9 @@ class FakeJob {
     }
     for (const v1::TuningRecord& record : start_.log()) See(record);
     if (!start_.has_device()) HONE_RETURN_IF_ERROR(WantDevice());
-    while (stored_ < Number(options_, "batches") && !cancelled_) {
+    const int resumed = static_cast<int>(start_.resumed_after());
+    const int batches = resumed > 0 ? resumed + Number(options_, "more") : Number(options_, "batches");
+    while (stored_ < batches && !cancelled_) {
       HONE_RETURN_IF_ERROR(WaitForRecords());
       if (!cancelled_) HONE_RETURN_IF_ERROR(Propose());
     }
@@ -91,6 +95,17 @@ class FakeJob {
     v1::JobMessage message;
     message.mutable_inspected()->set_report_json(
         absl::StrCat("{\"main\":\"", frame.message.inspect().main_file(), "\"}"));
+    link_.Send(message);
+    return link_.ReadFrame(absl::InfiniteFuture()).status();
+  }
+
+  // Learnt from the whole log, and predicts as many seconds as there were batches.
+  absl::Status Explain(const v1::ExplainTrial& question) {
+    v1::JobMessage message;
+    v1::RecordExplanation& explanation = *message.mutable_explained();
+    explanation.set_learnt_from(static_cast<uint32_t>(question.start().log_size()));
+    explanation.set_predicted_seconds(question.start().batches_size());
+    explanation.add_features()->set_feature(absl::StrCat(question.task_key(), ", ", question.trace()));
     link_.Send(message);
     return link_.ReadFrame(absl::InfiniteFuture()).status();
   }

@@ -211,7 +211,7 @@ TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
 
 // What one project has, by the names that requests have for it.
 struct Belongings {
-  std::string model, job, module, sha256;
+  std::string model, job, module, record, sha256;
 };
 
 // Fills whatever names a resource in a request of this service.
@@ -224,10 +224,13 @@ void NameThem(const Belongings& owned, const std::string& service, google::proto
       NameThem(owned, service, *request.GetReflection()->MutableMessage(&request, field));
       continue;
     }
-    const std::pair<std::string, std::string> kNames[] = {
-        {"model", owned.model},         {"job", owned.job},
-        {"sha256", owned.sha256},       {"ModelService.name", owned.model},
-        {"JobService.name", owned.job}, {"ModuleService.name", owned.module}};
+    const std::pair<std::string, std::string> kNames[] = {{"model", owned.model},
+                                                          {"job", owned.job},
+                                                          {"sha256", owned.sha256},
+                                                          {"ModelService.name", owned.model},
+                                                          {"JobService.name", owned.job},
+                                                          {"ModuleService.name", owned.module},
+                                                          {"RecordService.name", owned.record}};
     for (const auto& [name, value] : kNames) {
       if (name == field->name() || name == service + "." + field->name())
         request.GetReflection()->SetString(&request, field, value);
@@ -251,6 +254,7 @@ TEST_F(IdentityTest, WhatIsOfAnotherProjectIsNotThere) {
   owned.model = admin_->CreateModel("batches=1 trials=2").name();
   owned.job = admin_->CreateJob(owned.model).name();
   owned.module = admin_->WaitForEnd(owned.job).module();
+  owned.record = admin_->Records("trial=b1.0").at(0).name();
   owned.sha256 = Sha256Hex("batches=1 trials=2");
   worker.Stop();
   v1::CreateProjectRequest other;

@@ -271,6 +271,80 @@ TEST_F(WholeJobTest, CancelKeepsTheBestSoFar) {
   EXPECT_FALSE(job.module().empty());
 }
 
+TEST_F(WholeJobTest, AResumedJobGoesOnFromItsRecords) {
+  FakeWorker worker(server_);
+  const v1::Model model = Admin().CreateModel("batches=100000 trials=2 more=3");
+  const v1::Job created = Admin().CreateJob(model.name());
+  worker.Start();
+  ASSERT_TRUE(worker.WaitForLeases(3));
+  v1::ResumeJobRequest resume;
+  resume.set_name(created.name());
+  resume.set_request_id("once");
+  const auto resumed = [&](v1::Job* job) {
+    return Admin().jobs->ResumeJob(Caller::Context().get(), resume, job);
+  };
+  v1::Job job;
+  EXPECT_EQ(resumed(&job).error_code(), grpc::FAILED_PRECONDITION);  // it runs
+  v1::CancelJobRequest cancel;
+  cancel.set_name(created.name());
+  ASSERT_TRUE(Admin().jobs->CancelJob(Caller::Context().get(), cancel, &job).ok());
+  const v1::Job cancelled = Admin().WaitForEnd(created.name());
+  const uint32_t trials = cancelled.progress().trials_done();
+
+  ASSERT_TRUE(resumed(&job).ok());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_QUEUED);
+  EXPECT_GT(job.revision(), cancelled.revision());
+  EXPECT_EQ(job.end_time_micros(), 0);
+  EXPECT_EQ(job.module(), cancelled.module());
+  server_.Stop(SIGKILL);  // what was acknowledged holds
+  server_.Start();
+  ASSERT_TRUE(resumed(&job).ok());  // as if the answer had been lost
+  job = Admin().WaitForEnd(created.name());
+  EXPECT_EQ(job.state(), v1::JOB_STATE_SUCCEEDED) << job.error();
+  Caller caller = Admin();
+  CheckLog(caller, job, static_cast<int>(trials) / 2 + 3, 2);
+  EXPECT_EQ(worker.repeated(), 0);
+
+  resume.set_request_id("more");
+  EXPECT_EQ(resumed(&job).error_code(), grpc::FAILED_PRECONDITION);  // it has spent its budget
+  resume.mutable_budget()->set_trials(4);
+  resume.mutable_budget()->set_seconds(-1);
+  EXPECT_EQ(resumed(&job).error_code(), grpc::INVALID_ARGUMENT);
+  resume.mutable_budget()->set_seconds(60);
+  ASSERT_TRUE(resumed(&job).ok());
+  EXPECT_EQ(job.spec().budget().trials(), trials + 6 + 4);
+  EXPECT_EQ(job.spec().budget().seconds(), 60 + job.progress().seconds_spent());
+  CheckLog(caller, Admin().WaitForEnd(created.name()), static_cast<int>(trials) / 2 + 6, 2);
+}
+
+TEST_F(WholeJobTest, ARecordIsExplainedByWhatCameBeforeIt) {
+  Caller caller = Admin();
+  FakeWorker worker(server_);
+  worker.Start();
+  const v1::Job job =
+      caller.WaitForEnd(caller.CreateJob(caller.CreateModel("batches=3 trials=2").name()).name());
+  const auto explain = [&](const std::string& name, v1::RecordExplanation* explanation) {
+    v1::ExplainRecordRequest request;
+    request.set_name(name);
+    return caller.records->ExplainRecord(Caller::Context().get(), request, explanation);
+  };
+  v1::RecordExplanation explanation;
+  const v1::TuningRecord record = caller.Records("trial=b3.1").at(0);
+  const grpc::Status status = explain(record.name(), &explanation);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(explanation.record().trial_id(), "b3.1");
+  EXPECT_EQ(explanation.learnt_from(), 6u);  // two batches of two trials and an incumbent
+  EXPECT_EQ(explanation.predicted_seconds(), 2);
+  EXPECT_EQ(explanation.features(0).feature(), "fake task, trace 1; fake 3 1");
+  EXPECT_EQ(explain("records/999", &explanation).error_code(), grpc::NOT_FOUND);
+  EXPECT_EQ(explain("records/x", &explanation).error_code(), grpc::INVALID_ARGUMENT);
+  v1::DeleteJobRequest request;
+  request.set_name(job.name());
+  v1::DeleteJobResponse deleted;
+  ASSERT_TRUE(caller.jobs->DeleteJob(Caller::Context().get(), request, &deleted).ok());
+  EXPECT_EQ(explain(record.name(), &explanation).error_code(), grpc::NOT_FOUND);
+}
+
 TEST_F(WholeJobTest, AChildThatAlwaysDiesFailsTheJobWithTheReason) {
   Caller caller = Admin();
   const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("always_die=1").name()).name());

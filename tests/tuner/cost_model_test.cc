@@ -41,5 +41,30 @@ TEST(BoosterTest, LearnsWhatThePriorMissesAndIsDeterministic) {
   EXPECT_LT(error, 0.25 * prior_error);
 }
 
+TEST(BoosterTest, APredictionIsTheSumOfItsParts) {
+  Booster booster(7);
+  const std::vector<CostSample> samples = Samples(200, 0);
+  const auto untrained = booster.Explain(samples[0]);
+  ASSERT_TRUE(untrained.ok());
+  EXPECT_EQ(untrained->effects, std::vector<double>(3));
+  ASSERT_TRUE(booster.Train(samples).ok());
+  double first = 0, second = 0;
+  for (const CostSample& unseen : Samples(40, 13)) {
+    const auto estimate = booster.Estimate({unseen});
+    const auto attribution = booster.Explain(unseen);
+    ASSERT_TRUE(estimate.ok() && attribution.ok());
+    ASSERT_EQ(attribution->effects.size(), 3u);
+    double sum = unseen.log_prior + attribution->bias;
+    for (const double effect : attribution->effects) sum += effect;
+    EXPECT_NEAR(sum, estimate->front().log_seconds, 1e-4);
+    EXPECT_NEAR(attribution->bias, 0.75, 0.1);                          // the mean of what the prior misses
+    EXPECT_EQ(attribution->effects[0] > 0, unseen.features[0] > 0.5f);  // the step
+    EXPECT_EQ(attribution->effects[2], 0);                              // a constant says nothing
+    first += std::fabs(attribution->effects[0]);
+    second += std::fabs(attribution->effects[1]);
+  }
+  EXPECT_GT(first, 2 * second);
+}
+
 }  // namespace
 }  // namespace hone

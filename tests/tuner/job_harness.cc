@@ -174,6 +174,14 @@ void JobHarness::Inspect(v1::InspectModelRequest request, const std::string& mod
   SendWithFile(socket_, message, model);
 }
 
+void JobHarness::Explain(v1::ExplainTrial question, const std::string& model) {
+  question.mutable_start()->set_main_file("model.onnx");
+  question.mutable_start()->add_file_names("model.onnx");
+  v1::JobMessage message;
+  *message.mutable_explain() = std::move(question);
+  SendWithFile(socket_, message, model);
+}
+
 void JobHarness::Cancel() {
   v1::JobMessage message;
   message.mutable_cancel();

@@ -23,6 +23,7 @@ class JobHarness {
 
   void Start(v1::StartJob start, const std::string& model);
   void Inspect(v1::InspectModelRequest request, const std::string& model);
+  void Explain(v1::ExplainTrial question, const std::string& model);
   // Answers messages until the job's end, or until `most_batches` are measured and the next one is stored.
   void Serve(size_t most_batches = 1000);
   void Cancel();
@@ -35,7 +36,7 @@ class JobHarness {
   std::vector<std::string> phases;                 // of progress, repetitions dropped
   v1::JobProgress progress;                        // the last with tasks
   std::vector<std::string> wrong;                  // what was not right about a candidate
-  std::optional<v1::JobMessage> end;               // module, failed or inspected
+  std::optional<v1::JobMessage> end;               // module, failed, inspected or explained
   std::map<std::string, std::string> module_files;
 
  private:

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "tests/compiler/frontend/onnx/onnx_model.h"
 #include "tests/tuner/job_harness.h"
 #include "tests/tuner/tuning_tasks.h"
+#include "tuner/features.h"
 #include "tuner/job/module_reference.h"
 
 namespace hone {
@@ -83,6 +85,54 @@ TEST(JobTest, NoGainIsAnAnswer) {
   }
 }
 
+// What the server has stored of a job's batches, in the first `count` of its proposals.
+void AddStored(const JobHarness& job, size_t count, v1::StartJob* start) {
+  for (size_t i = 0; i < count; ++i) {
+    v1::StoredBatch& stored = *start->add_batches();
+    stored.set_number(job.proposals[i].number());
+    stored.set_task_key(job.proposals[i].task_key());
+    stored.set_kind(job.proposals[i].lease().kind());
+    for (const v1::ProposedTrial& trial : job.proposals[i].trials()) {
+      stored.add_trial_ids(trial.trial_id());
+      stored.add_traces(trial.trace());
+    }
+  }
+  for (const v1::TuningRecord& record : job.log) *start->add_log() = record;
+}
+
+TEST(JobTest, AResumedJobTunesOnBehindItsModule) {
+  JobHarness first;
+  first.Start(StartWith(12), Classifier());
+  first.Serve();
+  ASSERT_TRUE(first.end && first.end->has_module());
+  v1::StartJob again = StartWith(20);
+  AddStored(first, first.proposals.size(), &again);
+  again.set_resumed_after(first.proposals.back().number());
+  // A batch of which nothing was measured before the job ended.
+  v1::StoredBatch& dropped = *again.add_batches();
+  dropped.set_number(again.resumed_after() + 1);
+  dropped.set_task_key(first.proposals.front().task_key());
+  dropped.set_kind(v1::LEASE_KIND_CANDIDATES);
+  again.set_resumed_after(dropped.number());
+  JobHarness second;
+  second.Start(again, Classifier());
+  second.Serve();
+  ASSERT_TRUE(second.end && second.end->has_module()) << (second.end ? second.end->failed().message() : "");
+  EXPECT_EQ(Trials(second), 8);
+  EXPECT_EQ(second.progress.trials_done(), 20u);
+  EXPECT_EQ(second.proposals.front().number(), dropped.number() + 1);
+  EXPECT_EQ(second.proposals.back().lease().kind(), v1::LEASE_KIND_MODULE);
+  std::set<std::string> traces;
+  for (const JobHarness* job : {&first, &second}) {
+    for (const v1::ProposeBatch& batch : job->proposals) {
+      if (batch.task_key().empty()) continue;
+      for (const v1::ProposedTrial& trial : batch.trials()) {
+        EXPECT_TRUE(traces.insert(batch.task_key() + trial.trace()).second) << trial.trace();
+      }
+    }
+  }
+}
+
 TEST(JobTest, AKilledJobGoesOnWhereItsLogEnds) {
   JobHarness whole;
   whole.Start(StartWith(24), Classifier());
@@ -95,17 +145,7 @@ TEST(JobTest, AKilledJobGoesOnWhereItsLogEnds) {
       first.Start(StartWith(24), Classifier());
       first.Serve(measured);
       ASSERT_GT(first.proposals.size(), measured);
-      for (size_t i = 0; i < measured; ++i) {
-        v1::StoredBatch& stored = *again.add_batches();
-        stored.set_number(first.proposals[i].number());
-        stored.set_task_key(first.proposals[i].task_key());
-        stored.set_kind(first.proposals[i].lease().kind());
-        for (const v1::ProposedTrial& trial : first.proposals[i].trials()) {
-          stored.add_trial_ids(trial.trial_id());
-          stored.add_traces(trial.trace());
-        }
-      }
-      for (const v1::TuningRecord& record : first.log) *again.add_log() = record;
+      AddStored(first, measured, &again);
       first.Kill();
     }
     JobHarness second;
@@ -155,6 +195,63 @@ TEST(JobTest, InspectsAndExits) {
   ASSERT_TRUE(job.end && job.end->has_inspected()) << (job.end ? job.end->failed().message() : "");
   EXPECT_TRUE(nlohmann::json::parse(job.end->inspected().report_json()).contains("operators"));
   EXPECT_EQ(job.CloseAndWait(), 0);
+}
+
+// Each trial of a job, explained by what the job knew when it proposed it: the very prediction, and its
+// parts.
+TEST(JobTest, ExplainsThePredictionsItMade) {
+  JobHarness tuned;
+  tuned.Start(StartWith(24), Classifier());
+  tuned.Serve();
+  ASSERT_TRUE(tuned.end && tuned.end->has_module());
+  v1::Device device;
+  device.set_device_class("test");
+  device.set_target(tuned.proposals.front().target());
+  device.set_cores(1);
+  int learnt = 0;
+  for (size_t b = 0; b < tuned.proposals.size(); ++b) {
+    const v1::ProposeBatch& batch = tuned.proposals[b];
+    if (batch.lease().kind() != v1::LEASE_KIND_CANDIDATES) continue;
+    v1::ExplainTrial question;
+    *question.mutable_start() = StartWith(24);
+    *question.mutable_start()->mutable_device() = device;
+    AddStored(tuned, b, question.mutable_start());
+    question.mutable_start()->clear_log();
+    for (const v1::TuningRecord& record : tuned.log) {
+      if (record.batch() < batch.number()) *question.mutable_start()->add_log() = record;
+    }
+    question.set_task_key(batch.task_key());
+    question.set_trace(batch.trials(0).trace());
+    JobHarness asked;
+    asked.Explain(question, Classifier());
+    asked.Serve();
+    ASSERT_TRUE(asked.end && asked.end->has_explained()) << (asked.end ? asked.end->failed().message() : "");
+    EXPECT_EQ(asked.CloseAndWait(), 0);
+    const v1::RecordExplanation& explanation = asked.end->explained();
+    EXPECT_DOUBLE_EQ(explanation.predicted_seconds(), batch.trials(0).predicted_seconds());
+    EXPECT_EQ(explanation.features_size(), static_cast<int>(FeatureTable().size()));
+    double sum = std::log(explanation.prior_seconds()) + explanation.bias();
+    for (const v1::FeatureEffect& feature : explanation.features()) sum += feature.effect();
+    EXPECT_NEAR(sum, std::log(explanation.predicted_seconds()), 1e-4);
+    EXPECT_EQ(explanation.learnt_from() == 0, b == 0);
+    learnt += explanation.features(0).effect() != 0;
+  }
+  EXPECT_GT(learnt, 0);
+}
+
+TEST(JobTest, WhatCannotBeExplainedIsRefused) {
+  v1::ExplainTrial question;
+  *question.mutable_start() = StartWith(4);
+  question.mutable_start()->mutable_device()->set_device_class("test");
+  question.mutable_start()->mutable_device()->set_cores(1);
+  question.mutable_start()->mutable_spec()->set_target("x86-64-v3");
+  question.set_task_key("no such task");
+  question.set_trace("trace 1; algorithm direct");
+  JobHarness asked;
+  asked.Explain(question, Classifier());
+  asked.Serve();
+  ASSERT_TRUE(asked.end && asked.end->has_failed());
+  EXPECT_EQ(asked.end->failed().code(), static_cast<int>(absl::StatusCode::kFailedPrecondition));
 }
 
 TEST(JobTest, EndsWithItsServer) {

@@ -12,6 +12,8 @@ namespace {
 
 constexpr int kModels = 3;      // of the bag
 constexpr int kRounds = 60;
+constexpr char kContributions[] =
+    R"({"type":2,"training":false,"iteration_begin":0,"iteration_end":0,"strict_shape":false})";
 
 absl::Status Check(int code, const char* what) {
   if (code == 0) return absl::OkStatus();
@@ -119,6 +121,31 @@ absl::StatusOr<std::vector<CostEstimate>> Booster::Estimate(const std::vector<Co
     estimates[i].deviation = std::sqrt(std::max(0.0, squares[i] - mean * mean));
   }
   return estimates;
+}
+
+absl::StatusOr<Attribution> Booster::Explain(const CostSample& sample) const {
+  const size_t features = sample.features.size();
+  Attribution attribution{.effects = std::vector<double>(features)};
+  if (models_.empty()) return attribution;
+  Matrix matrix;
+  if (absl::Status status = matrix.Fill({sample}, false); !status.ok()) return status;
+  const double share = 1.0 / static_cast<double>(models_.size());
+  for (const std::unique_ptr<Model>& model : models_) {
+    bst_ulong dimensions = 0;
+    const bst_ulong* shape = nullptr;
+    const float* values = nullptr;
+    absl::Status status = Check(XGBoosterPredictFromDMatrix(model->handle, matrix.get(), kContributions,
+                                                            &shape, &dimensions, &values),
+                                "contributions");
+    if (!status.ok()) return status;
+    if (dimensions != 2 || shape[0] != 1 || shape[1] != features + 1) {
+      return absl::InternalError("XGBoost: contributions of another shape");
+    }
+    for (size_t f = 0; f < features; ++f) attribution.effects[f] += share * values[f];
+    attribution.bias +=
+        share * (values[features] - sample.log_prior);  // the base margin is counted with the bias
+  }
+  return attribution;
 }
 
 }  // namespace hone

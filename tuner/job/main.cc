@@ -80,10 +80,13 @@ v1::JobMessage FailureOf(const absl::Status& status) {
   return message;
 }
 
+absl::StatusOr<ModelFiles> FilesOf(const v1::StartJob& start, JobLink* link) {
+  return FilesOf(start.model_display_name(), start.main_file(), start.file_names(), link->TakeFiles());
+}
+
 absl::Status RunJob(const v1::StartJob& start, JobLink* link, const absl::StatusOr<HostLockFiles>& host) {
   if (!host.ok()) return host.status();
-  absl::StatusOr<ModelFiles> files =
-      FilesOf(start.model_display_name(), start.main_file(), start.file_names(), link->TakeFiles());
+  absl::StatusOr<ModelFiles> files = FilesOf(start, link);
   if (!files.ok()) return files.status();
   return TuningJob(start, *std::move(files), link, &*host).Run();
 }
@@ -102,6 +105,14 @@ absl::Status ShutIn(bool allow_unsandboxed) {
 [[noreturn]] void OutOfMemory() {
   std::fputs("out of memory: the model needs more than the server lets one job have\n", stderr);
   _exit(4);
+}
+
+absl::StatusOr<v1::RecordExplanation> Explain(const v1::ExplainTrial& question, JobLink* link,
+                                              const absl::StatusOr<HostLockFiles>& host) {
+  if (!host.ok()) return host.status();
+  absl::StatusOr<ModelFiles> files = FilesOf(question.start(), link);
+  if (!files.ok()) return files.status();
+  return TuningJob(question.start(), *std::move(files), link, &*host).Explain(question.task_key(), question.trace());
 }
 
 // The exit code: 0 when the server has got an answer.
@@ -123,15 +134,19 @@ int Main(bool allow_unsandboxed) {
     return 2;
   }
   absl::Status status;
+  v1::JobMessage answer;
   if (first->has_inspect()) {
     absl::StatusOr<v1::InspectModelResponse> response = Inspect(first->inspect(), link.TakeFiles());
     status = response.status();
-    if (response.ok()) {
-      v1::JobMessage answer;
-      *answer.mutable_inspected() = *std::move(response);
-      status = link.Send(answer);
-      if (status.ok()) return 0;
-    }
+    if (status.ok()) *answer.mutable_inspected() = *std::move(response);
+    if (status.ok()) status = link.Send(answer);
+    if (status.ok()) return 0;
+  } else if (first->has_explain()) {
+    absl::StatusOr<v1::RecordExplanation> explanation = Explain(first->explain(), &link, host);
+    status = explanation.status();
+    if (status.ok()) *answer.mutable_explained() = *std::move(explanation);
+    if (status.ok()) status = link.Send(answer);
+    if (status.ok()) return 0;
   } else if (first->has_start()) {
     status = RunJob(first->start(), &link, host);
     if (status.ok()) {
@@ -140,7 +155,7 @@ int Main(bool allow_unsandboxed) {
       return 0;
     }
   } else {
-    status = absl::InvalidArgumentError("neither a job nor a model to inspect");
+    status = absl::InvalidArgumentError("neither a job nor a question");
   }
   std::fprintf(stderr, "hone-job: %s\n", status.ToString().c_str());
   if (absl::IsUnavailable(status)) return 1;

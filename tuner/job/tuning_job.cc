@@ -7,6 +7,7 @@
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
 #include "tuner/job/batch_message.h"
+#include "tuner/job/explanation.h"
 #include "tuner/job/module_reference.h"
 #include "tuner/job/oracle.h"
 #include "tuner/job/prior_costs.h"
@@ -41,6 +42,15 @@ absl::Status TuningJob::Run() {
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<v1::RecordExplanation> TuningJob::Explain(const std::string& task_key,
+                                                         const std::string& trace) {
+  for (const auto step :
+       {&TuningJob::Import, &TuningJob::ChooseDevice, &TuningJob::Cut, &TuningJob::Replay}) {
+    if (absl::Status status = (this->*step)(); !status.ok()) return status;
+  }
+  return ExplainSchedule(*session_, task_key, trace, *host_, &model_);
 }
 
 absl::Status TuningJob::Import() {
@@ -110,7 +120,10 @@ absl::Status TuningJob::Replay() {
   for (const v1::TuningRecord& record : start_.log()) records_[record.batch()][record.trial_id()] = FromMessage(record);
   for (const v1::StoredBatch& batch : start_.batches()) {
     next_batch_ = batch.number() + 1;
-    if (batch.kind() == v1::LEASE_KIND_MODULE) continue;
+    if (batch.kind() == v1::LEASE_KIND_MODULE) {
+      if (batch.number() <= start_.resumed_after()) session_->SkipBatch();
+      continue;
+    }
     const absl::Status status =
         session_->ReplayBatch(batch.number(), batch.task_key(), {batch.trial_ids().begin(), batch.trial_ids().end()},
                               {batch.traces().begin(), batch.traces().end()});
@@ -131,7 +144,7 @@ absl::Status TuningJob::Tune() {
     }
     if (absl::Status status = ReceivePending(); !status.ok()) return status;
     if (cancelled_) break;
-    // A module batch that is stored says that tuning had ended.
+    // A module batch that is stored says that tuning had ended, unless the job was resumed since.
     if (next_batch_ != session_->next_number()) break;
     absl::StatusOr<std::optional<Batch>> batch = NextBatch();
     if (!batch.ok()) return batch.status();

@@ -26,6 +26,8 @@ class TuningJob {
 
   // Unavailable: the server is gone. Every other error is the model's or the compiler's fault.
   absl::Status Run();
+  // Instead of Run: why the cost model predicts what it does for a schedule, by what the job has measured.
+  absl::StatusOr<v1::RecordExplanation> Explain(const std::string& task_key, const std::string& trace);
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -15,8 +15,10 @@
 namespace hone {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 RecordRow LostRecord(const LeaseGrant& lease, const TrialRow& trial) {
@@ -167,6 +169,82 @@ TEST_P(StoreTest, JobsMoveForwardOnly) {
   EXPECT_EQ(store_->GetModule(job.module)->files.at(0).name, "net.so");
   EXPECT_THAT(*store_->ListModules(kDefaultProject, "j1", {}), SizeIs(1));
   EXPECT_THAT(*store_->ListModules(kDefaultProject, "j2", {}), IsEmpty());
+}
+
+TEST_P(StoreTest, AnEndedJobIsResumedFromItsRecords) {
+  AddModel();
+  AddWorker("w1");
+  AddJob("j1");
+  const RequestKey key{"user:x", "ResumeJob", "r1", "digest"};
+  int extended = 0;
+  const ExtendJob extend = [&](JobRow& job) {
+    ++extended;
+    job.spec_bytes = "more";
+    job.progress_bytes = "queued";
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->ResumeJob("j1", extend, key).status()));
+  EXPECT_TRUE(absl::IsNotFound(store_->ResumeJob("none", extend, key).status()));
+  AddBatch("j1", 1, 3);
+  LeaseCompletion completion = Complete(Claim("w1"));
+  completion.ended.pop_back();
+  ASSERT_TRUE(store_->CompleteLease(completion).ok());  // the third is queued again
+  AddBatch("j1", 2, 2);
+  const LeaseGrant late = Claim("w1");
+  ModuleRow module{.id = "j1", .job = "j1", .model = "m1", .files = {{"a.so", {std::string(64, 'c'), 3}}}};
+  ASSERT_TRUE(store_->RequestCancel("j1").ok());
+  ASSERT_TRUE(store_->EndJob("j1", JobState::kCancelled, "stopped", module).ok());
+  const uint64_t revision = store_->GetJob("j1")->revision;
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      store_->ResumeJob("j1", [](JobRow&) { return absl::InvalidArgumentError("no"); }, {}).status()));
+  EXPECT_EQ(store_->GetJob("j1")->revision, revision);
+  EXPECT_EQ(extended, 0);
+
+  ASSERT_TRUE(store_->ResumeJob("j1", extend, key).ok());
+  Reopen();
+  ASSERT_TRUE(store_->ResumeJob("j1", extend, key).ok());  // the answer was lost
+  EXPECT_EQ(extended, 1);
+  JobRow job = *store_->GetJob("j1");
+  EXPECT_EQ(job.state, JobState::kQueued);
+  EXPECT_GT(job.revision, revision);
+  EXPECT_EQ(job.spec_bytes + job.progress_bytes + job.error, "morequeued");
+  EXPECT_FALSE(job.cancel_requested);
+  EXPECT_EQ(job.end_time, 0);
+  EXPECT_EQ(job.trials_done, 2u);
+  EXPECT_EQ(job.device_class, "class");
+  EXPECT_EQ(job.resumed_after, 2u);
+  EXPECT_EQ(store_->GetModule(job.module)->files.at(0).name, "a.so");
+  ASSERT_TRUE(store_->StartJob("j1").ok());
+  EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(Complete(late))));
+  EXPECT_EQ(Claim("w1").lease_id, "");
+  const std::vector<StoredBatchRow> batches = *store_->ListBatches("j1");
+  ASSERT_THAT(batches, SizeIs(2));
+  EXPECT_THAT(batches[0].trials, SizeIs(2));
+  EXPECT_THAT(batches[1].trials, IsEmpty());
+  EXPECT_THAT(*store_->ListReferencedBlobs(), Not(Contains("object of j1")));
+  AddBatch("j1", 3, 1);
+  ASSERT_TRUE(store_->CompleteLease(Complete(Claim("w1"))).ok());
+  EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0", "b1.1", "b3.0"));
+
+  now_ += absl::Seconds(1);
+  module.files = {{"b.so", {std::string(64, 'd'), 3}}};
+  ASSERT_TRUE(store_->EndJob("j1", JobState::kSucceeded, "", module).ok());
+  EXPECT_EQ(store_->ListModules(kDefaultProject, "j1", {})->at(0).files.at(0).name, "b.so");
+  EXPECT_FALSE(*store_->HasClaim(kDefaultProject, std::string(64, 'c')));
+  EXPECT_TRUE(*store_->HasClaim(kDefaultProject, std::string(64, 'd')));
+  ASSERT_TRUE(store_->ResumeJob("j1", extend, {}).ok());
+  ASSERT_TRUE(store_->StartJob("j1").ok());
+  ASSERT_TRUE(store_->EndJob("j1", JobState::kFailed, "the machine", std::nullopt).ok());
+  job = *store_->GetJob("j1");
+  EXPECT_EQ(job.error, "the machine");
+  EXPECT_EQ(store_->GetModule(job.module)->files.at(0).name, "b.so");  // that of before
+
+  ASSERT_TRUE(store_->UpdateProject(kDefaultProject, {.max_jobs = 1}).ok());
+  AddJob("j2");
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->ResumeJob("j1", extend, {}).status()));
+  ASSERT_TRUE(store_->EndJob("j2", JobState::kFailed, "", std::nullopt).ok());
+  ASSERT_TRUE(store_->DeleteModel("m1", {}).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(store_->ResumeJob("j1", extend, {}).status()));
 }
 
 TEST_P(StoreTest, CancelEndsQueuedJobsAndAsksRunningOnes) {
