@@ -44,7 +44,10 @@ absl::Status Server::Open() {
                                                    .readers = kThreads / 2}));
   HONE_ASSIGN_OR_RETURN(blobs_, BlobStore::Open({.directory = folder_->PathOf("blobs")}));
   HONE_RETURN_IF_ERROR(folder_->ProvideTokens(*store_));
-  tokens_ = std::make_unique<TokenTable>(*store_);
+  HONE_ASSIGN_OR_RETURN(authority_, folder_->Authority(absl::Hours(config_.certificate_hours)));
+  workers_ = std::make_unique<WorkerTable>(*store_, *authority_);
+  HONE_RETURN_IF_ERROR(workers_->Reload());
+  tokens_ = std::make_unique<TokenTable>(*store_, *workers_);
   HONE_RETURN_IF_ERROR(tokens_->Reload());
   hub_ = std::make_unique<ChangeHub>();
   broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now,
@@ -60,8 +63,8 @@ absl::Status Server::Serve() {
   HONE_ASSIGN_OR_RETURN(CertificatePem certificate, folder_->Certificate());
   executor_ = std::make_unique<Executor>(kThreads, kQueueLimit);
   inspections_ = std::make_unique<Executor>(kInspections, kInspectionQueue);
-  context_ = std::make_unique<ServiceContext>(
-      ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *jobs_, calls_, *executor_, *inspections_});
+  context_ = std::make_unique<ServiceContext>(ServiceContext{
+      *store_, *blobs_, *hub_, *broker_, *tokens_, *workers_, *jobs_, calls_, *executor_, *inspections_});
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));
   HONE_ASSIGN_OR_RETURN(edge_, GrpcEdge::Start(*context_, config_.listen, certificate));
   api_ = std::make_unique<JsonApi>(*tokens_, edge_->InProcessChannel());

@@ -127,9 +127,20 @@ CREATE TABLE usage(
   PRIMARY KEY(project, month)) STRICT, WITHOUT ROWID;
 )sql";
 
+// Workers show certificates: with the token that one has it can still enrol, as the worker that it is, for 90
+// days.
+constexpr char kCertificates[] = R"sql(
+UPDATE tokens SET role = 'enrol', label = 'of a worker without a certificate',
+  expire_time = (unixepoch() + 90 * 24 * 3600) * 1000000 WHERE role = 'worker';
+)sql";
+
 constexpr Migration kMigrations[] = {
-    {1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}, {3, "fleet", kFleet},
-    {4, "identity", kIdentity},        {5, "projects", kProjects},
+    {1, "first schema", kFirstSchema},
+    {2, "objects of jobs", kJobObjects},
+    {3, "fleet", kFleet},
+    {4, "identity", kIdentity},
+    {5, "projects", kProjects},
+    {6, "certificates", kCertificates},
 };
 
 }  // namespace
