@@ -16,6 +16,15 @@ winsize TerminalSize(int fd) {
   return size;
 }
 
+// The token of a server is no business of the programs that hone starts: a server and worker of its user's
+// own, Python.
+std::string TakeToken() {
+  const char* token = getenv("HONE_TOKEN");
+  const std::string taken = token == nullptr ? "" : token;
+  unsetenv("HONE_TOKEN");
+  return taken;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -29,5 +38,8 @@ int main(int argc, char** argv) {
     console.err_height = size.ws_row;
   }
   console.redraw = isatty(STDERR_FILENO) && term != nullptr && std::string(term) != "dumb";
-  return hone::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), console, getenv);
+  const auto variable = [token = TakeToken()](const char* name) -> const char* {
+    return std::string_view(name) == "HONE_TOKEN" ? token.c_str() : getenv(name);
+  };
+  return hone::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), console, variable);
 }
