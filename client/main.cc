@@ -25,6 +25,15 @@ int OutputWidth() {
   return wanted > 0 && wanted <= kWidest ? wanted : TerminalSize(STDOUT_FILENO).ws_col;
 }
 
+// The token of a server is no business of the programs that hone starts: a server and worker of its user's
+// own, Python.
+std::string TakeToken() {
+  const char* token = getenv("HONE_TOKEN");
+  const std::string taken = token == nullptr ? "" : token;
+  unsetenv("HONE_TOKEN");
+  return taken;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -39,5 +48,8 @@ int main(int argc, char** argv) {
   }
   console.redraw = isatty(STDERR_FILENO) && term != nullptr && std::string(term) != "dumb";
   console.interactive = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-  return hone::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), console, getenv);
+  const auto variable = [token = TakeToken()](const char* name) -> const char* {
+    return std::string_view(name) == "HONE_TOKEN" ? token.c_str() : getenv(name);
+  };
+  return hone::RunCommandLine(std::vector<std::string>(argv + 1, argv + argc), console, variable);
 }

@@ -26,6 +26,7 @@ struct ServerConfig {
   double drain_seconds = 30;
   double object_hours = 1;
   double upload_hours = 24;
+  double certificate_hours = 24;
   ServerAction action = ServerAction::kServe;
   std::string copy;  // the folder that a backup is written to or read from
 };

@@ -49,10 +49,26 @@ absl::StatusOr<CertificatePem> DataFolder::Certificate() const {
   if (certificate.ok() && key.ok()) return CertificatePem{*certificate, *key};
   if (!absl::IsNotFound(certificate.status()) && !certificate.ok()) return certificate.status();
   if (!absl::IsNotFound(key.status()) && !key.ok()) return key.status();
-  HONE_ASSIGN_OR_RETURN(CertificatePem made, MakeSelfSignedCertificate(HostName()));
+  HONE_ASSIGN_OR_RETURN(CertificatePem made, MakeServerCertificate(HostName()));
   HONE_RETURN_IF_ERROR(ReplaceFile(PathOf("tls/key.pem"), made.private_key, 0600));
   HONE_RETURN_IF_ERROR(ReplaceFile(PathOf("tls/cert.pem"), made.certificate, 0644));
   return made;
+}
+
+absl::StatusOr<std::unique_ptr<CertificateAuthority>> DataFolder::Authority(absl::Duration lifetime) const {
+  const std::string path = PathOf("tls/workers.pem");
+  absl::StatusOr<std::string> pem = ReadFile(path);
+  if (absl::IsNotFound(pem.status())) {
+    HONE_ASSIGN_OR_RETURN(const CertificatePem made, CertificateAuthority::Make());
+    pem = made.certificate + made.private_key;
+    HONE_RETURN_IF_ERROR(ReplaceFile(path, *pem, 0600));
+  }
+  HONE_RETURN_IF_ERROR(pem.status());
+  auto authority = CertificateAuthority::Load(*pem, lifetime);
+  if (authority.ok()) return authority;
+  return absl::Status(authority.status().code(),
+                      absl::StrCat(path, " ", authority.status().message(),
+                                   ": restore it, or remove it and let all workers enrol again"));
 }
 
 absl::Status DataFolder::ProvideTokens(Store& store) const {

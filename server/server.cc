@@ -50,7 +50,10 @@ absl::Status Server::Open() {
                                                    .readers = kThreads / 2}));
   HONE_ASSIGN_OR_RETURN(blobs_, BlobStore::Open({.directory = folder_->PathOf("blobs")}));
   HONE_RETURN_IF_ERROR(folder_->ProvideTokens(*store_));
-  tokens_ = std::make_unique<TokenTable>(*store_);
+  HONE_ASSIGN_OR_RETURN(authority_, folder_->Authority(absl::Hours(config_.certificate_hours)));
+  workers_ = std::make_unique<WorkerTable>(*store_, *authority_);
+  HONE_RETURN_IF_ERROR(workers_->Reload());
+  tokens_ = std::make_unique<TokenTable>(*store_, *workers_);
   HONE_RETURN_IF_ERROR(tokens_->Reload());
   hub_ = std::make_unique<ChangeHub>();
   broker_ = std::make_unique<LeaseBroker>(*store_, *hub_, absl::Now,
@@ -76,7 +79,7 @@ absl::Status Server::Serve() {
   executor_ = std::make_unique<Executor>(kThreads, kQueueLimit);
   inspections_ = std::make_unique<Executor>(kInspections, kInspectionQueue);
   backups_ = std::make_unique<Executor>(1, kBackupQueue);
-  context_ = std::make_unique<ServiceContext>(ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_,
+  context_ = std::make_unique<ServiceContext>(ServiceContext{*store_, *blobs_, *hub_, *broker_, *tokens_, *workers_,
                                                              *jobs_, calls_, *executor_, *inspections_,
                                                              *backups_, [this] { return BackUp(); }});
   HONE_ASSIGN_OR_RETURN(scheduler_, JobScheduler::Start(*jobs_));

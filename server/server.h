@@ -45,6 +45,8 @@ class Server {
   std::unique_ptr<BlobStore> blobs_;
   std::unique_ptr<ChangeHub> hub_;
   std::unique_ptr<LeaseBroker> broker_;
+  std::unique_ptr<CertificateAuthority> authority_;
+  std::unique_ptr<WorkerTable> workers_;
   std::unique_ptr<TokenTable> tokens_;
   std::unique_ptr<JobServices> jobs_;
   CallMetrics calls_;

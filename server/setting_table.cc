@@ -38,6 +38,9 @@ constexpr SettingRow kSettings[] = {
     {"upload-hours", "H",
      "Blobs that no model, module or job names go once nobody has used them for so long.",
      &ServerConfig::upload_hours, 0.1, 8760},
+    {"certificate-hours", "H",
+     "A worker's certificate is good for so long; it asks for the next after a third.",
+     &ServerConfig::certificate_hours, 0.001, 8760},
 };
 
 std::string SetNumber(const SettingRow& row, const std::string& text, double& number) {

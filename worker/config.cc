@@ -43,11 +43,9 @@ constexpr Flag kFlags[] = {
      [](WorkerConfig& c, const std::string& v) {
        return c.session.server.server_name = v, absl::OkStatus();
      }},
-    {"--enrol-token", "TOKEN", "one-time permission to join (seen by every user in ps; prefer the file)",
-     SetText<&WorkerSessionOptions::enrol_token>},
-    {"--enrol-token-file", "FILE", "the same, from a file",
+    {"--enrol-token-file", "FILE", "permission to join, once: what 'hone token enrol' printed",
      [](WorkerConfig& c, const std::string& v) { return SetFromFile(v, c.session.enrol_token); }},
-    {"--data-dir", "DIR", "where credentials, unacknowledged results and cached objects live",
+    {"--data-dir", "DIR", "where its key, unacknowledged results and cached objects live",
      SetText<&WorkerSessionOptions::data_dir>},
     {"--name", "NAME", "shown to people; the host's name by default",
      SetText<&WorkerSessionOptions::display_name>},
@@ -63,7 +61,9 @@ constexpr Flag kFlags[] = {
        return absl::OkStatus();
      }},
     {"--allow-unsandboxed", nullptr, "measure even where this machine lacks a layer of the sandbox",
-     [](WorkerConfig& c, const std::string&) { return c.session.allow_unsandboxed = true, absl::OkStatus(); }},
+     [](WorkerConfig& c, const std::string&) {
+       return c.session.allow_unsandboxed = true, absl::OkStatus();
+     }},
     {"--json", nullptr, "calibrate: print JSON (it always does; kept for scripts)",
      [](WorkerConfig& c, const std::string&) { return c.json = true, absl::OkStatus(); }},
 };
@@ -151,7 +151,10 @@ std::string HelpText() {
       "  hone-worker join --server build:8443 --ca cert.pem --enrol-token-file token --data-dir "
       "~/.hone-worker\n"
       "  hone-worker calibrate --json        # what this machine is and what it can do\n\n"
-      "It dials out, so it may sit behind NAT. SIGTERM lets the lease under way finish, for up to 5 s.\n\n"
+      "It dials out, so it may sit behind NAT. SIGTERM lets the lease under way finish, for up to 5 s. "
+      "Exit code 3: the server has\nremoved this worker; it joins as another one if it is started with an "
+      "enrol token "
+      "again.\n\n"
       "flags:\n";
   for (const Flag& flag : kFlags) {
     std::string left = absl::StrCat("  ", flag.name, " ", flag.value ? flag.value : "");

@@ -53,9 +53,12 @@ class SignalThread {
   std::thread thread_;
 };
 
+constexpr int kRefused =
+    3;  // by the server, which has removed this worker: starting again is for people to decide
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "hone-worker: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return absl::IsPermissionDenied(status) ? kRefused : 1;
 }
 
 int Join(const WorkerSessionOptions& options) {

@@ -7,9 +7,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "worker/log.h"
 
 namespace hone {
@@ -18,31 +16,6 @@ namespace {
 constexpr size_t kResultBytesPerCall = 1 << 20;
 constexpr absl::Duration kStoppingPoll = absl::Milliseconds(500);
 constexpr absl::Duration kBackOffSlice = absl::Milliseconds(100);
-
-// Credentials file: two lines, the worker's name and its token.
-std::string CredentialsPath(const std::string& data_dir) { return data_dir + "/credentials"; }
-
-absl::StatusOr<Credentials> LoadCredentials(const std::string& data_dir) {
-  absl::StatusOr<std::string> text = ReadWholeFile(CredentialsPath(data_dir));
-  if (!text.ok()) return text.status();
-  const std::vector<std::string> lines = absl::StrSplit(*text, '\n');
-  if (lines.size() < 2 || lines[0].empty() || lines[1].empty())
-    return absl::DataLossError("damaged credentials file");
-  return Credentials{lines[0], lines[1]};
-}
-
-// The request id of this data directory's enrolment, made once.
-absl::StatusOr<std::string> EnrolmentId(const std::string& data_dir) {
-  const std::string path = data_dir + "/enrolment";
-  absl::StatusOr<std::string> id = ReadWholeFile(path);
-  if (id.ok() && !id->empty()) return id;
-  std::random_device random;
-  std::string bytes;
-  for (int i = 0; i < 16; ++i) bytes += static_cast<char>(random());
-  const std::string fresh = absl::BytesToHexString(bytes);
-  if (absl::Status status = WriteFileDurably(path, fresh); !status.ok()) return status;
-  return fresh;
-}
 
 }  // namespace
 
@@ -63,16 +36,12 @@ WorkerSession::WorkerSession(const WorkerSessionOptions& options, const Device& 
                              FileDescriptor directory_lock)
     : options_(options),
       directory_lock_(std::move(directory_lock)),
+      identities_(options.data_dir),
       connection_(options.server),
       results_(options.data_dir + "/results"),
       blobs_(options.data_dir + "/blobs", options.blob_cache_bytes,
              [this](const BlobId& blob, uint64_t offset, const BlobCache::Sink& sink) {
-               Credentials credentials;
-               {
-                 std::lock_guard lock(mutex_);
-                 credentials = credentials_;
-               }
-               return connection_.Download(credentials, blob, offset, sink);
+               return connection_.Download(blob, offset, sink);
              }),
       executor_({.runner_path = options.runner_path,
                  .allow_unsandboxed = options.allow_unsandboxed,
@@ -146,14 +115,19 @@ void WorkerSession::Talk() {
       continue;
     }
     const SynchronizeCall call = MakeCall(&last);
-    absl::StatusOr<SynchronizeAnswer> answer = connection_.Synchronize(credentials_, call);
+    absl::StatusOr<SynchronizeAnswer> answer = connection_.Synchronize(call);
     if (answer.ok()) {
       failures_ = 0;
       if (!last_error_.empty()) Log("in touch with the server again");
       last_error_.clear();
-      std::lock_guard lock(mutex_);
-      if (call.device) device_known_ = true;
-      Handle(*answer);
+      {
+        std::lock_guard lock(mutex_);
+        if (call.device) device_known_ = true;
+        Handle(*answer);
+      }
+      if (answer->renew_certificate) {  // said again until it is done
+        if (const absl::Status renewed = RenewCertificate(); !renewed.ok()) Log(renewed.ToString());
+      }
     } else if (!absl::IsCancelled(answer.status())) {
       if (last || !MayRetry(answer.status())) break;
       BackOff();
@@ -168,29 +142,60 @@ void WorkerSession::Talk() {
 }
 
 absl::Status WorkerSession::EnsureEnrolled() {
-  if (!credentials_.token.empty()) return absl::OkStatus();
-  absl::StatusOr<Credentials> credentials = LoadCredentials(options_.data_dir);
-  if (!credentials.ok()) {
-    if (options_.enrol_token.empty()) {
-      return absl::FailedPreconditionError("this worker is not enrolled: --enrol-token is needed");
-    }
-    absl::StatusOr<std::string> id = EnrolmentId(options_.data_dir);
-    if (!id.ok()) return id.status();
-    Device device;
-    {
-      std::lock_guard lock(mutex_);
-      device = device_;
-    }
-    credentials = connection_.Enrol(options_.enrol_token, *id, options_.display_name, device);
-    if (!credentials.ok()) return credentials.status();
-    const std::string text = absl::StrCat(credentials->worker, "\n", credentials->token, "\n");
-    if (absl::Status stored = WriteFileDurably(CredentialsPath(options_.data_dir), text); !stored.ok())
-      return stored;
-    Log(absl::StrCat("enrolled as ", credentials->worker));
-  }
-  std::lock_guard lock(mutex_);
-  credentials_ = *std::move(credentials);
+  if (!worker_.empty()) return absl::OkStatus();
+  absl::StatusOr<Identity> identity = identities_.Load();
+  if (absl::IsDataLoss(identity.status()))
+    Log(absl::StrCat(identity.status().message(), ": enrolling again"));
+  if (!identity.ok()) identity = Enrol();
+  if (!identity.ok()) return identity.status();
+  connection_.Identify(*identity);
+  worker_ = identity->worker;
   return absl::OkStatus();
+}
+
+absl::StatusOr<Identity> WorkerSession::Enrol() {
+  const std::string former = identities_.FormerToken();
+  if (former.empty() && options_.enrol_token.empty()) {
+    return absl::FailedPreconditionError(
+        "this worker is not enrolled: give --enrol-token-file a token of 'hone token enrol'");
+  }
+  const absl::StatusOr<CertificateRequest> request = identities_.ProvideEnrolment();
+  if (!request.ok()) return request.status();
+  Device device;
+  {
+    std::lock_guard lock(mutex_);
+    device = device_;
+  }
+  const auto enrol = [&](const std::string& token) {
+    return connection_.Enrol(token, *request, options_.display_name, device);
+  };
+  absl::StatusOr<Identity> identity = enrol(former.empty() ? options_.enrol_token : former);
+  if (absl::IsUnauthenticated(identity.status()) && !former.empty() && !options_.enrol_token.empty())
+    identity = enrol(options_.enrol_token);
+  if (!identity.ok()) return identity;
+  if (const absl::Status stored = identities_.Store(*identity); !stored.ok()) return stored;
+  Log("enrolled as " + identity->worker);
+  return identity;
+}
+
+// With a new key. Until the new pair is stored, and should that fail, the old one stays.
+absl::Status WorkerSession::RenewCertificate() {
+  const absl::StatusOr<CertificateRequest> request = MakeCertificateRequest();
+  if (!request.ok()) return request.status();
+  const absl::StatusOr<Identity> identity = connection_.RenewCertificate(*request);
+  if (!identity.ok()) return identity.status();
+  if (const absl::Status stored = identities_.Store(*identity); !stored.ok()) return stored;
+  connection_.Identify(*identity);
+  Log("the certificate is renewed");
+  return absl::OkStatus();
+}
+
+void WorkerSession::Forget() {
+  identities_.Forget();
+  connection_.Identify({});
+  worker_.clear();
+  std::lock_guard lock(mutex_);
+  device_known_ = false;
 }
 
 // last: set when nothing is left to do but to hand in what is there.
@@ -255,30 +260,31 @@ bool WorkerSession::MayRetry(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kNotFound: {
-      // The server does not know this identity (any more). With an enrol token there may be a new one.
-      std::lock_guard lock(mutex_);
-      if (!credentials_.token.empty() && !options_.enrol_token.empty()) {
-        credentials_ = {};
-        std::error_code error;
-        std::filesystem::remove(CredentialsPath(options_.data_dir), error);
-        std::filesystem::remove(options_.data_dir + "/enrolment", error);
-        device_known_ = false;
-        return true;
-      }
-      fatal_ = status;
-      return false;
+      if (worker_.empty()) return Fail(status);  // the enrol token is none
+      // The certificate expired while nobody asked (the machine slept), or this worker is forgotten.
+      const absl::Status renewed = RenewCertificate();
+      if (!absl::IsUnauthenticated(renewed) && !absl::IsNotFound(renewed))
+        return renewed.ok() || MayRetry(renewed);
+      if (options_.enrol_token.empty()) return Fail(renewed);
+      Forget();
+      return true;
     }
     case absl::StatusCode::kPermissionDenied:
+      if (!worker_.empty()) Forget();  // removed: whoever starts this worker again lets it join anew
+      return Fail(status);
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kUnimplemented: {
-      std::lock_guard lock(mutex_);
-      fatal_ = status;
-      return false;
-    }
+    case absl::StatusCode::kUnimplemented:
+      return Fail(status);
     default:
       return true;
   }
+}
+
+bool WorkerSession::Fail(const absl::Status& status) {
+  std::lock_guard lock(mutex_);
+  fatal_ = status;
+  return false;
 }
 
 // Exponential with jitter, so that a fleet does not come back in step. Stop ends the wait, and so does a

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "worker/blob_cache.h"
 #include "worker/cancellation.h"
+#include "worker/identity_store.h"
 #include "worker/lease_executor.h"
 #include "worker/result_store.h"
 #include "worker/server_connection/server_connection.h"
@@ -21,9 +22,9 @@ namespace hone {
 
 struct WorkerSessionOptions {
   ServerConnectionOptions server;
-  std::string enrol_token;  // needed until there are credentials, and again if the server forgets them
+  std::string enrol_token;  // needed until there is a certificate, and again if that can be renewed no more
   std::string display_name;
-  std::string data_dir;  // credentials, results, blobs; one process at a time
+  std::string data_dir;  // identity, results, blobs; one process at a time
   std::string runner_path;
   bool allow_unsandboxed = false;  // measures even where a layer of the sandbox cannot be had
   std::string host_lock_path;
@@ -36,9 +37,9 @@ struct WorkerSessionOptions {
   std::function<LeaseResult(const Lease&, const Cancellation&)> measure;
 };
 
-// A worker at work: one thread talks to the server (enrols, polls, heartbeats, hands in results), the caller
-// of Run carries out leases. A result is on disk before the server hears of it and stays there until it is
-// acknowledged, so a kill at any moment repeats nothing that was finished.
+// A worker at work: one thread talks to the server (enrols, renews its certificate, polls, heartbeats, hands
+// in results), the caller of Run carries out leases. A result is on disk before the server hears of it and
+// stays there until it is acknowledged, so a kill at any moment repeats nothing that was finished.
 class WorkerSession {
  public:
   // Fails if another process has the data directory.
@@ -55,17 +56,22 @@ class WorkerSession {
   // The talking thread.
   void Talk();
   absl::Status EnsureEnrolled();
+  absl::StatusOr<Identity> Enrol();
+  absl::Status RenewCertificate();
+  void Forget();  // the identity, which is good for nothing any more
   SynchronizeCall MakeCall(bool* last);
   void Handle(const SynchronizeAnswer& answer);
   void Accept(const SynchronizeAnswer::ReceivedLease& received);
   // What an error means: true = try again later. Otherwise fatal_ is set.
   bool MayRetry(const absl::Status& status);
+  bool Fail(const absl::Status& status);  // sets fatal_; false
   void BackOff();
 
   void Finish(const LeaseResult& result, const Device& device);
 
   const WorkerSessionOptions options_;
   FileDescriptor directory_lock_;
+  const IdentityStore identities_;
   ServerConnection connection_;
   ResultStore results_;
   BlobCache blobs_;
@@ -75,10 +81,10 @@ class WorkerSession {
   int failures_ = 0;                                // in a row; talking thread only
   std::string last_error_;                          // logged already; talking thread only
   bool device_known_ = false;                       // the server has device_
+  std::string worker_;                              // its name; empty: not enrolled. Talking thread only
 
   std::mutex mutex_;  // of everything below
   std::condition_variable changed_;
-  Credentials credentials_;
   Device device_;
   std::optional<Lease> next_;                   // accepted, not begun
   std::string current_lease_;                   // accepted, not finished

@@ -51,7 +51,8 @@ absl::StatusOr<int> RunWorkerRelease(const CommandContext& context) {
   return Control(context, v1::WORKER_ACTION_RELEASE, "gets work again");
 }
 absl::StatusOr<int> RunWorkerRemove(const CommandContext& context) {
-  return Control(context, v1::WORKER_ACTION_REMOVE, "is removed; it may join again with an enrol token");
+  return Control(context, v1::WORKER_ACTION_REMOVE,
+                 "is removed; started with an enrol token, its device joins as another one");
 }
 
 absl::StatusOr<int> RunWorkerList(const CommandContext& context) {

@@ -5,6 +5,7 @@ namespace {
 
 constexpr unsigned kWorker = static_cast<unsigned>(Role::kWorker);
 constexpr unsigned kEnrol = static_cast<unsigned>(Role::kEnrol);
+constexpr unsigned kLapsed = static_cast<unsigned>(Role::kLapsed);
 // A role of people may do what those below it may.
 constexpr unsigned kAdmin = static_cast<unsigned>(Role::kAdmin);
 constexpr unsigned kOperator = kAdmin | static_cast<unsigned>(Role::kOperator);
@@ -44,6 +45,7 @@ constexpr RpcRow kRpcs[] = {
     {"/hone.v1.RecordService/ExplainRecord", kViewer, Scope::kNamed},
     {"/hone.v1.ServerService/GetServerInfo", kViewer | kWorker, Scope::kServer},
     {"/hone.v1.WorkerService/Enrol", kOperator | kEnrol, Scope::kServer},
+    {"/hone.v1.WorkerService/RenewCertificate", kWorker | kLapsed, Scope::kServer},
     {"/hone.v1.WorkerService/Synchronize", kWorker, Scope::kServer},
     {"/hone.v1.WorkerService/ListWorkers", kViewer, Scope::kServer},
     {"/hone.v1.WorkerService/ControlWorker", kOperator, Scope::kServer},
@@ -55,7 +57,8 @@ struct RoleRow {
 };
 constexpr RoleRow kRoles[] = {{Role::kViewer, "viewer"},     {Role::kUser, "user"},
                               {Role::kOperator, "operator"}, {Role::kAdmin, "admin"},
-                              {Role::kWorker, "worker"},     {Role::kEnrol, "enrol"}};
+                              {Role::kWorker, "worker"},     {Role::kEnrol, "enrol"},
+                              {Role::kLapsed, "lapsed"}};
 
 }  // namespace
 

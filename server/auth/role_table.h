@@ -7,7 +7,7 @@
 
 namespace hone {
 
-// What a bearer token may do: people's roles from the least to the most, then those of machines.
+// What a caller may do: people's roles from the least to the most, then those of machines.
 enum class Role : unsigned {
   kViewer = 1,    // looks at models, jobs, modules, records
   kUser = 2,      // makes and deletes them too
@@ -15,13 +15,14 @@ enum class Role : unsigned {
   kAdmin = 8,     // users and their tokens too
   kWorker = 16,   // a device that measures
   kEnrol = 32,    // may become a worker, nothing else
+  kLapsed = 64,   // a device whose certificate expired lately: may renew it, nothing else
 };
 inline bool IsOfPeople(Role role) { return role <= Role::kAdmin; }
 
 std::string_view RoleName(Role role);
 std::optional<Role> ParseRole(std::string_view name);
 
-// What a call may be about. Every token speaks in one project.
+// What a call may be about. Every token of people speaks in one project.
 enum class Scope {
   kServer,  // the server as a whole: users, tokens, devices
   kOwn,     // makes or lists what is of the caller's project; nothing else is there

@@ -61,7 +61,7 @@ v1::Token TokenMessage(const TokenRow& row) {
   v1::Token token;
   token.set_name("tokens/" + row.Id());
   token.set_role(row.role);
-  token.set_subject(row.role == RoleName(Role::kWorker) ? row.subject : "users/" + row.subject);
+  token.set_subject(row.IsOfWorker() ? row.subject : "users/" + row.subject);
   token.set_project("projects/" + row.project);
   token.set_label(row.label);
   token.set_state(StateOf(row));

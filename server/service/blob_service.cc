@@ -21,9 +21,9 @@ void FillStatus(const std::string& sha256, const BlobState& state, v1::BlobStatu
   status.set_complete(state.complete);
 }
 
-absl::StatusOr<BlobSender> SenderOf(ServiceContext& context, const std::string& authorization,
+absl::StatusOr<BlobSender> SenderOf(ServiceContext& context, const Credentials& credentials,
                                     const std::string& sha256) {
-  HONE_ASSIGN_OR_RETURN(const Principal caller, context.tokens.Authenticate(authorization));
+  HONE_ASSIGN_OR_RETURN(const Principal caller, context.tokens.Authenticate(credentials));
   HONE_ASSIGN_OR_RETURN(const bool claimed, context.store.HasClaim(caller.project, sha256));
   return BlobSender{caller.project, !claimed};
 }
@@ -33,8 +33,8 @@ absl::StatusOr<BlobSender> SenderOf(ServiceContext& context, const std::string& 
 // calls OnDone after Finish).
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest> {
  public:
-  UploadReactor(ServiceContext& context, std::string authorization, v1::BlobStatus* response)
-      : context_(context), authorization_(std::move(authorization)), response_(response) {
+  UploadReactor(ServiceContext& context, Credentials credentials, v1::BlobStatus* response)
+      : context_(context), credentials_(std::move(credentials)), response_(response) {
     StartRead(&chunk_);
   }
 
@@ -67,7 +67,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
     begun_ = true;
     blob_ = {chunk_.blob().sha256(), chunk_.blob().size()};
     HONE_RETURN_IF_ERROR(CheckDigest(blob_.sha256));
-    HONE_ASSIGN_OR_RETURN(const BlobSender sender, SenderOf(context_, authorization_, blob_.sha256));
+    HONE_ASSIGN_OR_RETURN(const BlobSender sender, SenderOf(context_, credentials_, blob_.sha256));
     project_ = sender.project;
     HONE_RETURN_IF_ERROR(context_.store.CheckStorage(project_, blob_));
     absl::StatusOr<std::unique_ptr<BlobStore::Upload>> upload =
@@ -91,7 +91,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
   }
 
   ServiceContext& context_;
-  const std::string authorization_;
+  const Credentials credentials_;
   v1::BlobStatus* const response_;
   v1::UploadBlobRequest chunk_;
   bool begun_ = false;
@@ -102,9 +102,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
 
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobResponse> {
  public:
-  DownloadReactor(ServiceContext& context, std::string authorization, const v1::DownloadBlobRequest& request)
+  DownloadReactor(ServiceContext& context, Credentials credentials, const v1::DownloadBlobRequest& request)
       : context_(context),
-        authorization_(std::move(authorization)),
+        credentials_(std::move(credentials)),
         sha256_(request.sha256()),
         offset_(request.offset()) {
     context_.executor.Continue([this] { Next(); });
@@ -151,15 +151,15 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
   // People get what their project has shown or made, workers what leases name.
   absl::Status CheckAccess() {
     HONE_RETURN_IF_ERROR(CheckDigest(sha256_));
-    HONE_ASSIGN_OR_RETURN(const Principal caller, context_.tokens.Authenticate(authorization_));
-    HONE_ASSIGN_OR_RETURN(const bool allowed, caller.role == Role::kWorker
-                                                  ? context_.store.IsJobObject(sha256_)
-                                                  : context_.store.HasClaim(caller.project, sha256_));
+    HONE_ASSIGN_OR_RETURN(const Principal caller, context_.tokens.Authenticate(credentials_));
+    HONE_ASSIGN_OR_RETURN(const bool allowed, IsOfPeople(caller.role)
+                                                  ? context_.store.HasClaim(caller.project, sha256_)
+                                                  : context_.store.IsJobObject(sha256_));
     return allowed ? absl::OkStatus() : absl::NotFoundError("there is no complete blob " + sha256_);
   }
 
   ServiceContext& context_;
-  const std::string authorization_;
+  const Credentials credentials_;
   const std::string sha256_;
   uint64_t offset_;
   FileDescriptor file_;
@@ -173,7 +173,7 @@ grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* ca
                                                  v1::BlobStatus* response) {
   return RunUnary(context_.executor, context_.tokens, call, [=, this](const Principal&) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(const BlobSender sender,
-                          SenderOf(context_, AuthorizationOf(*call), request->sha256()));
+                          SenderOf(context_, CredentialsOf(*call), request->sha256()));
     HONE_ASSIGN_OR_RETURN(BlobState state, context_.blobs.Query(request->sha256(), sender));
     FillStatus(request->sha256(), state, *response);
     return absl::OkStatus();
@@ -182,12 +182,12 @@ grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* ca
 
 grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext* call,
                                                                         v1::BlobStatus* response) {
-  return new UploadReactor(context_, AuthorizationOf(*call), response);
+  return new UploadReactor(context_, CredentialsOf(*call), response);
 }
 
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* BlobService::DownloadBlob(
     grpc::CallbackServerContext* call, const v1::DownloadBlobRequest* request) {
-  return new DownloadReactor(context_, AuthorizationOf(*call), *request);
+  return new DownloadReactor(context_, CredentialsOf(*call), *request);
 }
 
 }  // namespace hone

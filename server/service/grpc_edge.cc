@@ -16,6 +16,7 @@
 #include "server/service/catalogue_services.h"
 #include "server/service/grpc_status.h"
 #include "server/service/job_service.h"
+#include "server/service/unary_call.h"
 #include "server/service/worker_service.h"
 
 namespace hone {
@@ -29,15 +30,15 @@ constexpr absl::Duration kGoodbyePatience = absl::Seconds(2);  // an idle client
 constexpr uint64_t kLoggedPerSecond = 10;  // calls refused
 
 // The one place where a call is let in: gRPC asks it before any method, known or not, is called.
-class TokenProcessor final : public grpc::AuthMetadataProcessor {
+class CredentialsProcessor final : public grpc::AuthMetadataProcessor {
  public:
-  TokenProcessor(const TokenTable& tokens, CallMetrics& calls, const std::atomic<bool>& draining)
+  CredentialsProcessor(const TokenTable& tokens, CallMetrics& calls, const std::atomic<bool>& draining)
       : tokens_(tokens), calls_(calls), draining_(draining) {}
-  bool IsBlocking() const override { return false; }  // a look into a map
+  bool IsBlocking() const override { return false; }  // a look into a map, at most a signature is verified
 
-  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext*, OutputMetadata*,
+  grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* peer, OutputMetadata*,
                        OutputMetadata*) override {
-    const absl::Status status = Check(metadata);
+    const absl::Status status = Check(metadata, peer);
     if (!status.ok()) {
       calls_.CountRefused(status.code());
       if (log_limit_.Admits())
@@ -48,9 +49,12 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
   }
 
  private:
-  absl::Status Check(const InputMetadata& metadata) const {
+  absl::Status Check(const InputMetadata& metadata, const grpc::AuthContext* peer) const {
     if (draining_) return absl::UnavailableError("the server is stopping; call again in a few seconds");
-    return tokens_.Authorise(Value(metadata, "authorization"), Value(metadata, ":path")).status();
+    return tokens_
+        .Authorise({std::string(Value(metadata, "authorization")), CertificateOf(peer)},
+                   Value(metadata, ":path"))
+        .status();
   }
   static std::string_view Value(const InputMetadata& metadata, const char* key) {
     auto found = metadata.find(key);
@@ -119,11 +123,14 @@ absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& contex
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address, ConnectionLimits{}));
   auto owned = std::make_unique<Parts>(context, std::move(listener));
   Parts& parts = *owned;
-  grpc::SslServerCredentialsOptions options;
+  // Workers show certificates, people none. TLS asks for the proof that a caller has its certificate's key;
+  // what the certificate is good for the table decides, which can say why not: a failed handshake only looks
+  // like a bad network.
+  grpc::SslServerCredentialsOptions options(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   options.pem_key_cert_pairs.push_back({certificate.private_key, certificate.certificate});
   std::shared_ptr<grpc::ServerCredentials> credentials = grpc::SslServerCredentials(options);
   credentials->SetAuthMetadataProcessor(
-      std::make_shared<TokenProcessor>(context.tokens, context.calls, parts.draining));
+      std::make_shared<CredentialsProcessor>(context.tokens, context.calls, parts.draining));
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);

@@ -11,8 +11,8 @@
 
 namespace hone {
 
-// The gRPC server: API v1 over TLS on one address, every call authorised by the token table before a service
-// sees it.
+// The gRPC server: API v1 over TLS on one address, every call authorised by its token or its worker's
+// certificate before a service sees it.
 class GrpcEdge {
  public:
   static absl::StatusOr<std::unique_ptr<GrpcEdge>> Start(ServiceContext& context, const std::string& address,

@@ -206,8 +206,7 @@ grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call
   const absl::Time deadline = absl::Now() + absl::Seconds(std::min(seconds, kMaxWatchSeconds));
   auto watch = std::make_shared<Watch>(Watch{context_, call, reactor, request, response, deadline});
   const bool accepted = context_.executor.TryRun([watch] {
-    const absl::StatusOr<Principal> caller =
-        watch->context.tokens.Authenticate(AuthorizationOf(*watch->call));
+    const absl::StatusOr<Principal> caller = watch->context.tokens.Authenticate(CredentialsOf(*watch->call));
     if (!caller.ok()) return watch->reactor->Finish(ToGrpc(caller.status()));
     watch->principal = *caller;
     Continue(watch);

@@ -81,11 +81,11 @@ absl::Status CallUnary(const std::shared_ptr<grpc::Channel>& channel, const std:
 absl::StatusOr<std::string> JsonApi::Call(const std::string& method,
                                           const std::map<std::string, std::string>& fields,
                                           const std::string& authorization) const {
-  HONE_RETURN_IF_ERROR(tokens_.Authenticate(authorization).status());
+  HONE_RETURN_IF_ERROR(tokens_.Authenticate({authorization}).status());
   if (std::find(std::begin(kReadingRpcs), std::end(kReadingRpcs), method) == std::end(kReadingRpcs))
     return absl::NotFoundError(absl::StrCat("no reading call is named '", method, "'"));
   const std::string path = absl::StrCat("/hone.v1.", method);
-  HONE_RETURN_IF_ERROR(tokens_.Authorise(authorization, path).status());
+  HONE_RETURN_IF_ERROR(tokens_.Authorise({authorization}, path).status());
   const google::protobuf::MethodDescriptor* rpc =
       google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(
           absl::StrReplaceAll(path.substr(1), {{"/", "."}}));

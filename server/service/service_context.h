@@ -10,6 +10,7 @@
 #include "server/jobs/inspector.h"
 #include "server/service/call_metrics.h"
 #include "server/service/token_table.h"
+#include "server/service/worker_table.h"
 #include "server/storage/blob_store.h"
 #include "server/storage/store.h"
 #include "server/workers/lease_broker.h"
@@ -23,6 +24,7 @@ struct ServiceContext {
   ChangeHub& hub;
   LeaseBroker& broker;
   TokenTable& tokens;
+  WorkerTable& workers;
   JobServices& jobs;
   CallMetrics& calls;
   Executor& executor;     // everything that blocks briefly

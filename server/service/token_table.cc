@@ -22,7 +22,7 @@ absl::Status TokenTable::Reload() {
   std::map<std::string, Entry, std::less<>> by_hash;
   for (const TokenRow& token : tokens) {
     const std::optional<Role> role = ParseRole(token.role);
-    if (role) by_hash[token.hash] = EntryOf(token, *role);
+    if (role && (IsOfPeople(*role) || role == Role::kEnrol)) by_hash[token.hash] = EntryOf(token, *role);
   }
   std::lock_guard lock(mutex_);
   by_hash_ = std::move(by_hash);
@@ -30,9 +30,9 @@ absl::Status TokenTable::Reload() {
 }
 
 TokenTable::Entry TokenTable::EntryOf(const TokenRow& token, Role role) {
-  Entry entry{{role, token.subject, token.project}, token.expire_time};
+  Entry entry{{role, token.subject, token.project, token.expire_time}};
   if (token.revoke_time != 0) entry.refused = "the token was revoked";
-  if (role == Role::kWorker) return entry;
+  if (token.IsOfWorker()) return entry;
   const std::optional<Role> of_user = ParseRole(token.user_role);
   if (!of_user || token.user_disabled) entry.refused = "the token's user may not use this server any more";
   if (of_user && role == Role::kEnrol && *of_user < Role::kOperator)
@@ -41,7 +41,10 @@ TokenTable::Entry TokenTable::EntryOf(const TokenRow& token, Role role) {
   return entry;
 }
 
-absl::StatusOr<Principal> TokenTable::Authenticate(std::string_view authorization) const {
+absl::StatusOr<Principal> TokenTable::Authenticate(const Credentials& credentials) const {
+  const std::string_view authorization = credentials.authorization;
+  if (authorization.empty() && !credentials.certificate.empty())
+    return workers_.Authenticate(credentials.certificate);
   if (authorization.empty()) {
     return absl::UnauthenticatedError("no token: send the metadata 'authorization: Bearer TOKEN'");
   }
@@ -54,22 +57,28 @@ absl::StatusOr<Principal> TokenTable::Authenticate(std::string_view authorizatio
   if (token == by_hash_.end()) return absl::UnauthenticatedError("this server does not know the token");
   const Entry& entry = token->second;
   if (!entry.refused.empty()) return absl::UnauthenticatedError(entry.refused);
-  if (entry.expire_time != 0 && absl::ToUnixMicros(clock_()) >= entry.expire_time) {
+  const int64_t expire_time = entry.principal.expire_time;
+  if (expire_time != 0 && absl::ToUnixMicros(clock_()) >= expire_time)
     return absl::UnauthenticatedError("the token expired at " +
-                                      absl::FormatTime(absl::FromUnixMicros(entry.expire_time)));
-  }
+                                      absl::FormatTime(absl::FromUnixMicros(expire_time)));
   return entry.principal;
 }
 
-absl::StatusOr<Principal> TokenTable::Authorise(std::string_view authorization, std::string_view path) const {
-  HONE_ASSIGN_OR_RETURN(Principal principal, Authenticate(authorization));
+absl::StatusOr<Principal> TokenTable::Authorise(const Credentials& credentials, std::string_view path) const {
+  HONE_ASSIGN_OR_RETURN(Principal principal, Authenticate(credentials));
   const RpcRow* rpc = FindRpc(path);
-  if (rpc == nullptr) return absl::UnimplementedError(absl::StrCat("this server has no ", std::string(path)));
-  if (!Allows(*rpc, principal.role)) {
-    return absl::PermissionDeniedError(absl::StrCat("a token of role ", std::string(RoleName(principal.role)),
-                                                    " may not call ", std::string(path)));
+  if (rpc != nullptr && Allows(*rpc, principal.role)) return principal;
+  if (principal.role == Role::kLapsed) {
+    return absl::UnauthenticatedError(absl::StrCat(
+        "the certificate of ", principal.subject, " expired at ",
+        absl::FormatTime(absl::FromUnixMicros(principal.expire_time)), ": it may only be renewed"));
   }
-  return principal;
+  if (rpc == nullptr) return absl::UnimplementedError(absl::StrCat("this server has no ", std::string(path)));
+  const bool outdated =
+      principal.role == Role::kEnrol && Allows(*rpc, Role::kWorker) && !Allows(*rpc, Role::kAdmin);
+  return absl::PermissionDeniedError(absl::StrCat(
+      "a caller of role ", std::string(RoleName(principal.role)), " may not call ", std::string(path),
+      outdated ? ": workers show a certificate, which a newer hone-worker enrols for" : ""));
 }
 
 }  // namespace hone

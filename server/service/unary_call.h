@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "grpcpp/security/auth_context.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/execution/executor.h"
@@ -12,8 +13,9 @@
 
 namespace hone {
 
-// The caller's authorization metadata; "" if there is none.
-std::string AuthorizationOf(const grpc::CallbackServerContext& context);
+// The certificate, PEM, that the other end of the connection showed; "" if it showed none.
+std::string CertificateOf(const grpc::AuthContext* peer);
+Credentials CredentialsOf(const grpc::CallbackServerContext& context);
 
 // Runs `handler` (an absl::Status of const Principal&) on the executor and finishes the call with what it
 // returns. Reactors themselves never block. Authorisation has already let the call in; here the principal is
@@ -23,7 +25,7 @@ grpc::ServerUnaryReactor* RunUnary(Executor& executor, const TokenTable& tokens,
                                    grpc::CallbackServerContext* context, Handler handler) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const bool accepted = executor.TryRun([&tokens, context, reactor, handler = std::move(handler)] {
-    const absl::StatusOr<Principal> principal = tokens.Authenticate(AuthorizationOf(*context));
+    const absl::StatusOr<Principal> principal = tokens.Authenticate(CredentialsOf(*context));
     reactor->Finish(ToGrpc(principal.ok() ? handler(*principal) : principal.status()));
   });
   if (!accepted) reactor->Finish(ToGrpc(absl::ResourceExhaustedError("the server is overloaded; try again")));

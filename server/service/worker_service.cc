@@ -26,20 +26,23 @@ struct Exchange {
   v1::SynchronizeResponse* response;
   absl::Time deadline;
   LeaseBroker::Call state;
+  absl::Time renew_time;  // of the caller's certificate
 };
 
 absl::Status Begin(Exchange& exchange) {
   HONE_ASSIGN_OR_RETURN(Principal caller,
-                        exchange.context.tokens.Authenticate(AuthorizationOf(*exchange.call)));
+                        exchange.context.tokens.Authenticate(CredentialsOf(*exchange.call)));
   if (caller.subject != exchange.request->worker()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("this token is that of ", caller.subject, ", not of ", exchange.request->worker()));
+    return absl::PermissionDeniedError(absl::StrCat("this certificate is that of ", caller.subject,
+                                                    ", not of ", exchange.request->worker()));
   }
   HONE_ASSIGN_OR_RETURN(std::string worker, IdIn("workers", exchange.request->worker()));
   if (exchange.request->results_size() > kMaxListed || exchange.request->running_leases_size() > kMaxListed) {
     return absl::InvalidArgumentError("too many results or leases in one call");
   }
   HONE_ASSIGN_OR_RETURN(exchange.state, exchange.context.broker.Begin(worker, *exchange.request));
+  exchange.renew_time = caller.renew_time;
+  if (caller.renew_time > absl::Now()) exchange.deadline = std::min(exchange.deadline, caller.renew_time);
   return absl::OkStatus();
 }
 
@@ -63,6 +66,7 @@ void Continue(std::shared_ptr<Exchange> exchange, bool first) {
   const absl::StatusOr<bool> done = Look(*exchange, first);
   if (!done.ok() || *done) {
     *exchange->response = std::move(exchange->state.response);
+    exchange->response->set_renew_certificate(absl::Now() >= exchange->renew_time);
     return exchange->reactor->Finish(ToGrpc(done.status()));
   }
   context.hub.Wait(kLeasesTopic, stamp, exchange->deadline, [exchange, &context] {
@@ -87,13 +91,32 @@ absl::StatusOr<WorkerHold> HoldFor(v1::WorkerAction action) {
 
 grpc::ServerUnaryReactor* WorkerService::Enrol(grpc::CallbackServerContext* call,
                                                const v1::EnrolRequest* request, v1::EnrolResponse* response) {
-  return RunUnary(context_.executor, context_.tokens, call,
-                  [=, this](const Principal& principal) -> absl::Status {
-                    if (request->request_id().size() > kMaxRequestId)
-                      return absl::InvalidArgumentError("request_id has more than 128 bytes");
-                    HONE_ASSIGN_OR_RETURN(*response, context_.broker.Enrol(*request, principal.Id()));
-                    return context_.tokens.Reload();
-                  });
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        if (request->request_id().size() > kMaxRequestId)
+          return absl::InvalidArgumentError("request_id has more than 128 bytes");
+        const std::string& asked = request->certificate_request();
+        HONE_RETURN_IF_ERROR(CheckCertificateRequest(asked));
+        std::string worker = principal.subject;  // of a token that is for this worker alone
+        if (!worker.starts_with("workers/")) {
+          HONE_ASSIGN_OR_RETURN(worker, context_.broker.Enrol(*request, principal.Id()));
+          HONE_RETURN_IF_ERROR(context_.workers.Reload());
+        }
+        HONE_ASSIGN_OR_RETURN(*response->mutable_certificate(), context_.workers.Issue(asked, worker));
+        response->set_worker(worker);
+        return absl::OkStatus();
+      });
+}
+
+grpc::ServerUnaryReactor* WorkerService::RenewCertificate(grpc::CallbackServerContext* call,
+                                                          const v1::RenewCertificateRequest* request,
+                                                          v1::RenewCertificateResponse* response) {
+  return RunUnary(
+      context_.executor, context_.tokens, call, [=, this](const Principal& principal) -> absl::Status {
+        HONE_ASSIGN_OR_RETURN(*response->mutable_certificate(),
+                              context_.workers.Issue(request->certificate_request(), principal.subject));
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext* call,
@@ -102,7 +125,7 @@ grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const double wait = request->wait_seconds() >= 0 ? std::min(request->wait_seconds(), kMaxWaitSeconds) : 0;
   auto exchange = std::make_shared<Exchange>(
-      Exchange{context_, call, reactor, request, response, absl::Now() + absl::Seconds(wait), {}});
+      Exchange{context_, call, reactor, request, response, absl::Now() + absl::Seconds(wait), {}, {}});
   const bool accepted = context_.executor.TryRun([exchange] {
     const absl::Status begun = Begin(*exchange);
     if (!begun.ok()) return exchange->reactor->Finish(ToGrpc(begun));
@@ -134,8 +157,12 @@ grpc::ServerUnaryReactor* WorkerService::ControlWorker(grpc::CallbackServerConte
         HONE_ASSIGN_OR_RETURN(std::string id, IdIn("workers", request->name()));
         HONE_ASSIGN_OR_RETURN(WorkerHold hold, HoldFor(request->action()));
         const std::string reason = hold == WorkerHold::kNone ? "" : "by " + principal.Id();
-        HONE_ASSIGN_OR_RETURN(*response, context_.broker.Control(id, hold, reason));
-        return context_.tokens.Reload();
+        const absl::StatusOr<v1::Worker> controlled = context_.broker.Control(id, hold, reason);
+        // Even if that failed: a removal of before may not have got so far.
+        HONE_RETURN_IF_ERROR(context_.workers.Reload());
+        HONE_RETURN_IF_ERROR(context_.tokens.Reload());
+        HONE_ASSIGN_OR_RETURN(*response, controlled);
+        return absl::OkStatus();
       });
 }
 

@@ -10,6 +10,8 @@ class WorkerService final : public v1::WorkerService::CallbackService {
   explicit WorkerService(ServiceContext& context) : context_(context) {}
   grpc::ServerUnaryReactor* Enrol(grpc::CallbackServerContext*, const v1::EnrolRequest*,
                                   v1::EnrolResponse*) override;
+  grpc::ServerUnaryReactor* RenewCertificate(grpc::CallbackServerContext*, const v1::RenewCertificateRequest*,
+                                             v1::RenewCertificateResponse*) override;
   grpc::ServerUnaryReactor* Synchronize(grpc::CallbackServerContext*, const v1::SynchronizeRequest*,
                                         v1::SynchronizeResponse*) override;
   grpc::ServerUnaryReactor* ListWorkers(grpc::CallbackServerContext*, const v1::ListWorkersRequest*,

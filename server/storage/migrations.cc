@@ -131,9 +131,21 @@ constexpr char kResumedJobs[] = R"sql(
 ALTER TABLE jobs ADD COLUMN resumed_after INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// Workers show certificates: with the token that one has it can still enrol, as the worker that it is, for 90
+// days.
+constexpr char kCertificates[] = R"sql(
+UPDATE tokens SET role = 'enrol', label = 'of a worker without a certificate',
+  expire_time = (unixepoch() + 90 * 24 * 3600) * 1000000 WHERE role = 'worker';
+)sql";
+
 constexpr Migration kMigrations[] = {
-    {1, "first schema", kFirstSchema}, {2, "objects of jobs", kJobObjects}, {3, "fleet", kFleet},
-    {4, "identity", kIdentity},        {5, "projects", kProjects},          {6, "resumed jobs", kResumedJobs},
+    {1, "first schema", kFirstSchema},
+    {2, "objects of jobs", kJobObjects},
+    {3, "fleet", kFleet},
+    {4, "identity", kIdentity},
+    {5, "projects", kProjects},
+    {6, "resumed jobs", kResumedJobs},
+    {7, "certificates", kCertificates},
 };
 
 }  // namespace

@@ -59,7 +59,8 @@ struct UserRow {
 struct TokenRow {
   std::string hash;     // sha256 of the token
   std::string role;     // RoleName: the most that it may do
-  std::string subject;  // workers/{id} for workers, else the id of the user that it speaks for
+  std::string
+      subject;  // the id of the user that it speaks for; workers/{id}: of role enrol, for this worker alone
   std::string label = "";
   int64_t expire_time = 0;  // 0 = never
   std::string project = kDefaultProject;
@@ -71,6 +72,7 @@ struct TokenRow {
   bool user_disabled = false;
 
   std::string Id() const { return hash.substr(0, 16); }
+  bool IsOfWorker() const { return subject.starts_with("workers/"); }
 };
 
 struct FileRow {

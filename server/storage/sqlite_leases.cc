@@ -325,8 +325,9 @@ absl::StatusOr<HeartbeatAnswer> SqliteStore::RecordHeartbeat(const Heartbeat& he
   HeartbeatAnswer answer;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     const int64_t now = Now();
-    HONE_RETURN_IF_ERROR(
-        Query(db, "UPDATE workers SET last_seen = ? WHERE id = ?", now, heartbeat.worker).Run());
+    HONE_RETURN_IF_ERROR(Query(db, "UPDATE workers SET last_seen = ? WHERE id = ? AND hold <> 'removed'", now,
+                               heartbeat.worker)
+                             .Run());
     if (db.Changes() == 0) return absl::NotFoundError("there is no workers/" + heartbeat.worker);
     if (!heartbeat.device_bytes.empty()) {
       HONE_RETURN_IF_ERROR(Query(db, "UPDATE workers SET device_class = ?, device = ? WHERE id = ?",

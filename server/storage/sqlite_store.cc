@@ -235,8 +235,7 @@ absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::strin
   return modules;
 }
 
-absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const TokenRow& token,
-                                             const RequestKey& request) {
+absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const RequestKey& request) {
   WorkerRow enrolled;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     HONE_ASSIGN_OR_RETURN(std::string id, FindRequest(db, request));
@@ -249,13 +248,7 @@ absl::StatusOr<WorkerRow> SqliteStore::Enrol(const WorkerRow& worker, const Toke
                 id, worker.display_name, worker.device_class, Bytes{worker.device_bytes}, Now())
               .Run());
       HONE_RETURN_IF_ERROR(RememberRequest(db, request, id, Now()));
-    } else {
-      HONE_RETURN_IF_ERROR(
-          Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
     }
-    HONE_RETURN_IF_ERROR(Query(db, "INSERT INTO tokens(hash, role, subject, create_time) VALUES(?, ?, ?, ?)",
-                               token.hash, token.role, "workers/" + id, Now())
-                             .Run());
     HONE_ASSIGN_OR_RETURN(enrolled, ReadWorker(db, id));
     return absl::OkStatus();
   }));
@@ -282,6 +275,16 @@ absl::StatusOr<std::vector<WorkerRow>> SqliteStore::ListWorkers(const Page& page
   return workers;
 }
 
+absl::StatusOr<std::map<std::string, WorkerHold>> SqliteStore::ListWorkerHolds() {
+  std::map<std::string, WorkerHold> holds;
+  HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
+    Query query(db, "SELECT id, hold FROM workers");
+    while (query.Next()) holds[query.Text(0)] = ParseWorkerHold(query.Text(1));
+    return query.status();
+  }));
+  return holds;
+}
+
 absl::StatusOr<WorkerRow> SqliteStore::SetWorkerHold(const std::string& id, WorkerHold hold,
                                                      const std::string& reason) {
   WorkerRow worker;
@@ -294,8 +297,7 @@ absl::StatusOr<WorkerRow> SqliteStore::SetWorkerHold(const std::string& id, Work
     if (db.Changes() == 0) return absl::NotFoundError("there is no workers/" + id);
     if (hold == WorkerHold::kRemoved) {
       HONE_RETURN_IF_ERROR(LoseLeasesOf(db, id, "the worker was removed"));
-      HONE_RETURN_IF_ERROR(
-          Query(db, "DELETE FROM tokens WHERE role = 'worker' AND subject = ?", "workers/" + id).Run());
+      HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM tokens WHERE subject = ?", "workers/" + id).Run());
     }
     HONE_ASSIGN_OR_RETURN(worker, ReadWorker(db, id));
     return absl::OkStatus();

@@ -79,10 +79,10 @@ class SqliteStore : public Store {
   absl::Status CompleteLease(const LeaseCompletion& completion) override;
   absl::StatusOr<std::vector<std::string>> ExpireLeases() override;
 
-  absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token,
-                                  const RequestKey& request) override;
+  absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const RequestKey& request) override;
   absl::StatusOr<WorkerRow> GetWorker(const std::string& id) override;
   absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) override;
+  absl::StatusOr<std::map<std::string, WorkerHold>> ListWorkerHolds() override;
   absl::StatusOr<WorkerRow> SetWorkerHold(const std::string& id, WorkerHold hold,
                                           const std::string& reason) override;
   absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) override;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -124,15 +125,17 @@ class Store {
   // Leases whose time is over are lost. Returns the jobs concerned.
   virtual absl::StatusOr<std::vector<std::string>> ExpireLeases() = 0;
 
-  // With the same request the same worker again, with the new token (the first answer was lost).
-  virtual absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const TokenRow& token,
-                                          const RequestKey& request) = 0;
+  // With the same request the same worker again (the first answer was lost).
+  virtual absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const RequestKey& request) = 0;
   virtual absl::StatusOr<WorkerRow> GetWorker(const std::string& id) = 0;
   virtual absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) = 0;
-  // Removal also voids its token and loses its leases. Ending a hold forgets the lies.
+  // Of all that ever enrolled, by id.
+  virtual absl::StatusOr<std::map<std::string, WorkerHold>> ListWorkerHolds() = 0;
+  // Removal is for good: it also loses the worker's leases. Ending a hold forgets the lies.
   virtual absl::StatusOr<WorkerRow> SetWorkerHold(const std::string& id, WorkerHold hold,
                                                   const std::string& reason) = 0;
-  // Renews the running leases by their lease_seconds, but never beyond their run limit.
+  // Renews the running leases by their lease_seconds, but never beyond their run limit. NotFound for a worker
+  // that was removed.
   virtual absl::StatusOr<HeartbeatAnswer> RecordHeartbeat(const Heartbeat& heartbeat) = 0;
 
   virtual absl::StatusOr<std::vector<RecordRow>> ListLog(const std::string& job, uint64_t after_sequence) = 0;

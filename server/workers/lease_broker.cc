@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
-#include "server/auth/role_table.h"
 #include "server/auth/secrets.h"
 #include "server/execution/log.h"
 #include "server/execution/status_macros.h"
@@ -46,12 +45,11 @@ v1::Lease LeaseMessage(const LeaseGrant& grant, const v1::ProposeBatch& proposal
 LeaseBroker::LeaseBroker(Store& store, ChangeHub& hub, Clock clock, LeaseBrokerOptions options)
     : store_(store), hub_(hub), clock_(std::move(clock)), options_(options) {}
 
-absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& request,
-                                                     const std::string& principal) {
+absl::StatusOr<std::string> LeaseBroker::Enrol(const v1::EnrolRequest& request,
+                                               const std::string& principal) {
   if (request.display_name().size() > kMaxNameBytes) {
     return absl::InvalidArgumentError(absl::StrCat("display_name has more than ", kMaxNameBytes, " bytes"));
   }
-  const std::string token = RandomHex(32);
   WorkerRow worker;
   worker.id = RandomId();
   worker.display_name = request.display_name();
@@ -59,18 +57,12 @@ absl::StatusOr<v1::EnrolResponse> LeaseBroker::Enrol(const v1::EnrolRequest& req
     worker.device_class = request.device().device_class();
     worker.device_bytes = request.device().SerializeAsString();
   }
-  RequestKey key{principal, "Enrol", request.request_id(), Sha256Hex(request.display_name())};
-  HONE_ASSIGN_OR_RETURN(
-      worker,
-      store_.Enrol(worker, {HashToken(token), std::string(RoleName(Role::kWorker)), "workers/" + worker.id},
-                   key));
+  RequestKey key{principal, "Enrol", request.request_id(), Sha256Hex(request.certificate_request())};
+  HONE_ASSIGN_OR_RETURN(worker, store_.Enrol(worker, key));
   LogEvent("worker_enrolled",
            {{"worker", worker.id}, {"request", request.request_id()}, {"name", worker.display_name}});
   hub_.Notify(kWorkersTopic);
-  v1::EnrolResponse response;
-  response.set_worker("workers/" + worker.id);
-  response.set_token(token);
-  return response;
+  return "workers/" + worker.id;
 }
 
 absl::StatusOr<LeaseBroker::Call> LeaseBroker::Begin(const std::string& worker,

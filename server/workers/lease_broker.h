@@ -26,7 +26,8 @@ class LeaseBroker {
  public:
   LeaseBroker(Store& store, ChangeHub& hub, Clock clock, LeaseBrokerOptions options);
 
-  absl::StatusOr<v1::EnrolResponse> Enrol(const v1::EnrolRequest& request, const std::string& principal);
+  // The worker's name. With the same request_id and certificate_request the same one again.
+  absl::StatusOr<std::string> Enrol(const v1::EnrolRequest& request, const std::string& principal);
 
   // What has to happen once per call: device, heartbeat, results. `worker` is the caller's own id; the ticket
   // makes the worker's later call the only one that may still claim (the earlier one's connection may be

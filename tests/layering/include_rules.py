@@ -39,7 +39,7 @@ FOLDERS = {
     "worker": ["worker"],
     "client": ["client"],
 }
-OPEN = ["proto/sandbox", "proto/values", "compiler/runtime"]
+OPEN = ["proto/certificates", "proto/sandbox", "proto/values", "compiler/runtime"]
 
 # Headers of other projects and of generated code, and the only folders that may include them.
 OUTSIDE = [

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "proto/certificates/certificate_request.h"
 #include "proto/values/sha256.h"
 #include "server/storage/sqlite_connection.h"
 #include "tests/reliability/full_disk.h"
@@ -293,6 +294,7 @@ class FaultCase {
   // The worker: enrols, measures, sends each result until it is acknowledged.
   void Work() {
     std::unique_ptr<Caller> caller;
+    const CertificateRequest asked = *MakeCertificateRequest();
     v1::EnrolResponse identity;
     std::map<std::string, v1::LeaseResult> kept;
     for (; !done_ && !Late(); absl::SleepFor(absl::Milliseconds(identity.worker().empty() ? 5 : 1))) {
@@ -301,11 +303,15 @@ class FaultCase {
         v1::EnrolRequest request;
         request.set_display_name("fake");
         request.set_request_id("the worker");
+        request.set_certificate_request(asked.request);
         Caller enroller(plain_.Channel(plain_.EnrolToken()));
         if (!enroller.workers->Enrol(Context().get(), request, &identity).ok()) identity.Clear();
         continue;
       }
-      if (caller == nullptr) caller = std::make_unique<Caller>(plain_.Channel(identity.token()));
+      if (caller == nullptr) {
+        const WorkerIdentity worker{identity.worker(), asked.private_key, identity.certificate()};
+        caller = std::make_unique<Caller>(plain_.Channel(worker));
+      }
       v1::SynchronizeRequest request;
       request.set_worker(identity.worker());
       *request.mutable_device() = FakeWorker::Device("test-class");

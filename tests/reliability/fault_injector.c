@@ -1,7 +1,8 @@
-// Preloaded into hone-server (LD_PRELOAD): at the n-th call of one site the process is killed, or the call
+// Preloaded into hone-server or another program (LD_PRELOAD): at the n-th call of one site the process is killed, or the call
 // fails. A site is a call and what it works on, "pwrite64 wal"; see Classify for the names. The C library is
 // asked for by name, so calls that it makes inside itself (the log's) are not seen. Environment:
-//   HONE_FAULT_FOLDER  the server's data folder; files elsewhere are nobody's site
+//   HONE_FAULT_PROGRAM the program's name, "hone-server" if there is none; its children go on undisturbed
+//   HONE_FAULT_FOLDER  its data folder; files elsewhere are nobody's site
 //   HONE_FAULT_LOG     appended to: without HONE_FAULT_SITE each call's site, a line each; with it "fired"
 //                      once the fault has begun, "over" once it has ended
 //   HONE_FAULT_SITE, HONE_FAULT_AT   which call; the first is 1
@@ -57,7 +58,8 @@ static const char* Variable(const char* name) {
 }
 
 __attribute__((constructor)) static void Begin(void) {
-  if (strcmp(program_invocation_short_name, "hone-server") != 0)
+  const char* program = Variable("HONE_FAULT_PROGRAM");
+  if (strcmp(program_invocation_short_name, program[0] != '\0' ? program : "hone-server") != 0)
     return;  // its children inherit the environment
   folder = Variable("HONE_FAULT_FOLDER");
   site = Variable("HONE_FAULT_SITE");
@@ -83,7 +85,8 @@ static const char* Classify(const char* path) {
                                           {"/blobs/parts/", "part"}, {"/blobs/", "blob"},
                                           {"/tls/", "certificate"},  {".token", "token"},
                                           {"/endpoint", "endpoint"}, {"/logs/", "log"},
-                                          {"/lock", "lock"}};
+                                          {"/lock", "lock"},         {"/identity", "identity"},
+                                          {"/enrolment", "enrolment"}};
   if (!enabled) return NULL;
   const size_t length = strlen(folder);
   if (strncmp(path, folder, length) != 0) return NULL;

@@ -38,11 +38,13 @@ constexpr absl::Duration kStep = absl::Milliseconds(20);
 constexpr int kStepsPerLook = 5;
 constexpr double kMostWasted = 0.05;
 constexpr double kMostLeasesStuck = 2;
+constexpr double kCertificateLeases =
+    7;  // a certificate's lifetime: they are renewed all the time, late ones too
 
 // All that is counted.
 struct Tally {
   int kills = 0, freezes = 0, cuts = 0;
-  int trials = 0, lost = 0, stale = 0, dead = 0, refused = 0, expired = 0;
+  int trials = 0, lost = 0, stale = 0, dead = 0, refused = 0, expired = 0, certificates = 0;
   double longest = 0;  // since a held lease was granted or renewed, in leases
   bool ended = false;
 };
@@ -55,7 +57,9 @@ class Flapping {
         folder_(MakeFolder()),
         jobs_(options.workers + options.workers / 5),
         server_(folder_ + "/data",
-                {"--lease-seconds", absl::StrCat(options.lease_seconds), "--max-jobs", absl::StrCat(jobs_)}),
+                {"--lease-seconds", absl::StrCat(options.lease_seconds), "--max-jobs", absl::StrCat(jobs_),
+                 "--certificate-hours",
+                 absl::StrCat(std::max(0.001, kCertificateLeases * options.lease_seconds / 3600))}),
         memory_(FleetMemory::Map(folder_ + "/memory")) {}
 
   ~Flapping() {
@@ -168,6 +172,7 @@ class Flapping {
     for (std::string line; std::getline(in, line);) {
       tally_.refused += absl::StrContains(line, "stale_result_refused");
       tally_.expired += absl::StrContains(line, "lease_expired");
+      tally_.certificates += absl::StrContains(line, "certificate_issued");
     }
   }
 
@@ -179,12 +184,14 @@ class Flapping {
         "seed %u: %d workers, %d trials in %u runs, %.0f s; %d killed, %d frozen, %d connections "
         "silenced, all clocks an hour off or right\n"
         "  %d lost, %d stale completions accepted (%d refused), %d dead-lettered, %d leases expired, longest "
-        "held without a word %.2f leases, %.2f %% of the runs wasted, %d workers ended by themselves%s\n",
+        "held without a word %.2f leases, %.2f %% of the runs wasted, %d certificates, %d workers ended by "
+        "themselves%s\n",
         options_.seed, options_.workers, tally_.trials, runs, seconds, tally_.kills, tally_.freezes,
         tally_.cuts, tally_.lost, tally_.stale, tally_.refused, tally_.dead, tally_.expired, tally_.longest,
-        100 * wasted, died_, tally_.ended ? "" : "; NOT ALL JOBS ENDED");
+        100 * wasted, tally_.certificates, died_, tally_.ended ? "" : "; NOT ALL JOBS ENDED");
     const bool passed = tally_.ended && tally_.lost == 0 && tally_.stale == 0 && died_ == 0 &&
                         tally_.longest <= kMostLeasesStuck && wasted <= kMostWasted &&
+                        tally_.certificates > options_.workers &&
                         tally_.kills + tally_.freezes + tally_.cuts > 0;
     std::printf("%s\n", passed ? "passed" : "FAILED");
     return passed ? 0 : 1;

@@ -45,7 +45,7 @@ class Teller {
     worker_.display_name = device_class_;
     worker_.device_class = device_class_;
     worker_.device_bytes = MakeDevice(device_class_).SerializeAsString();
-    return store_.Enrol(worker_, {RandomHex(32), "worker", "workers/" + worker_.id}, {}).status();
+    return store_.Enrol(worker_, {}).status();
   }
 
   absl::Status TellJob(int64_t records) {

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/certificates/certificate_request.h"
 #include "proto/values/file_descriptor.h"
 #include "proto/values/sha256.h"
 #include "server/auth/certificate.h"
@@ -36,7 +37,7 @@ class ApiTest : public testing::Test {
 
 TEST_F(ApiTest, AWorkerSpeaksOnlyForItself) {
   const FakeWorker one(server_), two(server_);
-  Caller caller(server_.Channel(one.token));
+  Caller caller(server_.Channel(one.identity));
   v1::SynchronizeRequest request;
   request.set_worker(two.name);
   v1::SynchronizeResponse response;
@@ -49,24 +50,35 @@ TEST_F(ApiTest, AWorkerSpeaksOnlyForItself) {
             grpc::StatusCode::FAILED_PRECONDITION);
 }
 
-TEST_F(ApiTest, EnrollingTwiceWithOneRequestIdIsOneWorker) {
-  const v1::EnrolResponse first = EnrolWorker(server_, "r1"), second = EnrolWorker(server_, "r1");
+TEST_F(ApiTest, EnrollingTwiceWithOneRequestIsOneWorker) {
+  const CertificateRequest asked = *MakeCertificateRequest(), other = *MakeCertificateRequest();
+  Caller joining(server_.Channel(server_.EnrolToken()));
+  v1::EnrolRequest request;
+  request.set_request_id("r1");
+  request.set_certificate_request(asked.request);
+  v1::EnrolResponse first, second;
+  ASSERT_TRUE(joining.workers->Enrol(Caller::Context().get(), request, &first).ok());
+  ASSERT_TRUE(joining.workers->Enrol(Caller::Context().get(), request, &second).ok());
   EXPECT_EQ(first.worker(), second.worker());
-  EXPECT_EQ(Call(server_.Channel(first.token()), "/hone.v1.ServerService/GetServerInfo").error_code(),
-            grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_TRUE(Call(server_.Channel(second.token()), "/hone.v1.ServerService/GetServerInfo").ok());
+  for (const v1::EnrolResponse& response : {first, second}) {  // the worker has one of them, whichever
+    const WorkerIdentity worker{response.worker(), asked.private_key, response.certificate()};
+    EXPECT_TRUE(Call(server_.Channel(worker), "/hone.v1.ServerService/GetServerInfo").ok());
+  }
+  request.set_certificate_request(other.request);  // whoever knows the request_id does not become this worker
+  EXPECT_EQ(joining.workers->Enrol(Caller::Context().get(), request, &second).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(ApiTest, AWrongCertificateIsNoServer) {
-  const CertificatePem other = *MakeSelfSignedCertificate("");
+  const CertificatePem other = *MakeServerCertificate("");
   const auto channel = server_.Channel(server_.AdminToken(), other.certificate);
   EXPECT_FALSE(channel->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Milliseconds(500))));
   EXPECT_TRUE(Call(server_.Channel(server_.AdminToken()), "/hone.v1.ServerService/GetServerInfo").ok());
 }
 
 TEST_F(ApiTest, SecretsAreTheOwnersAlone) {
-  for (const char* name :
-       {"", "/admin.token", "/enrol.token", "/tls/key.pem", "/endpoint.json", "/hone.db"}) {
+  for (const char* name : {"", "/admin.token", "/enrol.token", "/tls/key.pem", "/tls/workers.pem",
+                           "/endpoint.json", "/hone.db"}) {
     struct stat info;
     ASSERT_EQ(stat((folder_.path() + "/data" + name).c_str(), &info), 0) << name;
     EXPECT_EQ(info.st_mode & 077, 0u) << name;

@@ -96,7 +96,8 @@ TEST_F(BackupTest, OnlyWholeCopiesAreRestoredAndOnlyIntoEmptyFolders) {
   }  // killed
   const auto report = Backup(PathOf("data"), PathOf("copy"));
   ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(report->files, 6);  // the database, a blob, two tokens, the certificate and its key
+  EXPECT_EQ(report->files,
+            7);  // the database, a blob, two tokens, the certificate and its key, the workers' authority
   EXPECT_TRUE(absl::IsFailedPrecondition(Backup(PathOf("data"), PathOf("copy")).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(Restore(PathOf("copy"), PathOf("data")).status()));
   EXPECT_TRUE(absl::IsNotFound(Backup(PathOf("nothing"), PathOf("other")).status()));

@@ -5,26 +5,24 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "proto/certificates/certificate_request.h"
 
 namespace hone {
 
-v1::EnrolResponse EnrolWorker(ServerProcess& server, const std::string& request_id) {
+WorkerIdentity EnrolWorker(ServerProcess& server) {
+  const CertificateRequest asked = *MakeCertificateRequest();
   Caller caller(server.Channel(server.EnrolToken()));
   v1::EnrolRequest request;
   request.set_display_name("fake");
-  request.set_request_id(request_id);
+  request.set_certificate_request(asked.request);
   v1::EnrolResponse response;
   const grpc::Status status = caller.workers->Enrol(Caller::Context().get(), request, &response);
   EXPECT_TRUE(status.ok()) << status.error_message();
-  return response;
+  return {response.worker(), asked.private_key, response.certificate()};
 }
 
 FakeWorker::FakeWorker(ServerProcess& server, const std::string& device_class)
-    : server_(server), device_class_(device_class) {
-  const v1::EnrolResponse enrolled = EnrolWorker(server);
-  name = enrolled.worker();
-  token = enrolled.token();
-}
+    : identity(EnrolWorker(server)), server_(server), device_class_(device_class) {}
 
 FakeWorker::~FakeWorker() { Stop(); }
 
@@ -79,7 +77,7 @@ void FakeWorker::Loop() {
   std::map<std::string, v1::LeaseResult> kept;  // by lease, until acknowledged
   std::set<std::string> acknowledged;           // trials; one job per worker in these tests
   while (!stopping_) {
-    if (caller == nullptr) caller = std::make_unique<Caller>(server_.Channel(token));
+    if (caller == nullptr) caller = std::make_unique<Caller>(server_.Channel(identity));
     v1::SynchronizeRequest request;
     request.set_worker(name);
     *request.mutable_device() = Device(device_class_);

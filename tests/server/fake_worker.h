@@ -28,8 +28,8 @@ class FakeWorker {
   static v1::Device Device(const std::string& device_class);
   static v1::LeaseResult Measure(const v1::Lease& lease);
 
-  std::string name;
-  std::string token;
+  const WorkerIdentity identity;
+  const std::string name = identity.name;
 
  private:
   void Loop();
@@ -44,7 +44,6 @@ class FakeWorker {
   std::thread thread_;
 };
 
-// Enrols and returns (name, token).
-v1::EnrolResponse EnrolWorker(ServerProcess& server, const std::string& request_id = "");
+WorkerIdentity EnrolWorker(ServerProcess& server);
 
 }  // namespace hone

@@ -1,5 +1,6 @@
 // Who may call what, through a real hone-server process: every RPC of the .proto files with every kind of
 // credential, users and tokens over their lives, and secrets that must be seen nowhere.
+#include <openssl/obj_mac.h>
 #include <signal.h>
 
 #include <algorithm>
@@ -16,9 +17,12 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "gtest/gtest.h"
+#include "proto/certificates/certificate_request.h"
 #include "proto/values/sha256.h"
+#include "server/auth/certificate_authority.h"
 #include "server/auth/role_table.h"
 #include "server/auth/secrets.h"
+#include "server/storage/sqlite_connection.h"
 #include "tests/server/fake_worker.h"
 #include "tests/server/server_process.h"
 
@@ -57,6 +61,14 @@ std::set<std::string> PathsOfAllRpcs() {
   }
   return paths;
 }
+
+struct Credential {
+  std::string name;
+  std::string secret;
+  std::optional<Role> role;  // none: it is good for nothing
+  WorkerIdentity worker = {};
+  bool removed = false;
+};
 
 class IdentityTest : public testing::Test {
  protected:
@@ -117,15 +129,46 @@ class IdentityTest : public testing::Test {
   StatusCode CodeOf(const std::string& token, const std::string& path = kInfo) {
     return Call(server_.Channel(token), path).error_code();
   }
-  // What the server has written anywhere but into its own two token files and its key.
+  // What the server has written anywhere but into its own two token files and its keys.
   std::string EverythingWritten() const {
     std::string all = ReadFile(folder_.path() + "/data.log");
     for (const auto& entry : fs::recursive_directory_iterator(folder_.path() + "/data")) {
       const fs::path& path = entry.path();
-      if (entry.is_regular_file() && path.extension() != ".token" && path.filename() != "key.pem")
+      if (entry.is_regular_file() && path.extension() != ".token" && path.filename() != "key.pem" &&
+          path.filename() != "workers.pem")
         all += ReadFile(path);
     }
     return all;
+  }
+
+  std::vector<Credential> WorkerCredentials();
+  // The server's own authority over workers, in other hands.
+  std::unique_ptr<CertificateAuthority> Authority() const {
+    return *CertificateAuthority::Load(server_.Read("tls/workers.pem"), absl::Hours(24));
+  }
+  grpc::Status Remove(const WorkerIdentity& worker) {
+    v1::ControlWorkerRequest request;
+    request.set_name(worker.name);
+    request.set_action(v1::WORKER_ACTION_REMOVE);
+    v1::Worker removed;
+    return admin_->workers->ControlWorker(Caller::Context().get(), request, &removed);
+  }
+  // Of a new key. The worker with its new certificate, or as it was.
+  grpc::Status Renew(WorkerIdentity& worker) {
+    const CertificateRequest asked = *MakeCertificateRequest();
+    v1::RenewCertificateRequest request;
+    request.set_certificate_request(asked.request);
+    v1::RenewCertificateResponse response;
+    const grpc::Status status = Caller(server_.Channel(worker))
+                                    .workers->RenewCertificate(Caller::Context().get(), request, &response);
+    if (status.ok()) worker = {worker.name, asked.private_key, response.certificate()};
+    return status;
+  }
+  grpc::Status Synchronize(const WorkerIdentity& worker, v1::SynchronizeResponse* response) {
+    v1::SynchronizeRequest request;
+    request.set_worker(worker.name);
+    *request.mutable_device() = FakeWorker::Device("test-class");
+    return Caller(server_.Channel(worker)).workers->Synchronize(Caller::Context().get(), request, response);
   }
 
   TemporaryFolder folder_;
@@ -133,19 +176,44 @@ class IdentityTest : public testing::Test {
   std::unique_ptr<Caller> admin_;
 };
 
-struct Credential {
-  std::string name;
-  std::string secret;
-  std::optional<Role> role;  // none: it is good for nothing
-};
+// `subject` with a certificate that `authority` issued at `begin`.
+WorkerIdentity Certified(const CertificateAuthority& authority, const std::string& subject,
+                         absl::Time begin) {
+  const CertificateRequest asked = *MakeCertificateRequest();
+  return {subject, asked.private_key, *authority.Issue(asked.request, subject, begin)};
+}
+
+// `subject` with a certificate for TLS clients that `issuer` signed, whatever it is; itself if that is empty.
+WorkerIdentity Forged(const std::string& subject, const CertificatePem& issuer) {
+  const CertificateFields fields{
+      subject,
+      absl::Now() - absl::Hours(1),
+      absl::Now() + absl::Hours(1),
+      {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_ext_key_usage, "clientAuth"}}};
+  const CertificatePem own = *MakeSelfSigned(fields);
+  if (issuer.certificate.empty()) return {subject, own.private_key, own.certificate};
+  const CertificatePointer authority = ReadCertificate(issuer.certificate);
+  const KeyPointer key = ReadPrivateKey(own.private_key), issuer_key = ReadPrivateKey(issuer.private_key);
+  return {subject, own.private_key,
+          PemOf(MakeCertificate(fields, key.get(), {authority.get(), issuer_key.get()})->get())};
+}
 
 // An empty request of a caller who is let in may fail, but not for its credential.
 bool AsDeclared(const RpcRow& row, const Credential& caller, StatusCode code) {
+  if (caller.removed) return code == StatusCode::PERMISSION_DENIED;
   if (!caller.role) return code == StatusCode::UNAUTHENTICATED;
-  if (!Allows(row, *caller.role)) return code == StatusCode::PERMISSION_DENIED;
+  if (!Allows(row, *caller.role))
+    return code ==
+           (caller.role == Role::kLapsed ? StatusCode::UNAUTHENTICATED : StatusCode::PERMISSION_DENIED);
   // An empty Synchronize names no worker: denied too.
   return row.path == "/hone.v1.WorkerService/Synchronize" ||
          (code != StatusCode::UNAUTHENTICATED && code != StatusCode::PERMISSION_DENIED);
+}
+
+StatusCode CodeForNoMethod(const Credential& caller) {
+  if (caller.removed) return StatusCode::PERMISSION_DENIED;
+  return caller.role && caller.role != Role::kLapsed ? StatusCode::UNIMPLEMENTED
+                                                     : StatusCode::UNAUTHENTICATED;
 }
 
 TEST_F(IdentityTest, TheRoleTableIsExactlyTheRpcs) {
@@ -155,6 +223,41 @@ TEST_F(IdentityTest, TheRoleTableIsExactlyTheRpcs) {
     EXPECT_NE(row.roles, 0u) << row.path;
   }
   EXPECT_EQ(listed, PathsOfAllRpcs());
+}
+
+std::vector<Credential> IdentityTest::WorkerCredentials() {
+  const std::unique_ptr<CertificateAuthority> ours = Authority();
+  const CertificatePem foreign_pem = *CertificateAuthority::Make();
+  const auto foreign =
+      *CertificateAuthority::Load(foreign_pem.certificate + foreign_pem.private_key, absl::Hours(24));
+  const WorkerIdentity worker = EnrolWorker(server_), removed = EnrolWorker(server_);
+  WorkerIdentity renewed = worker;
+  EXPECT_TRUE(Renew(renewed).ok());
+  EXPECT_TRUE(Remove(removed).ok());
+  const std::string& name = worker.name;
+  const absl::Time now = absl::Now();
+  const std::string own = server_.Read("tls/workers.pem");
+  const std::string viewer = MakeToken(kOwner, "viewer").secret();
+  return {
+      {"worker", "", Role::kWorker, worker},
+      {"worker renewed", "", Role::kWorker, renewed},
+      {"worker lapsed", "", Role::kLapsed, Certified(*ours, name, now - absl::Hours(25))},
+      {"worker expired", "", std::nullopt, Certified(*ours, name, now - absl::Hours(8 * 24 + 1))},
+      {"worker removed", "", std::nullopt, removed, true},
+      {"worker removed, lapsed", "", std::nullopt, Certified(*ours, removed.name, now - absl::Hours(25)),
+       true},
+      {"worker unknown", "", std::nullopt, Certified(*ours, "workers/nobody", now)},
+      {"user as a worker", "", std::nullopt, Certified(*ours, "users/owner", now)},
+      {"worker of another authority", "", std::nullopt, Certified(*foreign, name, now)},
+      {"worker certified by itself", "", std::nullopt, Forged(name, {})},
+      {"worker certified by the server", "", std::nullopt,
+       Forged(name, {server_.Read("tls/cert.pem"), server_.Read("tls/key.pem")})},
+      {"worker certified by a worker", "", std::nullopt,
+       Forged(name, {worker.certificate, worker.private_key})},
+      {"the authority itself", "", std::nullopt, {name, own, PemOf(ReadCertificate(own).get())}},
+      {"viewer on a worker's connection", viewer, Role::kViewer, worker},
+      {"garbage on a worker's connection", RandomHex(32), std::nullopt, worker},
+  };
 }
 
 TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
@@ -180,14 +283,12 @@ TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
   callers.push_back({"demoted", MakeToken("demoted").secret(), Role::kViewer});
   callers.push_back({"disabled", MakeToken("disabled").secret(), std::nullopt});
   ASSERT_TRUE(Change("demoted", "viewer", std::nullopt).ok() && Change("disabled", std::nullopt, true).ok());
-  const v1::EnrolResponse first = EnrolWorker(server_, "r1"), again = EnrolWorker(server_, "r1");
-  callers.push_back({"worker", again.token(), Role::kWorker});
-  callers.push_back({"worker replaced", first.token(), std::nullopt});
+  for (const Credential& caller : WorkerCredentials()) callers.push_back(caller);
 
   int tried = 0, as_declared = 0;
   std::string errors;
   for (const Credential& caller : callers) {
-    const auto channel = server_.Channel(caller.secret);
+    const auto channel = server_.Channel(caller.worker, caller.secret);
     for (const RpcRow& row : RpcTable()) {
       const grpc::Status status = Call(channel, std::string(row.path));
       const bool fine = AsDeclared(row, caller, status.error_code());
@@ -196,8 +297,8 @@ TEST_F(IdentityTest, EveryRpcKnowsItsCallersAndNoSecretIsSeen) {
       as_declared += fine;
       errors += status.error_message() + status.error_details();
     }
-    EXPECT_EQ(Call(channel, "/hone.v1.JobService/NoSuchMethod").error_code(),
-              caller.role ? StatusCode::UNIMPLEMENTED : StatusCode::UNAUTHENTICATED);
+    EXPECT_EQ(Call(channel, "/hone.v1.JobService/NoSuchMethod").error_code(), CodeForNoMethod(caller))
+        << caller.name;
   }
   std::cout << "role table: " << as_declared << " of " << tried << " cells as declared\n";
   const std::string written = EverythingWritten();
@@ -389,14 +490,98 @@ TEST_F(IdentityTest, AnEnrolTokenOfAnOperatorLetsAWorkerJoin) {
   v1::CreateTokenResponse made;
   ASSERT_TRUE(op.admin->CreateEnrolToken(Caller::Context().get(), {}, &made).ok());
   EXPECT_NE(made.token().expire_time_micros(), 0);
-  Caller joining(server_.Channel(made.secret()));
+  const auto enrol = [&](const std::string& certificate_request) {
+    v1::EnrolRequest request;
+    request.set_display_name("w");
+    request.set_certificate_request(certificate_request);
+    v1::EnrolResponse worker;
+    return Caller(server_.Channel(made.secret())).workers->Enrol(Caller::Context().get(), request, &worker);
+  };
+  const CertificateRequest asked = *MakeCertificateRequest();
+  EXPECT_TRUE(enrol(asked.request).ok());
+  std::string altered = asked.request;  // of another key than the one that signed it, or no request any more
+  altered[altered.size() / 2] = altered[altered.size() / 2] == 'A' ? 'B' : 'A';
+  for (const std::string& nonsense : {std::string(), std::string("x"), altered, asked.private_key})
+    EXPECT_EQ(enrol(nonsense).error_code(), StatusCode::INVALID_ARGUMENT);
+  Revoke(made.token().name());
+  EXPECT_EQ(enrol(asked.request).error_code(), StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(IdentityTest, ACertificateIsAskedToBeRenewedAfterAThirdAndMayBeForAWeekAfterItsEnd) {
+  const WorkerIdentity enrolled = EnrolWorker(server_);
+  const std::unique_ptr<CertificateAuthority> authority = Authority();
+  const struct {
+    int age_hours;
+    bool good, renew;
+  } kAges[] = {{0, true, false}, {7, true, false},  {9, true, true},
+               {23, true, true}, {25, false, true}, {191, false, true}};
+  for (const auto& age : kAges) {
+    WorkerIdentity worker = Certified(*authority, enrolled.name, absl::Now() - absl::Hours(age.age_hours));
+    v1::SynchronizeResponse response;
+    const grpc::Status status = Synchronize(worker, &response);
+    EXPECT_EQ(status.ok(), age.good) << age.age_hours << ": " << status.error_message();
+    if (age.good) {
+      EXPECT_EQ(response.renew_certificate(), age.renew) << age.age_hours;
+    } else {
+      EXPECT_THAT(status.error_message(), HasSubstr("may only be renewed"));
+    }
+    ASSERT_TRUE(Renew(worker).ok()) << age.age_hours;
+    EXPECT_TRUE(Synchronize(worker, &response).ok());
+    EXPECT_FALSE(response.renew_certificate());
+  }
+  WorkerIdentity late = Certified(*authority, enrolled.name, absl::Now() - absl::Hours(193));
+  const grpc::Status status = Renew(late);
+  EXPECT_EQ(status.error_code(), StatusCode::UNAUTHENTICATED);
+  EXPECT_THAT(status.error_message(), HasSubstr("hone token enrol"));
+}
+
+TEST_F(IdentityTest, ARemovedWorkersCertificatesAreVoidAtOnceAndStaySo) {
+  WorkerIdentity worker = EnrolWorker(server_), renewed = worker;
+  v1::SynchronizeResponse response;
+  ASSERT_TRUE(Renew(renewed).ok() && Synchronize(worker, &response).ok() &&
+              Synchronize(renewed, &response).ok());
+  ASSERT_TRUE(Remove(worker).ok());
+  EXPECT_EQ(Remove(worker).error_code(), StatusCode::NOT_FOUND);
+  for (const bool restarted : {false, true}) {
+    for (WorkerIdentity* one : {&worker, &renewed}) {
+      const grpc::Status status = Synchronize(*one, &response);
+      EXPECT_EQ(status.error_code(), StatusCode::PERMISSION_DENIED) << restarted;
+      EXPECT_THAT(status.error_message(), HasSubstr("was removed"));
+      EXPECT_EQ(Renew(*one).error_code(), StatusCode::PERMISSION_DENIED) << restarted;
+    }
+    if (restarted) break;
+    server_.Stop(SIGKILL);
+    server_.Start();
+  }
+  EXPECT_NE(EnrolWorker(server_).name, worker.name);
+}
+
+// Of before workers had certificates: the migration made their tokens good for enrolling as who they were.
+TEST_F(IdentityTest, AFormerWorkersTokenEnrolsItAsTheWorkerThatItWas) {
+  const WorkerIdentity worker = EnrolWorker(server_);
+  const std::string token = RandomHex(32);
+  server_.Stop(SIGTERM);
+  {
+    const auto db = Connection::Open(folder_.path() + "/data/hone.db", Connection::Mode::kWriter);
+    ASSERT_TRUE(Query(**db, "INSERT INTO tokens(hash, role, subject, create_time) VALUES(?, 'enrol', ?, 1)",
+                      HashToken(token), worker.name)
+                    .Run()
+                    .ok());
+  }
+  server_.Start();
+  EXPECT_EQ(CodeOf(token, "/hone.v1.WorkerService/Synchronize"), StatusCode::PERMISSION_DENIED);
+  const CertificateRequest asked = *MakeCertificateRequest();
   v1::EnrolRequest request;
-  request.set_display_name("w");
-  v1::EnrolResponse worker;
-  ASSERT_TRUE(joining.workers->Enrol(Caller::Context().get(), request, &worker).ok());
-  EXPECT_EQ(CodeOf(worker.token()), StatusCode::OK);
-  Revoke("tokens/" + HashToken(worker.token()).substr(0, 16));
-  EXPECT_EQ(CodeOf(worker.token()), StatusCode::UNAUTHENTICATED);
+  request.set_certificate_request(asked.request);
+  v1::EnrolResponse response;
+  Caller joining(server_.Channel(token));
+  ASSERT_TRUE(joining.workers->Enrol(Caller::Context().get(), request, &response).ok());
+  EXPECT_EQ(response.worker(), worker.name);
+  v1::SynchronizeResponse synchronized;
+  EXPECT_TRUE(Synchronize({worker.name, asked.private_key, response.certificate()}, &synchronized).ok());
+  admin_ = std::make_unique<Caller>(server_.Channel(server_.AdminToken()));
+  ASSERT_TRUE(Remove(worker).ok());
+  EXPECT_EQ(CodeOf(token, "/hone.v1.WorkerService/Enrol"), StatusCode::UNAUTHENTICATED);
 }
 
 }  // namespace

@@ -123,6 +123,17 @@ std::shared_ptr<grpc::Channel> ServerProcess::Channel(const std::string& token,
                                                       const std::string& certificate) const {
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = certificate.empty() ? Read("tls/cert.pem") : certificate;
+  return Channel(tls, token);
+}
+
+std::shared_ptr<grpc::Channel> ServerProcess::Channel(const WorkerIdentity& worker,
+                                                      const std::string& token) const {
+  return Channel(grpc::SslCredentialsOptions{Read("tls/cert.pem"), worker.private_key, worker.certificate},
+                 token);
+}
+
+std::shared_ptr<grpc::Channel> ServerProcess::Channel(const grpc::SslCredentialsOptions& tls,
+                                                      const std::string& token) const {
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::SslCredentials(tls);
   if (!token.empty()) {
     credentials = grpc::CompositeChannelCredentials(

@@ -8,6 +8,7 @@
 
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/security/credentials.h"
 #include "hone/v1/admin.grpc.pb.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/jobs.grpc.pb.h"
@@ -20,6 +21,11 @@
 #include "tests/server/temporary_folder.h"
 
 namespace hone {
+
+// Who a worker is: its name, and what it connects with (PEM).
+struct WorkerIdentity {
+  std::string name, private_key, certificate;
+};
 
 // hone-server as a process, with the fake hone-job, over one data folder: starting it again goes on where it
 // was.
@@ -41,11 +47,14 @@ class ServerProcess {
   std::string Read(const std::string& name) const;  // a file of the data folder
   // A channel of its own that trusts this server's certificate; the token rides on each call.
   std::shared_ptr<grpc::Channel> Channel(const std::string& token, const std::string& certificate = "") const;
+  std::shared_ptr<grpc::Channel> Channel(const WorkerIdentity& worker, const std::string& token = "") const;
   std::string AdminToken() const;
   std::string EnrolToken() const;
 
  private:
   std::string Endpoint(const char* key) const;
+  std::shared_ptr<grpc::Channel> Channel(const grpc::SslCredentialsOptions& tls,
+                                         const std::string& token) const;
 
   const std::string data_dir_;
   const std::vector<std::string> flags_;

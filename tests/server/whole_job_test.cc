@@ -118,7 +118,7 @@ TEST_F(WholeJobTest, AWorkerThatDiedLosesOnlyItsLease) {
   Caller caller = Admin();
   FakeWorker worker(server_);
   // A first life that takes a lease and is never heard of again.
-  Caller doomed(server_.Channel(worker.token));
+  Caller doomed(server_.Channel(worker.identity));
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=2 trials=3").name());
   v1::SynchronizeRequest request;
   request.set_worker(worker.name);
@@ -142,7 +142,7 @@ TEST_F(WholeJobTest, AWorkerThatLiesIsQuarantinedAndItsRecordsTrainNothing) {
   Caller caller = Admin();
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=2 trials=4").name());
   FakeWorker liar(server_);
-  Caller mouth(server_.Channel(liar.token));
+  Caller mouth(server_.Channel(liar.identity));
   v1::SynchronizeRequest request;
   request.set_worker(liar.name);
   *request.mutable_device() = FakeWorker::Device("test-class");
@@ -192,14 +192,14 @@ TEST_F(WholeJobTest, AWorkerThatLiesIsQuarantinedAndItsRecordsTrainNothing) {
   control.set_action(v1::WORKER_ACTION_REMOVE);
   ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
   EXPECT_EQ(mouth.workers->Synchronize(Caller::Context().get(), request, &response).error_code(),
-            grpc::UNAUTHENTICATED);
+            grpc::PERMISSION_DENIED);
 }
 
 TEST_F(WholeJobTest, AResultThatComesAfterItsLeaseIsRefused) {
   Caller caller = Admin();
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=2").name());
   FakeWorker late(server_), other(server_);
-  Caller sleeper(server_.Channel(late.token));
+  Caller sleeper(server_.Channel(late.identity));
   v1::SynchronizeRequest request;
   request.set_worker(late.name);
   *request.mutable_device() = FakeWorker::Device("test-class");
@@ -225,7 +225,7 @@ TEST_F(WholeJobTest, ImpossibleTimesAreNobodysBest) {
   Caller caller = Admin();
   const v1::Job created = caller.CreateJob(caller.CreateModel("batches=1 trials=1").name());
   const FakeWorker liar(server_);
-  Caller worker(server_.Channel(liar.token));
+  Caller worker(server_.Channel(liar.identity));
   v1::SynchronizeRequest request;
   request.set_worker(liar.name);
   *request.mutable_device() = FakeWorker::Device("test-class");

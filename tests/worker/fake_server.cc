@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/time/clock.h"
+#include "grpc/grpc_security_constants.h"
 #include "proto/values/sha256.h"
 
 namespace hone {
@@ -24,6 +26,16 @@ std::string TokenOf(const grpc::ServerContext& context) {
   auto found = context.client_metadata().find("authorization");
   return found == context.client_metadata().end() ? ""
                                                   : std::string(found->second.begin(), found->second.end());
+}
+
+std::string CertificateOf(const grpc::ServerContext& context) {
+  const auto found = context.auth_context()->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  return found.empty() ? "" : std::string(found.front().begin(), found.front().end());
+}
+
+std::unique_ptr<CertificateAuthority> MakeAuthority() {
+  const CertificatePem own = *CertificateAuthority::Make();
+  return *CertificateAuthority::Load(own.certificate + own.private_key, absl::Hours(24));
 }
 
 }  // namespace
@@ -67,6 +79,10 @@ struct FakeServer::Services {
                              v1::SynchronizeResponse* response) override {
       return fake->Synchronize(*context, *request, *response);
     }
+    grpc::Status RenewCertificate(grpc::ServerContext* context, const v1::RenewCertificateRequest* request,
+                                  v1::RenewCertificateResponse* response) override {
+      return fake->RenewCertificate(*context, *request, *response);
+    }
   } workers;
   struct Blobs : v1::BlobService::Service {
     FakeServer* fake;
@@ -79,11 +95,11 @@ struct FakeServer::Services {
 
 FakeServer::~FakeServer() { Shutdown(); }
 
-FakeServer::FakeServer() : certificate_(MakeTestCertificate()) { Start(); }
+FakeServer::FakeServer() : certificate_(MakeTestCertificate()), authority_(MakeAuthority()) { Start(); }
 
 void FakeServer::Start() {
   down_ = false;
-  grpc::SslServerCredentialsOptions ssl;
+  grpc::SslServerCredentialsOptions ssl(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_BUT_DONT_VERIFY);
   ssl.pem_key_cert_pairs.push_back({certificate_.key, certificate_.certificate});
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:" + std::to_string(port_), grpc::SslServerCredentials(ssl), &port_);
@@ -128,26 +144,46 @@ grpc::Status FakeServer::Enrol(const grpc::ServerContext& context, const v1::Enr
                                v1::EnrolResponse& response) {
   std::lock_guard lock(mutex_);
   changed_.notify_all();
-  if (TokenOf(context) != std::string("Bearer ") + kEnrolToken) {
+  const bool former = TokenOf(context) == std::string("Bearer ") + kFormerToken;
+  if (!former && TokenOf(context) != std::string("Bearer ") + kEnrolToken) {
     return {grpc::StatusCode::UNAUTHENTICATED, "unknown enrol token"};
   }
-  ++enrolments;
-  enrol_requests.insert(request.request_id());
+  const std::string fresh = former ? "workers/7" : "workers/" + std::to_string(enrolled.size() + 1);
+  const std::string worker = enrolled.emplace(request.request_id(), fresh).first->second;
   device = request.device();
-  response.set_worker("workers/" + std::to_string(enrolments));
-  response.set_token("worker-token");
+  response.set_worker(worker);
+  response.set_certificate(*authority_->Issue(request.certificate_request(), worker, absl::Now()));
   return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::RenewCertificate(const grpc::ServerContext& context,
+                                          const v1::RenewCertificateRequest& request,
+                                          v1::RenewCertificateResponse& response) {
+  std::lock_guard lock(mutex_);
+  changed_.notify_all();
+  const std::string worker = WorkerOf(context);
+  if (worker.empty() || refuse_renewal) return {grpc::StatusCode::UNAUTHENTICATED, "unknown worker"};
+  ++renewals;
+  response.set_certificate(*authority_->Issue(request.certificate_request(), worker, absl::Now()));
+  return grpc::Status::OK;
+}
+
+std::string FakeServer::WorkerOf(const grpc::ServerContext& context) const {
+  const auto issued = authority_->Verify(CertificateOf(context));
+  return issued.ok() ? issued->subject : "";
 }
 
 grpc::Status FakeServer::Synchronize(const grpc::ServerContext& context,
                                      const v1::SynchronizeRequest& request,
                                      v1::SynchronizeResponse& response) {
   std::unique_lock lock(mutex_);
-  if (TokenOf(context) != "Bearer worker-token" || refuse_identity > 0) {
+  if (WorkerOf(context) != request.worker() || request.worker().empty() || refuse_identity > 0) {
     if (refuse_identity > 0) --refuse_identity;
     return {grpc::StatusCode::UNAUTHENTICATED, "unknown worker"};
   }
+  if (removed) return {grpc::StatusCode::PERMISSION_DENIED, "the worker was removed"};
   workers_seen.insert(request.worker());
+  certificates_seen.insert(CertificateOf(context));
   if (request.has_device()) device = request.device();
   running = {request.running_leases().begin(), request.running_leases().end()};
   ever_running.insert(running.begin(), running.end());
@@ -161,8 +197,10 @@ grpc::Status FakeServer::Synchronize(const grpc::ServerContext& context,
     return {grpc::StatusCode::UNAVAILABLE, "the answer got lost"};
   }
   const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>(request.wait_seconds());
+  response.set_renew_certificate(certificates_seen.size() <= replacements);
   const auto news = [&] {
-    return down_ || context.IsCancelled() || (request.accepts_lease() && !leases_.empty()) ||
+    return down_ || response.renew_certificate() || context.IsCancelled() ||
+           (request.accepts_lease() && !leases_.empty()) ||
            std::any_of(abandon_.begin(), abandon_.end(),
                        [&](const auto& id) { return running.contains(id); });
   };

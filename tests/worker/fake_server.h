@@ -14,6 +14,7 @@
 
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
+#include "server/auth/certificate_authority.h"
 
 namespace hone {
 
@@ -27,6 +28,7 @@ TestCertificate MakeTestCertificate();
 class FakeServer {
  public:
   static constexpr char kEnrolToken[] = "let-me-in";
+  static constexpr char kFormerToken[] = "i-was-worker-7";  // enrols as workers/7
 
   FakeServer();
   ~FakeServer();
@@ -47,23 +49,32 @@ class FakeServer {
   // Faults and observations; only through Order and Await.
   int lose_acks = 0;        // results are taken, but so many answers to them get lost
   int refuse_identity = 0;  // so many Synchronize calls are UNAUTHENTICATED
+  bool refuse_renewal = false;
+  bool removed = false;     // every worker: PERMISSION_DENIED
+  size_t replacements = 0;  // Synchronize asks for renewals until so many certificates have been replaced
   size_t cut_blobs_at = 0;  // > 0: a download breaks off after so many bytes
-  int enrolments = 0, downloads = 0;
-  std::set<std::string> enrol_requests;
+  int downloads = 0, renewals = 0;
+  std::map<std::string, std::string> enrolled;                  // worker by request_id
   std::map<std::string, std::vector<v1::LeaseResult>> results;  // every time they came, by lease
   std::set<std::string> running;                                // heartbeats of the last call
   std::set<std::string> ever_running;
   v1::Device device;
   std::set<std::string> workers_seen;
+  std::set<std::string> certificates_seen;
 
  private:
   struct Services;  // of one Start
   grpc::Status Enrol(const grpc::ServerContext&, const v1::EnrolRequest&, v1::EnrolResponse&);
   grpc::Status Synchronize(const grpc::ServerContext&, const v1::SynchronizeRequest&,
                            v1::SynchronizeResponse&);
+  grpc::Status RenewCertificate(const grpc::ServerContext&, const v1::RenewCertificateRequest&,
+                                v1::RenewCertificateResponse&);
+  // Whose certificate the caller shows, of this server's authority; empty: none.
+  std::string WorkerOf(const grpc::ServerContext& context) const;
   grpc::Status DownloadBlob(const v1::DownloadBlobRequest&, grpc::ServerWriter<v1::DownloadBlobResponse>&);
 
   const TestCertificate certificate_;
+  const std::unique_ptr<CertificateAuthority> authority_;
   int port_ = 0;
   std::unique_ptr<Services> services_;
   std::unique_ptr<grpc::Server> server_;

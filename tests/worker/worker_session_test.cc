@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -25,13 +26,21 @@ class WorkerSessionTest : public testing::Test {
   }
 
   void StartWorker(const std::string& token = FakeServer::kEnrolToken) {
-    std::vector<std::string> arguments = {HONE_WORKER,     "join",
-                                          "--server",      server_.address(),
-                                          "--ca",          folder_.path() + "/ca.pem",
-                                          "--data-dir",    data_dir(),
-                                          "--enrol-token", token,
-                                          "--runner",      HONE_RUNNER,
-                                          "--host-lock",   folder_.path() + "/lock"};
+    std::ofstream(folder_.path() + "/token") << token << "\n";
+    std::vector<std::string> arguments = {HONE_WORKER,
+                                          "join",
+                                          "--server",
+                                          server_.address(),
+                                          "--ca",
+                                          folder_.path() + "/ca.pem",
+                                          "--data-dir",
+                                          data_dir(),
+                                          "--enrol-token-file",
+                                          folder_.path() + "/token",
+                                          "--runner",
+                                          HONE_RUNNER,
+                                          "--host-lock",
+                                          folder_.path() + "/lock"};
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -125,7 +134,7 @@ TEST_F(WorkerSessionTest, JoinsMeasuresAndLeavesNothingBehind) {
   server_.Order([](FakeServer& s) {
     EXPECT_FALSE(s.device.device_class().empty());
     EXPECT_GT(s.device.calibration().fma_gflops().at(s.device.target()), 0);
-    EXPECT_EQ(s.enrolments, 1);
+    EXPECT_EQ(s.enrolled.size(), 1u);
   });
   // A second lease shows that the first one's acknowledgement arrived.
   server_.AddLease(MakeLease("l2", {"good"}));
@@ -173,7 +182,7 @@ TEST_F(WorkerSessionTest, KilledWorkerHandsInWhatItHadFinished) {
   EXPECT_EQ(WaitForExit(), 0);
   EXPECT_EQ(ResultsOnDisk(), 0u);
   server_.Order([](FakeServer& s) {
-    EXPECT_EQ(s.enrolments, 1) << "it still has its credentials";
+    EXPECT_EQ(s.enrolled.size(), 1u) << "it still has its certificate";
     EXPECT_EQ(s.workers_seen.size(), 1u);
     EXPECT_EQ(s.results["l1"].front().SerializeAsString(), s.results["l1"].back().SerializeAsString());
   });
@@ -192,7 +201,7 @@ TEST_F(WorkerSessionTest, CutConnectionsAndDownloadsAreResumed) {
     server_.Start();
     ASSERT_TRUE(AwaitResult(id)) << LogText();
   }
-  server_.Order([](FakeServer& s) { EXPECT_EQ(s.enrolments, 1); });
+  server_.Order([](FakeServer& s) { EXPECT_EQ(s.enrolled.size(), 1u); });
 }
 
 TEST_F(WorkerSessionTest, StoppedWorkerDropsALeaseItLost) {
@@ -248,15 +257,85 @@ TEST_F(WorkerSessionTest, SigtermCancelsALeaseThatWouldNotEnd) {
   EXPECT_EQ(Result("stuck").outcome(), v1::OUTCOME_INFRASTRUCTURE);
 }
 
-TEST_F(WorkerSessionTest, ForgottenWorkerEnrolsAgain) {
+TEST_F(WorkerSessionTest, RenewsItsCertificateWhenAskedAndWorksOn) {
+  server_.Order([](FakeServer& s) { s.replacements = 3; });
   server_.AddLease(MakeLease("l1", {"good"}));
   StartWorker();
   ASSERT_TRUE(AwaitResult("l1")) << LogText();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.certificates_seen.size() == 4; })) << LogText();
+  server_.AddLease(MakeLease("l2", {"good"}));
+  ASSERT_TRUE(AwaitResult("l2")) << LogText();
+  server_.Order([](FakeServer& s) {
+    EXPECT_EQ(s.renewals, 3);
+    EXPECT_EQ(s.enrolled.size(), 1u);
+    EXPECT_EQ(s.workers_seen.size(), 1u);
+  });
+  struct stat info;
+  ASSERT_EQ(stat((data_dir() + "/identity.pem").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  EXPECT_FALSE(std::filesystem::exists(data_dir() + "/enrolment.pem"));
+}
+
+// As after a sleep: refused, but not too late to renew.
+TEST_F(WorkerSessionTest, ExpiredCertificateIsRenewed) {
+  StartWorker();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 1; })) << LogText();
   server_.Order([](FakeServer& s) { s.refuse_identity = 1; });
   server_.Shutdown();  // ends the long poll
   server_.Start();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.certificates_seen.size() == 2; })) << LogText();
+  server_.AddLease(MakeLease("l1", {"good"}));
+  ASSERT_TRUE(AwaitResult("l1")) << LogText();
+  server_.Order([](FakeServer& s) {
+    EXPECT_EQ(s.renewals, 1);
+    EXPECT_EQ(s.workers_seen.size(), 1u);
+  });
+}
+
+TEST_F(WorkerSessionTest, ForgottenWorkerEnrolsAgain) {
+  StartWorker();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 1; })) << LogText();
+  server_.Order([](FakeServer& s) {
+    s.refuse_identity = 1;
+    s.refuse_renewal = true;
+  });
+  server_.Shutdown();  // ends the long poll
+  server_.Start();
   ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 2; })) << LogText();
-  server_.Order([](FakeServer& s) { EXPECT_EQ(s.enrol_requests.size(), 2u); });
+  server_.Order([](FakeServer& s) { EXPECT_EQ(s.enrolled.size(), 2u); });
+}
+
+TEST_F(WorkerSessionTest, RemovedWorkerEndsAndJoinsAnewOnlyWhenStartedAgain) {
+  StartWorker();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 1; })) << LogText();
+  server_.Order([](FakeServer& s) { s.removed = true; });
+  server_.Shutdown();  // ends the long poll
+  server_.Start();
+  EXPECT_EQ(WaitForExit(), 3);
+  EXPECT_TRUE(absl::StrContains(LogText(), "was removed")) << LogText();
+  server_.Order([](FakeServer& s) {
+    EXPECT_EQ(s.enrolled.size(), 1u);
+    s.removed = false;
+  });
+  StartWorker();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 2; })) << LogText();
+}
+
+TEST_F(WorkerSessionTest, DamagedIdentityIsReplaced) {
+  std::filesystem::create_directories(data_dir());
+  std::ofstream(data_dir() + "/identity.pem") << "-----BEGIN PRIVATE KEY-----\nMIG";
+  std::ofstream(data_dir() + "/enrolment.pem") << "-----BEGIN";
+  StartWorker();
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.size() == 1; })) << LogText();
+}
+
+// Enrolled when workers had tokens.
+TEST_F(WorkerSessionTest, FormerTokenMakesItTheWorkerThatItWas) {
+  std::filesystem::create_directories(data_dir());
+  std::ofstream(data_dir() + "/credentials") << "workers/7\n" << FakeServer::kFormerToken << "\n";
+  StartWorker("spent");
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.workers_seen.contains("workers/7"); })) << LogText();
+  EXPECT_FALSE(std::filesystem::exists(data_dir() + "/credentials"));
 }
 
 TEST_F(WorkerSessionTest, UnintelligibleLeasesAreRefused) {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
+#include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
 #include "worker/server_connection/lease_messages.h"
 
@@ -25,9 +26,11 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
                       absl::StrCat(what, ": ", status.error_message()));
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& options) {
+std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& options, const Identity& identity) {
   grpc::SslCredentialsOptions ssl;
   ssl.pem_root_certs = options.ca_pem;
+  ssl.pem_private_key = identity.private_key;
+  ssl.pem_cert_chain = identity.certificate;
   grpc::ChannelArguments arguments;
   const std::string name = options.server_name.empty() ? PinnedName(options.ca_pem) : options.server_name;
   if (!name.empty()) arguments.SetSslTargetNameOverride(name);
@@ -42,13 +45,14 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& option
   return grpc::CreateCustomChannel(options.address, grpc::SslCredentials(ssl), arguments);
 }
 
-void Prepare(grpc::ClientContext& context, const std::string& token, absl::Duration limit) {
-  context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
+void Limit(grpc::ClientContext& context, absl::Duration limit) {
   context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(limit));
 }
 
+}  // namespace
+
 // Lets another thread cancel the call under way.
-class Interruptible {
+struct ServerConnection::Interruptible {
  public:
   // False if an interruption was waiting: then the call must not be made.
   bool Begin(grpc::ClientContext* context) {
@@ -74,8 +78,6 @@ class Interruptible {
   bool pending_ = false;
 };
 
-}  // namespace
-
 std::string PinnedName(const std::string& pem) {
   std::string name;
   BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
@@ -96,45 +98,77 @@ std::string PinnedName(const std::string& pem) {
   return name;
 }
 
-struct ServerConnection::Stubs {
-  absl::Duration answer_time;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::WorkerService::Stub> workers;
-  std::unique_ptr<v1::BlobService::Stub> blobs;
-  Interruptible synchronize, download;
+// The certificate is the connection's: with another one there is another connection.
+struct ServerConnection::Link {
+  Link(const ServerConnectionOptions& options, const Identity& identity)
+      : worker(identity.worker),
+        channel(MakeChannel(options, identity)),
+        workers(v1::WorkerService::NewStub(channel)),
+        blobs(v1::BlobService::NewStub(channel)) {}
+
+  const std::string worker;
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::WorkerService::Stub> workers;
+  const std::unique_ptr<v1::BlobService::Stub> blobs;
 };
 
 ServerConnection::ServerConnection(const ServerConnectionOptions& options)
-    : stubs_(std::make_unique<Stubs>()) {
-  stubs_->answer_time = options.answer_time;
-  stubs_->channel = MakeChannel(options);
-  stubs_->workers = v1::WorkerService::NewStub(stubs_->channel);
-  stubs_->blobs = v1::BlobService::NewStub(stubs_->channel);
-}
+    : options_(options),
+      link_(std::make_shared<Link>(options, Identity{})),
+      synchronize_(std::make_unique<Interruptible>()),
+      download_(std::make_unique<Interruptible>()) {}
 
 ServerConnection::~ServerConnection() = default;
 
+void ServerConnection::Identify(const Identity& identity) {
+  auto link = std::make_shared<Link>(options_, identity);
+  std::lock_guard lock(mutex_);
+  link_ = std::move(link);
+}
+
+std::shared_ptr<ServerConnection::Link> ServerConnection::CurrentLink() const {
+  std::lock_guard lock(mutex_);
+  return link_;
+}
+
 std::string SerialiseResult(const LeaseResult& result) { return ToMessage(result).SerializeAsString(); }
 
-absl::StatusOr<Credentials> ServerConnection::Enrol(const std::string& enrol_token,
-                                                    const std::string& request_id,
-                                                    const std::string& display_name, const Device& device) {
+absl::StatusOr<Identity> ServerConnection::Enrol(const std::string& enrol_token,
+                                                 const CertificateRequest& asked,
+                                                 const std::string& display_name, const Device& device) {
   grpc::ClientContext context;
-  Prepare(context, enrol_token, stubs_->answer_time);
+  Limit(context, options_.answer_time);
+  context.AddMetadata("authorization", absl::StrCat("Bearer ", enrol_token));
   v1::EnrolRequest request;
-  request.set_request_id(request_id);
+  request.set_request_id(Sha256Hex(asked.request));
+  request.set_certificate_request(asked.request);
   request.set_display_name(display_name);
   *request.mutable_device() = ToMessage(device);
   v1::EnrolResponse response;
-  const grpc::Status status = stubs_->workers->Enrol(&context, request, &response);
+  const grpc::Status status = CurrentLink()->workers->Enrol(&context, request, &response);
   if (!status.ok()) return FromGrpc(status, "enrolling");
-  return Credentials{response.worker(), response.token()};
+  if (response.certificate().empty())
+    return absl::FailedPreconditionError(
+        "enrolling: the server gives no certificate: it is older than this hone-worker");
+  return Identity{response.worker(), asked.private_key, response.certificate()};
 }
 
-absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credentials& credentials,
-                                                                const SynchronizeCall& call) {
+absl::StatusOr<Identity> ServerConnection::RenewCertificate(const CertificateRequest& asked) {
+  const std::shared_ptr<Link> link = CurrentLink();
+  grpc::ClientContext context;
+  Limit(context, options_.answer_time);
+  v1::RenewCertificateRequest request;
+  request.set_certificate_request(asked.request);
+  v1::RenewCertificateResponse response;
+  const grpc::Status status = link->workers->RenewCertificate(&context, request, &response);
+  if (!status.ok()) return FromGrpc(status, "renewing the certificate");
+  return Identity{link->worker, asked.private_key, response.certificate()};
+}
+
+absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const SynchronizeCall& call) {
+  const std::shared_ptr<Link> link = CurrentLink();
   v1::SynchronizeRequest request;
-  request.set_worker(credentials.worker);
+  request.set_worker(link->worker);
   if (call.device) *request.mutable_device() = ToMessage(*call.device);
   for (const std::string& lease : call.running_leases) request.add_running_leases(lease);
   for (const std::string& bytes : call.results) {
@@ -144,11 +178,11 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credential
   request.set_wait_seconds(absl::ToDoubleSeconds(call.wait));
 
   grpc::ClientContext context;
-  Prepare(context, credentials.token, call.wait + stubs_->answer_time);
-  if (!stubs_->synchronize.Begin(&context)) return absl::CancelledError("interrupted");
+  Limit(context, call.wait + options_.answer_time);
+  if (!synchronize_->Begin(&context)) return absl::CancelledError("interrupted");
   v1::SynchronizeResponse response;
-  const grpc::Status status = stubs_->workers->Synchronize(&context, request, &response);
-  stubs_->synchronize.End();
+  const grpc::Status status = link->workers->Synchronize(&context, request, &response);
+  synchronize_->End();
   if (!status.ok()) return FromGrpc(status, "synchronizing");
 
   SynchronizeAnswer answer;
@@ -156,37 +190,41 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Credential
   answer.abandon.assign(response.abandon().begin(), response.abandon().end());
   for (const v1::Lease& lease : response.leases())
     answer.leases.push_back({lease.lease_id(), FromMessage(lease)});
+  answer.renew_certificate = response.renew_certificate();
   return answer;
 }
 
-bool ServerConnection::IsConnected() const { return stubs_->channel->GetState(false) == GRPC_CHANNEL_READY; }
-
-bool ServerConnection::AwaitConnected(absl::Duration limit) {
-  return stubs_->channel->WaitForConnected(std::chrono::system_clock::now() +
-                                           absl::ToChronoMilliseconds(limit));
+bool ServerConnection::IsConnected() const {
+  return CurrentLink()->channel->GetState(false) == GRPC_CHANNEL_READY;
 }
 
-void ServerConnection::InterruptSynchronize() { stubs_->synchronize.Interrupt(true); }
+bool ServerConnection::AwaitConnected(absl::Duration limit) {
+  return CurrentLink()->channel->WaitForConnected(std::chrono::system_clock::now() +
+                                                  absl::ToChronoMilliseconds(limit));
+}
 
-absl::Status ServerConnection::Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,
+void ServerConnection::InterruptSynchronize() { synchronize_->Interrupt(true); }
+
+absl::Status ServerConnection::Download(const BlobId& blob, uint64_t offset,
                                         const std::function<absl::Status(std::string_view)>& sink) {
+  const std::shared_ptr<Link> link = CurrentLink();
   grpc::ClientContext context;
-  Prepare(context, credentials.token,
-          stubs_->answer_time + absl::Seconds(static_cast<double>(blob.size) / kSlowestBytesPerSecond));
+  Limit(context,
+        options_.answer_time + absl::Seconds(static_cast<double>(blob.size) / kSlowestBytesPerSecond));
   v1::DownloadBlobRequest request;
   request.set_sha256(blob.sha256);
   request.set_offset(offset);
-  if (!stubs_->download.Begin(&context)) return absl::CancelledError("interrupted");
-  auto reader = stubs_->blobs->DownloadBlob(&context, request);
+  if (!download_->Begin(&context)) return absl::CancelledError("interrupted");
+  auto reader = link->blobs->DownloadBlob(&context, request);
   absl::Status sunk;
   v1::DownloadBlobResponse chunk;
   while (sunk.ok() && reader->Read(&chunk)) sunk = sink(chunk.data());
   if (!sunk.ok()) context.TryCancel();
   const grpc::Status status = reader->Finish();
-  stubs_->download.End();
+  download_->End();
   return sunk.ok() ? FromGrpc(status, absl::StrCat("downloading blob ", blob.sha256)) : sunk;
 }
 
-void ServerConnection::CancelDownload() { stubs_->download.Interrupt(false); }
+void ServerConnection::CancelDownload() { download_->Interrupt(false); }
 
 }  // namespace hone

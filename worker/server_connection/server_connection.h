@@ -11,14 +11,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "proto/certificates/certificate_request.h"
 #include "worker/lease.h"
 
 namespace hone {
 
-// Who this worker is to the server: what Enrol gives and every later call shows.
-struct Credentials {
-  std::string worker;  // workers/{id}
-  std::string token;
+// Who this worker is to the server: what it shows when it connects. PEM.
+struct Identity {
+  std::string worker;  // workers/{id}, as in the certificate
+  std::string private_key;
+  std::string certificate;
 };
 
 struct SynchronizeCall {
@@ -37,6 +39,7 @@ struct SynchronizeAnswer {
   std::vector<std::string> acknowledged;
   std::vector<ReceivedLease> leases;
   std::vector<std::string> abandon;
+  bool renew_certificate = false;
 };
 
 // The opaque bytes that the worker keeps on disk until they are acknowledged.
@@ -64,10 +67,15 @@ class ServerConnection {
   explicit ServerConnection(const ServerConnectionOptions& options);
   ~ServerConnection();
 
-  // request_id: the same for every attempt of one enrolment, so that a lost answer makes no second worker.
-  absl::StatusOr<Credentials> Enrol(const std::string& enrol_token, const std::string& request_id,
-                                    const std::string& display_name, const Device& device);
-  absl::StatusOr<SynchronizeAnswer> Synchronize(const Credentials& credentials, const SynchronizeCall& call);
+  // From now on calls are this worker's; at first, and with an empty identity, they are nobody's.
+  void Identify(const Identity& identity);
+
+  // The same request at every attempt of one enrolment: a lost answer makes no second worker. Keys are not
+  // sent.
+  absl::StatusOr<Identity> Enrol(const std::string& enrol_token, const CertificateRequest& request,
+                                 const std::string& display_name, const Device& device);
+  absl::StatusOr<Identity> RenewCertificate(const CertificateRequest& request);
+  absl::StatusOr<SynchronizeAnswer> Synchronize(const SynchronizeCall& call);
   // Ends the Synchronize under way, or else the next one, with Cancelled.
   void InterruptSynchronize();
 
@@ -76,13 +84,19 @@ class ServerConnection {
   bool IsConnected() const;
   bool AwaitConnected(absl::Duration limit);
 
-  absl::Status Download(const Credentials& credentials, const BlobId& blob, uint64_t offset,
+  absl::Status Download(const BlobId& blob, uint64_t offset,
                         const std::function<absl::Status(std::string_view)>& sink);
   void CancelDownload();  // the one under way, if any
 
  private:
-  struct Stubs;
-  std::unique_ptr<Stubs> stubs_;
+  struct Link;
+  struct Interruptible;
+  std::shared_ptr<Link> CurrentLink() const;
+
+  const ServerConnectionOptions options_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Link> link_;  // calls under way keep the one that they began on
+  const std::unique_ptr<Interruptible> synchronize_, download_;
 };
 
 }  // namespace hone

@@ -126,6 +126,21 @@ TEST(MigrationsTest, AKillAtAnyWriteLeavesTheOldOrTheNew) {
   }
 }
 
+TEST(MigrationsTest, TokensOfWorkersBecomeGoodForEnrollingForAWhile) {
+  TemporaryFolder folder;
+  const auto db = Open(folder.path() + "/hone.db");
+  MigrateTo(*db, Migrations().front());
+  ASSERT_TRUE(
+      db->Execute("INSERT INTO tokens VALUES('w', 'worker', 'workers/w1', 1), ('a', 'admin', 'owner', 1)")
+          .ok());
+  ASSERT_TRUE(Migrate(*db).ok());
+  EXPECT_EQ(
+      Text(*db,
+           "SELECT hash || ' ' || role || ' ' || subject || ' ' || (expire_time > unixepoch() * 1000000) "
+           "FROM tokens ORDER BY hash"),
+      "a admin owner 0\nw enrol workers/w1 1\n");
+}
+
 TEST(MigrationsTest, NumbersRiseByOne) {
   int version = 0;
   for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, ++version) << migration.title;

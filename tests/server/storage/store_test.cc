@@ -87,7 +87,7 @@ class StoreTest : public testing::TestWithParam<Backend> {
   }
   void AddWorker(const std::string& id, const std::string& request_id = "") {
     RequestKey key{"enrol:owner", "Enrol", request_id, "digest"};
-    ASSERT_TRUE(store_->Enrol({.id = id, .display_name = id}, {"hash-" + id, "worker", ""}, key).ok());
+    ASSERT_TRUE(store_->Enrol({.id = id, .display_name = id}, key).ok());
   }
   LeaseGrant Claim(const std::string& worker, const std::string& device_class = "class") {
     auto grant = store_->ClaimLease(worker, device_class, 30);
@@ -466,16 +466,23 @@ TEST_P(StoreTest, BlobsAreNeededByModelsModulesAndUnfinishedJobs) {
   EXPECT_THAT(*store_->ListReferencedBlobs(), ElementsAre(library));
 }
 
-TEST_P(StoreTest, EnrollingAgainReplacesTheToken) {
+TEST_P(StoreTest, EnrollingAgainIsTheSameWorker) {
   AddWorker("w1", "once");
-  RequestKey key{"enrol:owner", "Enrol", "once", "digest"};
-  const auto again = store_->Enrol({.id = "w2"}, {"new-hash", "worker", ""}, key);
+  const auto again = store_->Enrol({.id = "w2"}, {"enrol:owner", "Enrol", "once", "digest"});
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->id, "w1");
-  const std::vector<TokenRow> tokens = *store_->ListTokens({0, 10});
-  ASSERT_THAT(tokens, SizeIs(1));
-  EXPECT_EQ(tokens[0].hash, "new-hash");
-  EXPECT_EQ(tokens[0].subject, "workers/w1");
+}
+
+TEST_P(StoreTest, ARemovedWorkerIsRememberedAndNotHeard) {
+  AddWorker("w1");
+  AddWorker("w2");
+  ASSERT_TRUE(store_->PutToken({std::string(64, 'a'), "enrol", "workers/w1"}).ok());
+  ASSERT_TRUE(store_->SetWorkerHold("w1", WorkerHold::kRemoved, "").ok());
+  EXPECT_EQ(*store_->ListWorkerHolds(),
+            (std::map<std::string, WorkerHold>{{"w1", WorkerHold::kRemoved}, {"w2", WorkerHold::kNone}}));
+  EXPECT_TRUE(absl::IsNotFound(store_->RecordHeartbeat({.worker = "w1"}).status()));
+  EXPECT_TRUE(store_->RecordHeartbeat({.worker = "w2"}).ok());
+  EXPECT_THAT(*store_->ListTokens({0, 10}), IsEmpty());
 }
 
 TEST_P(StoreTest, TokensSpeakForUsers) {

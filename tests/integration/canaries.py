@@ -1,0 +1,95 @@
+"""Secrets that must be seen nowhere, and a watch over what programs show of themselves."""
+import base64
+import binascii
+import os
+import threading
+import time
+
+WINDOW = 16      # characters of a token: finding so many of them anywhere is a leak
+PRIVATE = b"\x02\x01\x01\x04\x20"   # before the 32 bytes of an EC P-256 private key (RFC 5915)
+
+
+def scalars(pem):
+    """The secret numbers of the private keys in a PEM text."""
+    found = []
+    for part in pem.split(b"-----BEGIN ")[1:]:
+        if not part.startswith(b"PRIVATE KEY-----"):
+            continue
+        body = part.split(b"-----")[1]
+        der = base64.b64decode(b"".join(body.split()))
+        at = der.index(PRIVATE) + len(PRIVATE)
+        found.append(der[at:at + 32])
+    return found
+
+
+class Canaries:
+    def __init__(self):
+        self._needles = {}   # bytes -> whose they are
+
+    def __len__(self):
+        return len(set(self._needles.values()))
+
+    def add_token(self, name, token):
+        token = token.strip().encode()
+        assert len(token) >= 2 * WINDOW, name
+        for at in range(0, len(token) - WINDOW + 1, WINDOW // 2):
+            self._needles[token[at:at + WINDOW]] = name
+        for alignment in range(3):   # base64 of it, wherever it begins
+            text = base64.b64encode(b"x" * alignment + token)
+            self._needles[text[4:4 + 2 * WINDOW]] = name
+
+    def add_keys(self, name, pem):
+        """True if there were any."""
+        for secret in scalars(pem):
+            self._needles[secret] = name
+            self._needles[secret[::-1]] = name
+            for text in (binascii.hexlify(secret), binascii.hexlify(secret).upper(), binascii.hexlify(secret, ":")):
+                self._needles[text] = name
+            for alignment in range(3):
+                text = base64.b64encode(b"x" * alignment + secret)
+                self._needles[text[4:36]] = name
+        return bool(scalars(pem))
+
+    def found_in(self, data):
+        """Whose secrets are in these bytes."""
+        return sorted({name for needle, name in self._needles.items() if needle in data})
+
+
+class ProcessWatch(threading.Thread):
+    """Reads again and again what every process shows to all (its arguments), and what those of `names` got (their environment)."""
+
+    def __init__(self, names):
+        super().__init__(daemon=True)
+        self._names = names
+        self._ended = threading.Event()
+        self._seen = {}
+        self.texts = set()
+        self.programs = set()
+
+    def run(self):
+        while not self._ended.is_set():
+            for entry in os.listdir("/proc"):
+                if entry.isdigit():
+                    self._read(entry)
+            time.sleep(0.002)
+
+    def _read(self, pid):
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                text = stat.read()
+            name = text[text.index(b"(") + 1:text.rindex(b")")].decode(errors="replace")
+            key = (text.rpartition(b")")[2].split()[19], name)   # the start, and the program that it has become
+            if self._seen.get(pid) == key:
+                return
+            files = ["cmdline"] + (["environ"] if name in self._names else [])
+            for file in files:
+                with open(f"/proc/{pid}/{file}", "rb") as content:
+                    self.texts.add(content.read())
+            self._seen[pid] = key
+            self.programs.add(name)
+        except (OSError, ValueError):
+            pass   # it has ended, or is another user's
+
+    def stop(self):
+        self._ended.set()
+        self.join()
