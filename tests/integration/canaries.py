@@ -51,8 +51,9 @@ class Canaries:
         return bool(scalars(pem))
 
     def found_in(self, data):
-        """Whose secrets are in these bytes."""
-        return sorted({name for needle, name in self._needles.items() if needle in data})
+        """Whose secrets are in these bytes, broken into lines or not."""
+        whole = b"".join(data.split())
+        return sorted({name for needle, name in self._needles.items() if needle in data or needle in whole})
 
 
 class ProcessWatch(threading.Thread):

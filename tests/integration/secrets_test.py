@@ -161,6 +161,11 @@ def renewals(cycle, programs):
     assert server.wait(60) == 0
 
 
+def has_ended(pid):
+    stat = read(f"/proc/{pid}/stat")
+    return not stat or stat.rsplit(b")", 1)[1].split()[0] in (b"Z", b"X")
+
+
 def job(cycle):
     """A job that goes through the deaths of all that work on it."""
     hone = cycle.hone
@@ -169,6 +174,7 @@ def job(cycle):
         os.kill(pid, signal.SIGABRT)
     os.kill(hone.state["worker_pid"], signal.SIGSEGV)
     os.kill(hone.state["server_pid"], signal.SIGABRT)
+    wait_for(lambda: has_ended(hone.state["server_pid"]))
     hone.up()
     done = hone.wait_for_job(name, lambda j: j["state"] == "JOB_STATE_SUCCEEDED", "the end of the job", timeout=300)
     assert done["progress"]["trials_done"] == TRIALS
