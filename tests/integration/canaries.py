@@ -5,7 +5,7 @@ import os
 import threading
 import time
 
-WINDOW = 16      # characters of a token: finding so many of them anywhere is a leak
+WINDOW = 16      # characters: finding so many of a secret's text anywhere is a leak; lines may be broken elsewhere
 PRIVATE = b"\x02\x01\x01\x04\x20"   # before the 32 bytes of an EC P-256 private key (RFC 5915)
 
 
@@ -29,25 +29,29 @@ class Canaries:
     def __len__(self):
         return len(set(self._needles.values()))
 
+    def _add_text(self, name, text):
+        for at in range(0, len(text) - WINDOW + 1, WINDOW // 2):
+            self._needles[text[at:at + WINDOW]] = name
+
+    def _add_base64(self, name, secret):
+        for alignment in range(3):   # wherever it begins
+            text = base64.b64encode(b"x" * alignment + secret)
+            self._add_text(name, text[4:len(text) - 4])
+
     def add_token(self, name, token):
         token = token.strip().encode()
         assert len(token) >= 2 * WINDOW, name
-        for at in range(0, len(token) - WINDOW + 1, WINDOW // 2):
-            self._needles[token[at:at + WINDOW]] = name
-        for alignment in range(3):   # base64 of it, wherever it begins
-            text = base64.b64encode(b"x" * alignment + token)
-            self._needles[text[4:4 + 2 * WINDOW]] = name
+        self._add_text(name, token)
+        self._add_base64(name, token)
 
     def add_keys(self, name, pem):
         """True if there were any."""
         for secret in scalars(pem):
-            self._needles[secret] = name
-            self._needles[secret[::-1]] = name
-            for text in (binascii.hexlify(secret), binascii.hexlify(secret).upper(), binascii.hexlify(secret, ":")):
-                self._needles[text] = name
-            for alignment in range(3):
-                text = base64.b64encode(b"x" * alignment + secret)
-                self._needles[text[4:36]] = name
+            for order in (secret, secret[::-1]):
+                self._needles[order] = name
+                self._add_base64(name, order)
+                for text in (binascii.hexlify(order), binascii.hexlify(order).upper(), binascii.hexlify(order, ":")):
+                    self._add_text(name, text)
         return bool(scalars(pem))
 
     def found_in(self, data):
@@ -72,7 +76,7 @@ class ProcessWatch(threading.Thread):
             for entry in os.listdir("/proc"):
                 if entry.isdigit():
                     self._read(entry)
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def _read(self, pid):
         try:
@@ -85,7 +89,7 @@ class ProcessWatch(threading.Thread):
             files = ["cmdline"] + (["environ"] if name in self._names else [])
             for file in files:
                 with open(f"/proc/{pid}/{file}", "rb") as content:
-                    self.texts.add(content.read())
+                    self.texts.add((f"{file} of {name}", content.read()))
             self._seen[pid] = key
             self.programs.add(name)
         except (OSError, ValueError):

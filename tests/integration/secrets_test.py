@@ -27,6 +27,7 @@ class Cycle:
         self.hone = hone
         self.canaries = Canaries()
         self.written = {}       # where -> bytes, of what is in no file
+        self.plain = {k: v for k, v in hone.environment.items() if k != "HONE_TOKEN"}
         self.folder = os.path.join(hone.folder, "secrets")
         os.mkdir(self.folder)
         self.plant(os.path.join(hone.home, "server"))
@@ -112,7 +113,7 @@ def devices(cycle, programs, enrol):
 
     def start(token):
         with open(log, "ab") as out:
-            return subprocess.Popen([*words, token], stdout=out, stderr=out, env=hone.environment)
+            return subprocess.Popen([*words, token], stdout=out, stderr=out, env=cycle.plain)
 
     assert start(os.path.join(cycle.folder, "wrong.token")).wait(60) == 1
     with open(os.path.join(data, "enrolment.pem"), "rb") as file:
@@ -138,13 +139,13 @@ def renewals(cycle, programs):
     cycle.plant(data)
     with open(log, "ab") as out:
         server = subprocess.Popen([os.path.join(programs, "hone-server"), "--data-dir", data, "--certificate-hours", "0.001",
-                                   "--log-level", "debug"], stdout=out, stderr=out, env=hone.environment)
+                                   "--log-level", "debug"], stdout=out, stderr=out, env=cycle.plain)
         endpoint = os.path.join(data, "endpoint.json")
         wait_for(lambda: os.path.exists(endpoint))
         address = read(endpoint).decode().split('"grpc": "')[1].split('"')[0]
         worker = subprocess.Popen([os.path.join(programs, "hone-worker"), "join", "--server", address,
                                    "--ca", f"{data}/tls/cert.pem", "--enrol-token-file", f"{data}/enrol.token",
-                                   "--data-dir", worker_data, "--allow-unsandboxed"], stdout=out, stderr=out, env=hone.environment)
+                                   "--data-dir", worker_data, "--allow-unsandboxed"], stdout=out, stderr=out, env=cycle.plain)
     identity = os.path.join(worker_data, "identity.pem")
     seen = set()
 
@@ -196,7 +197,7 @@ def search(cycle, watch):
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o600, path
     assert OURS <= watch.programs, watch.programs
     places = dict(cycle.written)
-    places.update({f"arguments or environment: {text[:80]}": text for text in watch.texts})
+    places.update({f"{name}: {text[:80]}": text for name, text in watch.texts})
     files = [path for path in glob.glob(f"{hone.folder}/**/*", recursive=True)
              if os.path.isfile(path) and os.path.basename(path) not in KEEPERS and not path.startswith(cycle.folder)]
     places.update({path: read(path) for path in files})
