@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -48,7 +49,11 @@ static int EnterNamespaces(void) {
   snprintf(map, sizeof map, "%u %u 1", group, group);
   if (error == 0) error = WriteText("/proc/self/gid_map", map);
   const struct rlimit threads = {kHoneSandboxThreads, kHoneSandboxThreads};
-  return error == 0 && setrlimit(RLIMIT_NPROC, &threads) != 0 ? errno : error;
+  if (error == 0 && setrlimit(RLIMIT_NPROC, &threads) != 0) error = errno;
+  /* Those over its own namespaces, which reach code of the kernel that nobody else can. */
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+  return error == 0 && syscall(SYS_capset, &header, none) != 0 ? errno : error;
 }
 
 /* ---- files ---- */

@@ -1,7 +1,7 @@
 /* Keeps code that nobody trusts inside its process, in layers that hold each on its own. Linux, C; no privileges needed.
  *
- *   namespaces   a user of its own (mapped to the caller, without its rights outside), no network, no System V IPC; a
- *                caller that is root becomes nobody first
+ *   namespaces   a user of its own (mapped to the caller, without its rights outside, and without any inside), no
+ *                network, no System V IPC; a caller that is root becomes nobody first
  *   files        no path can be opened, listed, made or removed (Landlock, kernel 5.13); what is open stays open, and
  *                /proc/self/fd reaches it; from kernel 6.7 no TCP, from 6.12 no signals or abstract sockets either
  *   calls        an allow-list of system calls (seccomp)

@@ -30,6 +30,8 @@ class JobHarness {
   void Kill();
   int CloseAndWait();   // closes the link; the exit code
 
+  pid_t pid() const { return pid_; }
+
   double module_ratio = 0.8;                       // of the tuned module to the default one
   std::vector<v1::ProposeBatch> proposals;         // all that came
   std::vector<v1::TuningRecord> log;               // all that were sent

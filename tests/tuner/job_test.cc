@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "proto/sandbox/sandbox.h"
 #include "tests/compiler/frontend/onnx/onnx_model.h"
 #include "tests/tuner/job_harness.h"
 #include "tests/tuner/tuning_tasks.h"
@@ -66,6 +69,23 @@ TEST(JobTest, TunesWithinItsBudgetAndHandsOverTheFasterModule) {
     EXPECT_TRUE(job.module_files.contains(file)) << file;
   }
   EXPECT_EQ(job.CloseAndWait(), 0);
+}
+
+TEST(JobTest, WorksShutIn) {
+  const HoneSandboxFaults faults = HoneSandboxProbe();
+  if (faults.namespaces || faults.files || faults.calls) GTEST_SKIP() << "this machine lacks a layer of the sandbox";
+  JobHarness job;
+  job.Start(StartWith(4), Classifier());
+  job.Serve(1);
+  std::ifstream in(absl::StrCat("/proc/", job.pid(), "/status"));
+  const std::string status{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_THAT(status, testing::HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(status, testing::HasSubstr("Seccomp:\t2"));
+  EXPECT_THAT(status, testing::HasSubstr("CapPrm:\t0000000000000000"));
+  std::ifstream users(absl::StrCat("/proc/", job.pid(), "/uid_map"));
+  uint64_t inside = 0, outside = 0, count = 0;
+  users >> inside >> outside >> count;
+  EXPECT_EQ(count, 1u) << "not in a user namespace of its own";
 }
 
 TEST(JobTest, NoGainIsAnAnswer) {
