@@ -117,8 +117,8 @@ static int CanFail(const char* call, int number, const char* kind) {
       {ENOSPC, " write pwrite64 ftruncate open-create mkdir rename fdatasync fsync "},
       {EIO,
        " write pwrite64 ftruncate open open-create mkdir rename unlink fsync fdatasync chmod utimensat "},
-      {EMFILE, " open open-create accept4 socketpair eventfd memfd_create "},
-      {ENOMEM, " open open-create accept4 socketpair eventfd memfd_create mmap mkdir posix_spawn "}};
+      {EMFILE, " open open-create accept4 socketpair eventfd memfd_create pipe2 "},
+      {ENOMEM, " open open-create accept4 socketpair eventfd memfd_create pipe2 fallocate mmap mkdir posix_spawn "}};
   char word[48];
   if (strcmp(kind, "socket") == 0 || strcmp(kind, "event") == 0) return 0;
   snprintf(word, sizeof(word), " %s ", call);
@@ -216,6 +216,8 @@ INTERPOSE(int, socketpair, "socketpair", "link", (int domain, int type, int prot
           (domain, type, protocol, pair))
 INTERPOSE(int, eventfd, "eventfd", "wake-up", (unsigned count, int flags), (count, flags))
 INTERPOSE(int, memfd_create, "memfd_create", "memory", (const char* name, unsigned flags), (name, flags))
+INTERPOSE(int, fallocate, "fallocate", "memory", (int file, int mode, off_t at, off_t bytes), (file, mode, at, bytes))
+INTERPOSE(int, pipe2, "pipe2", "words", (int pair[2], int flags), (pair, flags))
 INTERPOSE(void*, mmap64, "mmap", file >= 0 ? ClassifyFile(file) : NULL,
           (void* at, size_t bytes, int protection, int flags, int file, off64_t offset),
           (at, bytes, protection, flags, file, offset))

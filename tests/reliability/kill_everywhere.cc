@@ -70,6 +70,8 @@ const SiteRow kSites[] = {
     {"socketpair", false, false, {EMFILE, ENOMEM}},
     {"eventfd", false, false, {EMFILE, ENOMEM}},
     {"memfd_create", false, false, {EMFILE, ENOMEM}},
+    {"fallocate", true, false, {ENOMEM}},
+    {"pipe2", false, false, {EMFILE, ENOMEM}},
     {"posix_spawn", true, false, {ENOMEM, EAGAIN}},
     {"mmap", false, false, {ENOMEM}},
 };
