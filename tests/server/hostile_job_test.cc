@@ -84,6 +84,15 @@ class HostileJobTest : public testing::Test {
   ServerProcess server_;
 };
 
+std::string Get(const ServerProcess& server, const std::string& path) {
+  const FileDescriptor socket = Connect(server.Http());
+  EXPECT_TRUE(WriteAll(socket.get(), absl::StrCat("GET ", path, " HTTP/1.0\r\n\r\n")).ok());
+  std::string answer;
+  char piece[4096];
+  for (ssize_t got; (got = read(socket.get(), piece, sizeof(piece))) > 0;) answer.append(piece, static_cast<size_t>(got));
+  return answer;
+}
+
 TEST_F(HostileJobTest, EveryDeedIsContainedWhileOthersAreServed) {
   Caller caller = Admin();
   std::vector<std::string> jobs;
@@ -106,6 +115,26 @@ TEST_F(HostileJobTest, EveryDeedIsContainedWhileOthersAreServed) {
     EXPECT_LT(log.file_size(), 2u << 20) << log.path();
   std::printf("%zu deeds contained, another job done within %s\n", std::size(kDeeds),
               absl::FormatDuration(slowest).c_str());
+}
+
+// A machine without one layer: the server says which, and runs jobs only where that is allowed.
+TEST_F(HostileJobTest, AMissingLayerIsToldAndHasToBeAllowed) {
+  server_.Stop(SIGTERM);
+  const auto log = [&] {
+    std::ifstream in(server_.data_dir() + ".log");
+    return std::string{std::istreambuf_iterator<char>(in), {}};
+  };
+  EXPECT_THAT(log(), testing::ContainsRegex(R"("job_containment".*"layer":"files","state":"on")"));
+  ServerProcess refused(server_.data_dir(), {"--allow-unsandboxed=no"}, {HONE_WITHOUT_LANDLOCK});
+  EXPECT_FALSE(refused.TryStart());
+  EXPECT_THAT(log(), HasSubstr("files (Function not implemented): jobs may read what this user may read"));
+  ServerProcess allowed(server_.data_dir(), {}, {HONE_WITHOUT_LANDLOCK});
+  ASSERT_TRUE(allowed.TryStart());
+  EXPECT_THAT(log(), testing::ContainsRegex(R"("warning".*"job_containment".*"layer":"files","state":"off")"));
+  EXPECT_THAT(Get(allowed, "/readyz"), HasSubstr("jobs run without the sandbox's layer 'files'"));
+  const std::string metrics = Get(allowed, "/metrics");
+  EXPECT_THAT(metrics, HasSubstr(R"(hone_job_containment{layer="files"} 0)"));
+  EXPECT_THAT(metrics, HasSubstr(R"(hone_job_containment{layer="calls"} 1)"));
 }
 
 TEST_F(HostileJobTest, TheServersDeathEndsAJobThatDoesNotListen) {
