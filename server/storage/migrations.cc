@@ -138,6 +138,14 @@ UPDATE tokens SET role = 'enrol', label = 'of a worker without a certificate',
   expire_time = (unixepoch() + 90 * 24 * 3600) * 1000000 WHERE role = 'worker';
 )sql";
 
+// What looks through a long past asks for. records_scan: all that filters look at, in the order of the log
+// and without the measurements, a sixth of the bytes.
+constexpr char kLongPast[] = R"sql(
+CREATE INDEX records_scan ON records(id, job, batch, trial_id, model, task_id, task_label, target, device_class,
+  worker, status, latency, trace, create_time, attempts);
+CREATE INDEX modules_by_job ON modules(job, number);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "first schema", kFirstSchema},
     {2, "objects of jobs", kJobObjects},
@@ -146,6 +154,7 @@ constexpr Migration kMigrations[] = {
     {5, "projects", kProjects},
     {6, "resumed jobs", kResumedJobs},
     {7, "certificates", kCertificates},
+    {8, "long past", kLongPast},
 };
 
 }  // namespace

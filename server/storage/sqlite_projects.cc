@@ -83,8 +83,31 @@ absl::StatusOr<bool> IsClaimed(Connection& db, const std::string& project, const
   return Exists(Query(db, "SELECT 1 FROM claims WHERE project = ? AND sha256 = ?", project, sha256));
 }
 
+// The quotas of a project, and what counts against those that it has.
+absl::StatusOr<ProjectRow> ReadQuotas(Connection& db, const std::string& id, int64_t now) {
+  Query query(
+      db,
+      "SELECT max_jobs, max_storage_bytes, max_device_minutes, "
+      "CASE WHEN max_jobs > 0 THEN (SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'running') AND "
+      "+project = projects.id) END, "
+      "CASE WHEN max_storage_bytes > 0 THEN (SELECT SUM(size) FROM claims WHERE project = projects.id) END, "
+      "(SELECT device_micros FROM usage WHERE project = projects.id AND month = ?2) "
+      "FROM projects WHERE id = ?1",
+      id, MonthOf(now).name);
+  if (!query.Next()) {
+    HONE_RETURN_IF_ERROR(query.status());
+    return absl::NotFoundError("there is no projects/" + id);
+  }
+  return ProjectRow{.max_jobs = static_cast<uint32_t>(query.Int(0)),
+                    .max_storage_bytes = static_cast<uint64_t>(query.Int(1)),
+                    .max_device_minutes = query.Real(2),
+                    .unfinished_jobs = static_cast<uint32_t>(query.Int(3)),
+                    .storage_bytes = static_cast<uint64_t>(query.Int(4)),
+                    .device_minutes = static_cast<double>(query.Int(5)) / kMicrosPerMinute};
+}
+
 absl::Status CheckRoom(Connection& db, const std::string& project, const BlobId& blob, int64_t now) {
-  HONE_ASSIGN_OR_RETURN(const ProjectRow row, ReadProject(db, project, now));
+  HONE_ASSIGN_OR_RETURN(const ProjectRow row, ReadQuotas(db, project, now));
   if (row.max_storage_bytes == 0 ||
       (row.storage_bytes <= row.max_storage_bytes && blob.size <= row.max_storage_bytes - row.storage_bytes))
     return absl::OkStatus();
@@ -98,7 +121,7 @@ absl::Status CheckRoom(Connection& db, const std::string& project, const BlobId&
 }  // namespace
 
 absl::Status CheckJobQuota(Connection& db, const std::string& project, int64_t now) {
-  HONE_ASSIGN_OR_RETURN(const ProjectRow row, ReadProject(db, project, now));
+  HONE_ASSIGN_OR_RETURN(const ProjectRow row, ReadQuotas(db, project, now));
   if (row.max_jobs > 0 && row.unfinished_jobs >= row.max_jobs) {
     return absl::ResourceExhaustedError(absl::StrCat("projects/", project, " may have ", row.max_jobs,
                                                      " unfinished jobs, and has them: wait, or cancel one",
@@ -148,10 +171,12 @@ absl::Status DropUnneededClaims(Connection& db, const std::string& owner, int64_
   return Query(db,
                "DELETE FROM claims WHERE create_time < ?1 AND "
                "(?2 = '' OR sha256 IN (SELECT sha256 FROM files WHERE owner = ?2)) AND NOT EXISTS("
-               "SELECT 1 FROM files f JOIN models m ON f.owner = 'models/' || m.id WHERE "
-               "f.sha256 = claims.sha256 AND m.project = claims.project AND m.deleted = 0) AND NOT EXISTS("
-               "SELECT 1 FROM files f JOIN modules m ON f.owner = 'modules/' || m.id JOIN jobs j ON "
-               "j.id = m.job WHERE f.sha256 = claims.sha256 AND j.project = claims.project)",
+               "SELECT 1 FROM files f JOIN models m ON m.id = substr(f.owner, 8) WHERE "
+               "f.sha256 = claims.sha256 AND f.owner GLOB 'models/*' AND m.project = claims.project AND "
+               "m.deleted = 0) AND NOT EXISTS("
+               "SELECT 1 FROM files f JOIN modules m ON m.id = substr(f.owner, 9) JOIN jobs j ON "
+               "j.id = m.job WHERE f.sha256 = claims.sha256 AND f.owner GLOB 'modules/*' AND "
+               "j.project = claims.project)",
                before, owner)
       .Run();
 }

@@ -175,14 +175,16 @@ absl::StatusOr<std::vector<RecordRow>> SqliteStore::QueryRecords(const std::stri
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
     std::vector<Parameter> parameters;
     const std::string where = FilterSql(filter, parameters);
-    Query query(
-        db,
-        absl::StrCat(kRecordColumns, "WHERE id > ? AND +job IN (SELECT id FROM jobs WHERE project = ?) AND ",
-                     where, " ORDER BY id LIMIT ", page.limit),
-        page.after, project);
+    // First the ids, for which an index is enough; what many records fail at comes before whose they are.
+    Query query(db, absl::StrCat(kRecordColumns, "WHERE id IN (SELECT id FROM records WHERE ", where,
+                                 " AND id > ? AND +job IN (SELECT id FROM jobs WHERE project = ?) "
+                                 "ORDER BY id LIMIT ",
+                                 page.limit, ") ORDER BY id"));
     for (const Parameter& parameter : parameters) {
       std::visit([&](const auto& value) { query.Bind(value); }, parameter);
     }
+    query.Bind(page.after);
+    query.Bind(project);
     return ReadRecords(query, records);
   }));
   return records;

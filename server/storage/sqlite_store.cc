@@ -225,11 +225,10 @@ absl::StatusOr<std::vector<ModuleRow>> SqliteStore::ListModules(const std::strin
                                                                 const std::string& job, const Page& page) {
   std::vector<ModuleRow> modules;
   HONE_RETURN_IF_ERROR(readers_.Run([&](Connection& db) {
-    Query query(
-        db,
-        absl::StrCat(kModuleColumns,
-                     "WHERE number > ? AND (?2 = '' OR job = ?2) AND project = ? ORDER BY number LIMIT ?"),
-        page.after, job, project, page.limit);
+    Query query(db,
+                absl::StrCat(kModuleColumns, "WHERE number > ? AND ", job.empty() ? "?2 = ''" : "job = ?2",
+                             " AND project = ? ORDER BY number LIMIT ?"),
+                page.after, job, project, page.limit);
     return ReadModules(db, query, modules);
   }));
   return modules;

@@ -38,6 +38,7 @@ constexpr char kUsage[] =
 
 constexpr double kLogMiB = 40;  // of a log that a SIGKILL leaves
 constexpr int kJobsKilled = 8;  // under way at that moment: they go on with the next start
+constexpr absl::Duration kAge = absl::Hours(24 * 30);  // of the history: beyond all retention
 constexpr double kMiB = 1 << 20;
 
 std::string DatabaseOf(const std::string& data) { return data + "/hone.db"; }
@@ -50,8 +51,9 @@ double SizeMiB(const std::string& path) {
 
 // Ends what another history was killed at, so that such jobs do not pile up.
 absl::Status Tell(const std::string& data, const HistoryOptions& options) {
-  auto store = SqliteStore::Open(
-      {.path = DatabaseOf(data), .clock = absl::Now, .make_lost_record = MakeLostRecordRow});
+  const Clock clock = [] { return absl::Now() - kAge; };
+  auto store =
+      SqliteStore::Open({.path = DatabaseOf(data), .clock = clock, .make_lost_record = MakeLostRecordRow});
   if (!store.ok()) return store.status();
   const auto under_way = (*store)->ListJobIds(JobState::kRunning);
   if (!under_way.ok()) return under_way.status();
