@@ -1,5 +1,7 @@
 #include "tests/reliability/soak_ledger.h"
 
+#include <cstdio>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "server/storage/sqlite_connection.h"
@@ -7,7 +9,7 @@
 namespace hone {
 namespace {
 
-constexpr size_t kMostFindings = 100;  // that are kept
+constexpr int kMostFindings = 100;  // that are told
 
 }  // namespace
 
@@ -51,10 +53,12 @@ v1::BlobRef SoakLedger::AnyFile(uint64_t random) const {
 
 void SoakLedger::Find(const std::string& what) {
   std::lock_guard lock(mutex_);
-  if (findings_.size() < kMostFindings) findings_.push_back(what);
+  if (++findings_ > kMostFindings) return;
+  std::printf("FINDING: %s\n", what.c_str());
+  std::fflush(stdout);
 }
 
-std::vector<std::string> SoakLedger::findings() const {
+int SoakLedger::findings() const {
   std::lock_guard lock(mutex_);
   return findings_;
 }

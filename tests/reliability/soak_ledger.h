@@ -6,7 +6,6 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "tests/server/server_process.h"
 
@@ -23,8 +22,8 @@ class SoakLedger {
   std::string TakeJob(size_t keep);
   v1::BlobRef AnyFile(uint64_t random) const;  // of a module; no digest if there is none
 
-  void Find(const std::string& what);
-  std::vector<std::string> findings() const;
+  void Find(const std::string& what);  // and prints it
+  int findings() const;
 
   // Everything named here must be there, with its content; everything deleted must be gone.
   void CompareWith(Caller& caller);
@@ -45,7 +44,7 @@ class SoakLedger {
   std::deque<EndedJob> jobs_;
   std::map<std::string, uint32_t> trials_;  // by job
   std::set<std::string> deleted_;
-  std::vector<std::string> findings_;
+  int findings_ = 0;
 };
 
 }  // namespace hone
