@@ -20,7 +20,7 @@ struct ServerConfig {
   LogLevel log_level = LogLevel::kInfo;
   int max_jobs = 2;
   double job_memory_gb = 0;
-  double job_silence_seconds = 900;
+  double job_silence_seconds = 1800;
   bool allow_unsandboxed = false;
   double lease_seconds = 30;
   double drain_seconds = 30;

@@ -159,7 +159,16 @@ static const int kFatal[] = {
     SCMP_SYS(bpf), SCMP_SYS(io_uring_setup), SCMP_SYS(userfaultfd), SCMP_SYS(perf_event_open), SCMP_SYS(keyctl)};
 
 /* Allowed or not by one argument, or as told. */
-typedef enum Condition { kAlways, kOnControl, kOnStdout, kOnStderr, kToItself, kOfThread, kOfProcess, kNotExecutable } Condition;
+typedef enum Condition {
+  kAlways,
+  kOnControl,
+  kOnStdout,
+  kOnStderr,
+  kToItself,
+  kOfThread,
+  kOfProcess,
+  kNotExecutable,
+} Condition;
 static const struct {
   int call, who;
   Condition condition;
@@ -233,7 +242,8 @@ static int LimitCalls(int who, int control) {
 HoneSandboxFaults HoneSandboxEnter(HoneSandboxGuest guest, int control) {
   WriteText("/proc/self/oom_score_adj", "1000");   /* a wish: the limits hold without it */
   HoneSandboxFaults faults = {.namespaces = EnterNamespaces()};
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);   /* these fail for wrong arguments only; a change of user forgets the first */
+  /* These fail for wrong arguments only. A change of user forgets the first. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   faults.files = DenyFiles();

@@ -30,9 +30,9 @@ typedef enum HoneSandboxGuest {
 
 enum { kHoneSandboxThreads = 1024 };
 
-/* The layers that keep a process from everything outside it; from a process with one thread. Messages go over the socket
- * `control` alone. It ends with the thread that started it, gains no privileges by executing, leaves no core, cannot be
- * attached to, and is the first to go where memory runs out. Layers that fail are left out and told. */
+/* The layers that keep a process from everything outside it; from a process with one thread. Messages go over the
+ * socket `control` alone. It ends with the thread that started it, gains no privileges by executing, leaves no core,
+ * cannot be attached to, and is the first to go where memory runs out. Layers that fail are left out and told. */
 HoneSandboxFaults HoneSandboxEnter(HoneSandboxGuest guest, int control);
 
 /* Closes what a candidate's loading needed, for all threads: no new threads, no executable memory, nothing opened. What is

@@ -28,7 +28,7 @@ struct JobOptions {
   absl::Duration progress_interval = absl::Milliseconds(250);  // at most one progress write per interval
   absl::Duration cancel_grace = absl::Minutes(10);             // for compiling the best so far
   absl::Duration inspect_limit = absl::Seconds(60);
-  absl::Duration silence_limit = absl::Minutes(15);  // of a child whose turn it is
+  absl::Duration silence_limit = absl::Minutes(30);            // of a child whose turn it is
 };
 
 // What jobs need of the server; all outlive them.
@@ -75,22 +75,22 @@ class JobSession {
   absl::Status ChooseDevice();
   absl::Status FlushProgress(bool now);
   absl::Status OfLink(absl::Status status);  // notes that the child has gone
-  void Send(const v1::JobMessage& message);
-  absl::Time SilenceDeadline() const;
+  void Send(const v1::JobMessage& message);  // to the child, whose time to answer begins
+  absl::Time SilenceDeadline() const;        // infinite while the child waits for us
   int PollTimeout() const;  // milliseconds
 
   JobServices& services_;
   const std::string job_;
   WakeUp& wake_up_;
   std::unique_ptr<JobChild> child_;
-  JobRow row_;                                 // as last read
-  uint64_t last_sequence_ = 0;                 // of the records that the child knows
-  std::optional<std::string> wanted_target_;   // the child waits for a device
-  std::set<std::string> unmeasured_;           // trials that the child waits for
+  JobRow row_;                                     // as last read
+  uint64_t last_sequence_ = 0;                     // of the records that the child knows
+  std::optional<std::string> wanted_target_;       // the child waits for a device
+  std::set<std::string> unmeasured_;               // trials that the child waits for
   absl::Time last_word_ = absl::InfiniteFuture();  // of the child or to it
-  absl::Time flood_until_ = absl::InfinitePast();
-  size_t flood_bytes_ = 0;  // received in the window that ends then
-  std::optional<std::string> progress_bytes_;  // not stored yet
+  absl::Time flood_until_ = absl::InfinitePast();  // the end of a window
+  size_t flood_bytes_ = 0;                         // received in it
+  std::optional<std::string> progress_bytes_;      // not stored yet
   absl::Time next_progress_ = absl::InfinitePast();
   absl::Time cancel_deadline_ = absl::InfiniteFuture();
   bool ended_ = false;

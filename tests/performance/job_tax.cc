@@ -23,7 +23,9 @@ const std::vector<int64_t> kShape = {1, 3, 8, 8};
 double CpuSeconds() {
   rusage use{};
   getrusage(RUSAGE_CHILDREN, &use);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
@@ -66,13 +68,17 @@ void Print(const char* what, int rounds, const std::function<double(const char*)
   std::vector<double> ratios, shut_in;
   for (int round = 0; round < rounds; ++round) {
     double seconds[2];
-    for (const int side : {round % 2, 1 - round % 2}) seconds[side] = measure(side == 0 ? HONE_BARE_JOB : HONE_JOB_PROGRAM);
+    for (const int side : {round % 2, 1 - round % 2}) {
+      seconds[side] = measure(side == 0 ? HONE_BARE_JOB : HONE_JOB_PROGRAM);
+    }
     ratios.push_back(seconds[1] / seconds[0]);
     shut_in.push_back(seconds[1]);
   }
   std::sort(ratios.begin(), ratios.end());
   std::sort(shut_in.begin(), shut_in.end());
-  const auto at = [](const std::vector<double>& sorted, double q) { return sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1))]; };
+  const auto at = [](const std::vector<double>& sorted, double q) {
+    return sorted[static_cast<size_t>(q * static_cast<double>(sorted.size() - 1))];
+  };
   std::printf("%-28s %8.4f s; with / without: p25 %.4f, median %.4f, p75 %.4f (%d rounds)\n", what, at(shut_in, 0.5),
               at(ratios, 0.25), at(ratios, 0.5), at(ratios, 0.75), rounds);
 }

@@ -126,9 +126,9 @@ void WriteRaw(const std::string& bytes) {
 }
 
 void MakeCode() {
-  if (mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) Judge(0);
-  void* const page = mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  Judge(mprotect(page, 4096, PROT_READ | PROT_EXEC));
+  const int writable = PROT_READ | PROT_WRITE, own = MAP_PRIVATE | MAP_ANONYMOUS;
+  if (mmap(nullptr, 4096, writable | PROT_EXEC, own, -1, 0) != MAP_FAILED) Judge(0);
+  Judge(mprotect(mmap(nullptr, 4096, writable, own, -1, 0), 4096, PROT_READ | PROT_EXEC));
 }
 
 void RaiseLimits() {
