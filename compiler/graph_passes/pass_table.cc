@@ -24,6 +24,8 @@ std::span<const GraphPass> PassTable() {
        SplitConvTranspose},
       {"move_pooling", "average pooling and pointwise convolutions change places where that takes fewer operations",
        MovePooling},
+      {"scale_weights", "factors per channel known at run time go into the weights of the convolution that reads them",
+       ScaleWeights},
       {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
        AssignLayouts},
       {"place_concats", "parts of a concatenation are written where its result lies", PlaceConcats},

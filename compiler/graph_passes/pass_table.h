@@ -32,6 +32,7 @@ absl::Status RecogniseChannelShuffle(Graph& graph, const Target& target);
 absl::Status FoldAffine(Graph& graph, const Target& target);
 absl::Status SplitConvTranspose(Graph& graph, const Target& target);
 absl::Status MovePooling(Graph& graph, const Target& target);
+absl::Status ScaleWeights(Graph& graph, const Target& target);
 absl::Status AssignLayouts(Graph& graph, const Target& target);
 absl::Status PlaceConcats(Graph& graph, const Target& target);
 

@@ -31,13 +31,10 @@ int AnchorNode(const Graph& graph) {
 
 // "3x3" of a convolution's or pooling's window, or nothing.
 std::string WindowText(const Graph& graph, const Node& node) {
-  if (node.inputs.size() > 1) {
-    const Tensor& second = graph.tensor(node.inputs[1]);
-    if (second.constant != nullptr && second.type.rank() == 4) return " " + DimsText(second.type.shape, 2);
-  }
-  const auto kernel = node.attrs.find("kernel");
-  if (kernel == node.attrs.end()) return "";
-  return " " + DimsText(DimsAttr(node.attrs, "kernel"), 0);
+  if (node.attrs.contains("kernel")) return " " + DimsText(DimsAttr(node.attrs, "kernel"), 0);
+  const bool slides = node.op->op_class == OpClass::kWindow || node.op->op_class == OpClass::kContraction;
+  if (!slides || node.op->name == "matmul" || node.inputs.size() < 2) return "";
+  return " " + DimsText(graph.tensor(node.inputs[1]).type.shape, 2);
 }
 
 // What generated values keep functions of a limited domain (roots, logarithms, quotients) finite.

@@ -79,7 +79,7 @@ TEST(FuseIntoTasksTest, DiamondsOfElementwiseOperatorsFuse) {
             "reduce_mean 16x9x9 -> 16x1x1\n"
             "conv2d 16x1x1 -> 6x1x1 1x1 + add + relu\n"
             "conv2d 6x1x1 -> 16x1x1 1x1 + add + hard_sigmoid\n"
-            "mul 16x9x9 -> 16x9x9\n"
+            "mul 16x16x1x1 -> 16x16x1x1\n"
             "conv2d 16x9x9 -> 16x9x9 1x1 + add + add\n"
             "identity 16x9x9 -> 16x9x9\n");
   EXPECT_EQ(Labels(CutOf(FindSmallNetwork("elementwise"))), "add 2x3x5 -> 2x3x5 + sigmoid + sub + mul\n");
@@ -103,11 +103,11 @@ TEST(FuseIntoTasksTest, ConcatenationsAndSlicesAreViews) {
   const CutGraph cut = CutOf(FindSmallNetwork("dense_block"));
   EXPECT_EQ(Labels(cut),
             "conv2d 3x6x6 -> 32x6x6 3x3 + relu\n"
-            "mul 32x6x6 -> 32x6x6 1x1 + add + relu\n"
+            "mul 32x6x6 -> 32x6x6 + add + relu\n"
             "conv2d 32x6x6 -> 16x6x6 3x3\n"
-            "mul 48x6x6 -> 48x6x6 1x1 + add + relu\n"
+            "mul 48x6x6 -> 48x6x6 + add + relu\n"
             "conv2d 48x6x6 -> 16x6x6 3x3\n"
-            "mul 64x6x6 -> 64x6x6 1x1 + add + relu\n"
+            "mul 64x6x6 -> 64x6x6 + add + relu\n"
             "conv2d 64x6x6 -> 16x6x6 3x3\n"
             "conv2d 80x6x6 -> 32x6x6 1x1 + relu\n"
             "conv2d 16x6x6 -> 16x6x6 3x3 + relu\n"

@@ -1,5 +1,6 @@
 #include "compiler/graph_passes/pass_table.h"
 
+#include "absl/strings/str_cat.h"
 #include "compiler/task/evaluate.h"
 #include "gtest/gtest.h"
 #include "tests/compiler/graph_passes/small_networks.h"
@@ -69,6 +70,21 @@ TEST(PassTableTest, ChannelShuffleIsRecognised) {
 TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {
   EXPECT_EQ(Operators(After("pooled_convolutions")),
             "conv2d relu average_pool2d conv2d add relu conv2d average_pool2d add relu identity");
+}
+
+// 16x9x9 pixels against 16x16 weights: cheaper. The gate's own convolutions read single pixels and stay.
+TEST(PassTableTest, FactorsOfAnImageGoIntoWeightsWhereTheseAreFewer) {
+  const Graph graph = After("squeeze_excite");
+  std::vector<std::string> scaled;
+  for (int i = 0; i < graph.node_count(); ++i) {
+    const Node& node = graph.node({i});
+    if (node.op->name != "conv2d") continue;
+    const NodeId producer = graph.tensor(node.inputs[1]).producer;
+    if (producer.index >= 0) {
+      scaled.push_back(absl::StrCat(std::string(graph.node(producer).op->name), ShapeText(graph.tensor(node.inputs[1]).type.shape)));
+    }
+  }
+  EXPECT_EQ(scaled, (std::vector<std::string>{"mul[16,16,1,1]"}));
 }
 
 // Groups of 15 channels take two blocks of 8; one channel needs no padding.
