@@ -196,15 +196,17 @@ absl::Status JobSession::Loop() {
   bool look = true;
   while (!ended_ && !wake_up_.stopped()) {
     if (look) HONE_RETURN_IF_ERROR(LookAtJob());
-    HONE_RETURN_IF_ERROR(OfLink(link.Flush()));
+    // A child that is gone, or hears nothing more, is judged after all that it said.
+    const absl::Status sent = OfLink(link.Flush());
+    const bool write = sent.ok() && link.wants_write();
     pollfd wait[] = {
-        {link.descriptor(), static_cast<short>(link.wants_write() ? POLLIN | POLLOUT : POLLIN), 0},
+        {link.descriptor(), static_cast<short>(write ? POLLIN | POLLOUT : POLLIN), 0},
         {wake_up_.descriptor(), POLLIN, 0}};
     if (poll(wait, 2, PollTimeout()) < 0 && errno != EINTR) return ErrnoStatus("waiting for hone-job");
     look = (wait[1].revents & POLLIN) != 0;
     if (look) wake_up_.Arm();
     if ((wait[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
-      const absl::Status received = OfLink(link.Receive());  // judged after what came before the end
+      const absl::Status received = OfLink(link.Receive());
       for (;;) {
         HONE_ASSIGN_OR_RETURN(std::optional<JobFrame> frame, link.Next());
         if (!frame) break;
@@ -214,6 +216,7 @@ absl::Status JobSession::Loop() {
         if (ended_) return absl::OkStatus();
       }
       HONE_RETURN_IF_ERROR(received);
+      HONE_RETURN_IF_ERROR(sent);
     }
     HONE_RETURN_IF_ERROR(FlushProgress(false));
     if (absl::Now() > SilenceDeadline()) {

@@ -5,9 +5,11 @@
 //   die_at=N             dies by SIGKILL right after batch N, which it proposed itself, is stored
 //   always_die=1         dies at once, always
 //   fail=TEXT            JobFailed with that text
+//   deaf=1               hears nothing any more, and asks for a device before it fails
 //   hang=1               answers nothing
 // The module's only file, "log.txt", lists the trial ids of the log it saw, one a line.
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -17,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "proto/values/sha256.h"
 #include "server/execution/status_macros.h"
@@ -71,6 +74,11 @@ class FakeJob {
     options_ = ReadOptions(first.files.at(0).get());
     start_ = first.message.start();
     if (options_.contains("always_die")) raise(SIGKILL);
+    if (options_.contains("deaf")) {
+      shutdown(link_.descriptor(), SHUT_RD);
+      Ask(start_.spec().target());
+      absl::SleepFor(absl::Milliseconds(200));
+    }
     if (options_.contains("fail")) return Fail(options_["fail"]);
     for (const v1::StoredBatch& batch : start_.batches()) {
       for (const std::string& id : batch.trial_ids()) waiting_.insert(id);
@@ -134,10 +142,15 @@ class FakeJob {
     return absl::OkStatus();
   }
 
-  absl::Status WantDevice() {
+  void Ask(const std::string& target) {
     v1::JobMessage message;
-    message.mutable_want_device()->set_target(start_.spec().target());
+    message.mutable_want_device()->set_target(target);
     link_.Send(message);
+    link_.Flush().IgnoreError();
+  }
+
+  absl::Status WantDevice() {
+    Ask(start_.spec().target());
     while (!have_device_ && !cancelled_) HONE_RETURN_IF_ERROR(Step());
     return absl::OkStatus();
   }

@@ -361,6 +361,16 @@ TEST_F(WholeJobTest, WhatTheChildSaysOfTheModelIsTheJobsError) {
   EXPECT_EQ(job.child_restarts(), 0u);
 }
 
+// A child ends with its last word, while something is on its way to it: no death, and nothing is begun again.
+TEST_F(WholeJobTest, TheLastWordOfAChildThatHearsNothingCounts) {
+  Caller caller = Admin();
+  FakeWorker worker(server_);
+  worker.Start();
+  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("deaf=1 fail=truncated").name()).name());
+  EXPECT_EQ(job.error(), "INVALID_ARGUMENT: truncated");
+  EXPECT_EQ(job.child_restarts(), 0u);
+}
+
 TEST_F(WholeJobTest, ObjectsOfEndedJobsGoOnceTheyAreOldButNothingThatIsNamed) {
   FakeWorker worker(server_);
   worker.Start();
