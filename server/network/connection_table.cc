@@ -5,6 +5,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ namespace hone {
 namespace {
 
 constexpr int kEventsAtOnce = 64;
+constexpr int kTlsHeader = 5, kTlsHandshake = 22, kTlsLongest = 1 << 14;  // RFC 8446, 5.1
 constexpr int kEstablished = 1;  // TCP_ESTABLISHED of netinet/tcp.h, which linux/tcp.h excludes
 
 // "ipv4:127.0.0.1:5000", "ipv6:[::1]:5000"; addresses of IPv4 inside IPv6 are IPv4.
@@ -43,6 +45,19 @@ std::optional<tcp_info> InfoOf(int socket) {
   socklen_t size = sizeof(info);
   if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   return info;
+}
+
+// Until so much is there the kernel says nothing of it.
+void WakeAt(int socket, int bytes) { setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes)); }
+
+// How long the TLS record is that a connection begins with, as far as that is known; 0 if it is none.
+int FirstRecordBytes(int socket) {
+  uint8_t header[kTlsHeader];
+  const ssize_t got = recv(socket, header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
+  if (got == 0 || (got > 0 && header[0] != kTlsHandshake)) return 0;
+  if (got < kTlsHeader) return kTlsHeader;
+  const int content = header[3] << 8 | header[4];
+  return content <= kTlsLongest ? kTlsHeader + content : 0;
 }
 
 }  // namespace
@@ -97,11 +112,22 @@ absl::Status ConnectionTable::Add(FileDescriptor connection, absl::Time now) {
   event.data.u64 = next_;
   if (epoll_ctl(events_.get(), EPOLL_CTL_ADD, connection.get(), &event) != 0)
     return ErrnoStatus("watching a connection");
+  if (limits_.tls) WakeAt(connection.get(), kTlsHeader);
   std::string peer = PeerOf(connection.get());
   by_peer_[peer] = next_;
   entries_.emplace(next_++, Entry{std::move(connection), std::move(peer), now});
   strangers_ = true;
   return absl::OkStatus();
+}
+
+ConnectionTable::Word ConnectionTable::WordOf(int socket, bool left) const {
+  int here = 0;
+  if (ioctl(socket, FIONREAD, &here) != 0 || (left && here == 0)) return Word::kNone;
+  if (!limits_.tls) return Word::kWhole;
+  const int wanted = FirstRecordBytes(socket);
+  if (wanted == 0 || (left && here < wanted)) return Word::kNone;
+  WakeAt(socket, here < wanted ? wanted : 1);
+  return here < wanted ? Word::kPart : Word::kWhole;
 }
 
 std::vector<FileDescriptor> ConnectionTable::TakeSpoken() {
@@ -111,11 +137,15 @@ std::vector<FileDescriptor> ConnectionTable::TakeSpoken() {
   const int count = epoll_wait(events_.get(), events, kEventsAtOnce, 0);
   for (int i = 0; i < count; ++i) {
     const auto entry = entries_.find(events[i].data.u64);
-    const std::optional<tcp_info> info = InfoOf(entry->second.socket.get());
-    const bool left_silently = (events[i].events & EPOLLRDHUP) != 0 && info && info->tcpi_bytes_received == 0;
+    const bool left = (events[i].events & EPOLLRDHUP) != 0;
     FileDescriptor duplicate;
-    if ((events[i].events & (EPOLLHUP | EPOLLERR)) == 0 && !left_silently)
-      duplicate = FileDescriptor(fcntl(entry->second.socket.get(), F_DUPFD_CLOEXEC, 0));
+    if ((events[i].events & (EPOLLHUP | EPOLLERR)) == 0) {
+      switch (WordOf(entry->second.socket.get(), left)) {
+        case Word::kPart: continue;
+        case Word::kWhole: duplicate = FileDescriptor(fcntl(entry->second.socket.get(), F_DUPFD_CLOEXEC, 0)); break;
+        case Word::kNone: break;
+      }
+    }
     if (!duplicate.valid()) {
       End(entry);
       continue;

@@ -18,12 +18,13 @@ struct ConnectionLimits {
   absl::Duration grace =
       absl::Milliseconds(500);  // a stranger keeps a place for so long, though others want it
   uint64_t stranger_bytes = uint64_t{256} << 10;  // it may send; its connection is ended then
+  bool tls = false;  // what a caller says first is a TLS record, of which a part is not yet something said
 };
 
 // The connections of a listener. They are handed over when they have said something: until then they cost a
 // descriptor and nothing else. When another wants a place and there is none, the oldest stranger has to go
-// that had its time: none if it has left, kSilentGrace if it has said nothing, otherwise `grace`. A flood of
-// connections so delays new callers, but locks none out.
+// that had its time: none if it has left, kSilentGrace if it has said nothing (a caller of TLS says its whole first
+// record at once), otherwise `grace`. A flood of connections so delays new callers, but locks none out.
 //
 // The table keeps a descriptor of each, by which it sees the connection's end and can bring it about.
 class ConnectionTable {
@@ -58,6 +59,8 @@ class ConnectionTable {
   // mutex_ is held.
   void Forget(Entries::iterator entry);
 
+  enum class Word { kNone, kPart, kWhole };  // none: nothing will come of it
+  Word WordOf(int socket, bool left) const;  // left: it sends no more
   absl::Duration GraceOf(const Entry& entry) const;
   void End(Entries::iterator entry);
 

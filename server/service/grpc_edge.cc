@@ -120,7 +120,7 @@ GrpcEdge::~GrpcEdge() {
 
 absl::StatusOr<std::unique_ptr<GrpcEdge>> GrpcEdge::Start(ServiceContext& context, const std::string& address,
                                                           const CertificatePem& certificate) {
-  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address, ConnectionLimits{}));
+  HONE_ASSIGN_OR_RETURN(std::unique_ptr<Listener> listener, Listener::Open(address, {.tls = true}));
   auto owned = std::make_unique<Parts>(context, std::move(listener));
   Parts& parts = *owned;
   // Workers show certificates, people none. TLS asks for the proof that a caller has its certificate's key;
