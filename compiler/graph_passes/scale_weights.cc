@@ -1,5 +1,6 @@
-// Factors per channel that are only known at run time, such as squeeze-and-excite's (Hu et al., 2018), go into the weights
-// of the convolution that reads their product, where these are much fewer numbers than the image:
+// Factors per channel that are only known at run time, such as squeeze-and-excite's (Hu et al., 2018), go
+// into the weights of the convolution that reads their product, where these are much fewer numbers than the
+// image:
 //   conv(x * s, w) = conv(x, w * s), s being of shape [1, c, 1, 1]
 #include <algorithm>
 
@@ -9,7 +10,7 @@
 namespace hone {
 namespace {
 
-constexpr int64_t kWeightCost = 4;   // of a weight scaled, then packed at each run, in pixels scaled
+constexpr int64_t kWeightCost = 4;  // of a weight scaled, then packed at each run, in pixels scaled
 
 int64_t Count(const Graph& graph, TensorId id) {
   return Product(graph.tensor(id).type.shape).AsConstant().value_or(0);
@@ -17,8 +18,8 @@ int64_t Count(const Graph& graph, TensorId id) {
 
 bool IsPerChannel(const Graph& graph, TensorId factor, TensorId image) {
   const std::vector<DimExpr>&dims = graph.tensor(factor).type.shape, &of = graph.tensor(image).type.shape;
-  return graph.tensor(factor).constant == nullptr && dims.size() == 4 && dims[0] == DimExpr(1) && dims[1] == of[1] &&
-         dims[2] == DimExpr(1) && dims[3] == DimExpr(1);
+  return graph.tensor(factor).constant == nullptr && dims.size() == 4 && dims[0] == DimExpr(1) &&
+         dims[1] == of[1] && dims[2] == DimExpr(1) && dims[3] == DimExpr(1);
 }
 
 void ScaleWeightsOf(Graph& graph, NodeId id) {
@@ -26,7 +27,7 @@ void ScaleWeightsOf(Graph& graph, NodeId id) {
   const TensorId scaled = convolution.inputs[0], weights = convolution.inputs[1];
   const Node* product = ProducerIf(graph, scaled, "mul");
   if (product == nullptr || !HasOneUse(graph, scaled) || graph.tensor(weights).constant == nullptr ||
-      !(graph.tensor(weights).type.shape[1] == graph.tensor(scaled).type.shape[1])) {   // in groups
+      !(graph.tensor(weights).type.shape[1] == graph.tensor(scaled).type.shape[1])) {  // in groups
     return;
   }
   for (const size_t which : {0, 1}) {
@@ -35,10 +36,12 @@ void ScaleWeightsOf(Graph& graph, NodeId id) {
         Count(graph, image) <= kWeightCost * Count(graph, weights)) {
       continue;
     }
-    const std::string name = product->name;   // adding nodes moves them
+    const std::string name = product->name;  // adding nodes moves them
     const TensorId own = graph.AddNode("mul", {weights, factor}, {}, name + ".weights").value().front();
     const TensorId result =
-        graph.AddNode(convolution.op->name, {image, own}, convolution.attrs, convolution.name).value().front();
+        graph.AddNode(convolution.op->name, {image, own}, convolution.attrs, convolution.name)
+            .value()
+            .front();
     graph.ReplaceUses(convolution.outputs[0], result);
     return;
   }

@@ -199,9 +199,8 @@ absl::Status JobSession::Loop() {
     // A child that is gone, or hears nothing more, is judged after all that it said.
     const absl::Status sent = OfLink(link.Flush());
     const bool write = sent.ok() && link.wants_write();
-    pollfd wait[] = {
-        {link.descriptor(), static_cast<short>(write ? POLLIN | POLLOUT : POLLIN), 0},
-        {wake_up_.descriptor(), POLLIN, 0}};
+    pollfd wait[] = {{link.descriptor(), static_cast<short>(write ? POLLIN | POLLOUT : POLLIN), 0},
+                     {wake_up_.descriptor(), POLLIN, 0}};
     if (poll(wait, 2, PollTimeout()) < 0 && errno != EINTR) return ErrnoStatus("waiting for hone-job");
     look = (wait[1].revents & POLLIN) != 0;
     if (look) wake_up_.Arm();

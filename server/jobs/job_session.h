@@ -28,7 +28,7 @@ struct JobOptions {
   absl::Duration progress_interval = absl::Milliseconds(250);  // at most one progress write per interval
   absl::Duration cancel_grace = absl::Minutes(10);             // for compiling the best so far
   absl::Duration inspect_limit = absl::Seconds(60);
-  absl::Duration silence_limit = absl::Minutes(30);            // of a child whose turn it is
+  absl::Duration silence_limit = absl::Minutes(30);  // of a child whose turn it is
 };
 
 // What jobs need of the server; all outlive them.

@@ -141,9 +141,13 @@ std::vector<FileDescriptor> ConnectionTable::TakeSpoken() {
     FileDescriptor duplicate;
     if ((events[i].events & (EPOLLHUP | EPOLLERR)) == 0) {
       switch (WordOf(entry->second.socket.get(), left)) {
-        case Word::kPart: continue;
-        case Word::kWhole: duplicate = FileDescriptor(fcntl(entry->second.socket.get(), F_DUPFD_CLOEXEC, 0)); break;
-        case Word::kNone: break;
+        case Word::kPart:
+          continue;
+        case Word::kWhole:
+          duplicate = FileDescriptor(fcntl(entry->second.socket.get(), F_DUPFD_CLOEXEC, 0));
+          break;
+        case Word::kNone:
+          break;
       }
     }
     if (!duplicate.valid()) {

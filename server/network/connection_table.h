@@ -23,8 +23,8 @@ struct ConnectionLimits {
 
 // The connections of a listener. They are handed over when they have said something: until then they cost a
 // descriptor and nothing else. When another wants a place and there is none, the oldest stranger has to go
-// that had its time: none if it has left, kSilentGrace if it has said nothing (a caller of TLS says its whole first
-// record at once), otherwise `grace`. A flood of connections so delays new callers, but locks none out.
+// that had its time: none if it has left, kSilentGrace if it has said nothing (a caller of TLS says its whole
+// first record at once), otherwise `grace`. A flood of connections so delays new callers, but locks none out.
 //
 // The table keeps a descriptor of each, by which it sees the connection's end and can bring it about.
 class ConnectionTable {

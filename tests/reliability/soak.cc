@@ -215,10 +215,10 @@ class Soak {
         "  descriptors %d -> %d, threads %d -> %d (gRPC's pools: %d -> %d); memory %.1f MiB, at most %+.1f, "
         "slope %+.2f MiB/h (95 %% interval "
         "%+.2f to %+.2f%s); WAL at most %.1f MiB; drained in %.2f s\n",
-        options_.seed, options_.seconds, deeds.c_str(), faults_, died_, ledger_.size(),
-        ledger_.findings(), before_.descriptors, after_.descriptors, before_.threads, after_.threads,
-        before_.pools, after_.pools, before_.memory, growth, trend.slope, trend.low, trend.high,
-        judged ? "" : "; too short to judge", most_.wal, absl::ToDoubleSeconds(drain_));
+        options_.seed, options_.seconds, deeds.c_str(), faults_, died_, ledger_.size(), ledger_.findings(),
+        before_.descriptors, after_.descriptors, before_.threads, after_.threads, before_.pools, after_.pools,
+        before_.memory, growth, trend.slope, trend.low, trend.high, judged ? "" : "; too short to judge",
+        most_.wal, absl::ToDoubleSeconds(drain_));
     const bool passed = ledger_.findings() == 0 && died_ == 0 && faults_ > 0 && deeds_.size() == 4 &&
                         after_.descriptors <= before_.descriptors && after_.threads <= before_.threads &&
                         growth <= kMostGrowth && (!judged || trend.slope <= kMostSlope) &&

@@ -89,7 +89,8 @@ std::string Get(const ServerProcess& server, const std::string& path) {
   EXPECT_TRUE(WriteAll(socket.get(), absl::StrCat("GET ", path, " HTTP/1.0\r\n\r\n")).ok());
   std::string answer;
   char piece[4096];
-  for (ssize_t got; (got = read(socket.get(), piece, sizeof(piece))) > 0;) answer.append(piece, static_cast<size_t>(got));
+  for (ssize_t got; (got = read(socket.get(), piece, sizeof(piece))) > 0;)
+    answer.append(piece, static_cast<size_t>(got));
   return answer;
 }
 
@@ -130,7 +131,8 @@ TEST_F(HostileJobTest, AMissingLayerIsToldAndHasToBeAllowed) {
   EXPECT_THAT(log(), HasSubstr("files (Function not implemented): jobs may read what this user may read"));
   ServerProcess allowed(server_.data_dir(), {}, {HONE_WITHOUT_LANDLOCK});
   ASSERT_TRUE(allowed.TryStart());
-  EXPECT_THAT(log(), testing::ContainsRegex(R"("warning".*"job_containment".*"layer":"files","state":"off")"));
+  EXPECT_THAT(log(),
+              testing::ContainsRegex(R"("warning".*"job_containment".*"layer":"files","state":"off")"));
   EXPECT_THAT(Get(allowed, "/readyz"), HasSubstr("jobs run without the sandbox's layer 'files'"));
   const std::string metrics = Get(allowed, "/metrics");
   EXPECT_THAT(metrics, HasSubstr(R"(hone_job_containment{layer="files"} 0)"));

@@ -366,7 +366,8 @@ TEST_F(WholeJobTest, TheLastWordOfAChildThatHearsNothingCounts) {
   Caller caller = Admin();
   FakeWorker worker(server_);
   worker.Start();
-  const v1::Job job = caller.WaitForEnd(caller.CreateJob(caller.CreateModel("deaf=1 fail=truncated").name()).name());
+  const v1::Job job =
+      caller.WaitForEnd(caller.CreateJob(caller.CreateModel("deaf=1 fail=truncated").name()).name());
   EXPECT_EQ(job.error(), "INVALID_ARGUMENT: truncated");
   EXPECT_EQ(job.child_restarts(), 0u);
 }

@@ -73,7 +73,8 @@ TEST(JobTest, TunesWithinItsBudgetAndHandsOverTheFasterModule) {
 
 TEST(JobTest, WorksShutIn) {
   const HoneSandboxFaults faults = HoneSandboxProbe();
-  if (faults.namespaces || faults.files || faults.calls) GTEST_SKIP() << "this machine lacks a layer of the sandbox";
+  if (faults.namespaces || faults.files || faults.calls)
+    GTEST_SKIP() << "this machine lacks a layer of the sandbox";
   JobHarness job;
   job.Start(StartWith(4), Classifier());
   job.Serve(1);

@@ -81,7 +81,8 @@ TEST(PassTableTest, FactorsOfAnImageGoIntoWeightsWhereTheseAreFewer) {
     if (node.op->name != "conv2d") continue;
     const NodeId producer = graph.tensor(node.inputs[1]).producer;
     if (producer.index >= 0) {
-      scaled.push_back(absl::StrCat(std::string(graph.node(producer).op->name), ShapeText(graph.tensor(node.inputs[1]).type.shape)));
+      scaled.push_back(absl::StrCat(std::string(graph.node(producer).op->name),
+                                    ShapeText(graph.tensor(node.inputs[1]).type.shape)));
     }
   }
   EXPECT_EQ(scaled, (std::vector<std::string>{"mul[16,16,1,1]"}));

@@ -34,7 +34,8 @@ class JobCgroupTest : public testing::Test {
       Write(std::string("/job-7/") + file, "");
   }
   void Delegate() {
-    if (setxattr(own_.c_str(), "user.delegate", "1", 1, 0) != 0) GTEST_SKIP() << "no attributes of files here";
+    if (setxattr(own_.c_str(), "user.delegate", "1", 1, 0) != 0)
+      GTEST_SKIP() << "no attributes of files here";
   }
 
   const TemporaryFolder folder_;

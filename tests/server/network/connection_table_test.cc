@@ -10,7 +10,7 @@
 namespace hone {
 namespace {
 
-constexpr char kHello[] = "\x16\x03\x01\x00\x04wxyz";   // a TLS record of four bytes
+constexpr char kHello[] = "\x16\x03\x01\x00\x04wxyz";  // a TLS record of four bytes
 constexpr size_t kHelloBytes = sizeof(kHello) - 1;
 
 class ConnectionTableTest : public testing::Test {
@@ -29,12 +29,14 @@ class ConnectionTableTest : public testing::Test {
     FileDescriptor caller(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_in name{.sin_family = AF_INET, .sin_port = port_, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     EXPECT_EQ(connect(caller.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)), 0);
-    EXPECT_TRUE(table.Add(FileDescriptor(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)), absl::Now()).ok());
+    EXPECT_TRUE(
+        table.Add(FileDescriptor(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)), absl::Now())
+            .ok());
     return caller;
   }
   static void Say(const FileDescriptor& caller, std::string_view text) {
     EXPECT_EQ(send(caller.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    absl::SleepFor(absl::Milliseconds(5));   // loopback
+    absl::SleepFor(absl::Milliseconds(5));  // loopback
   }
   static bool IsEnded(const FileDescriptor& caller) {
     char byte;
@@ -63,7 +65,10 @@ TEST_F(ConnectionTableTest, APartOfATlsRecordIsNothingSaid) {
   const FileDescriptor caller = Call(table);
   for (const size_t at : {size_t{0}, size_t{1}, size_t{4}, size_t{5}, kHelloBytes - 1}) {
     EXPECT_TRUE(table.TakeSpoken().empty()) << at;
-    Say(caller, std::string_view(kHello, kHelloBytes).substr(at, at == 1 ? 3 : at == 5 ? kHelloBytes - 6 : 1));
+    Say(caller, std::string_view(kHello, kHelloBytes)
+                    .substr(at, at == 1   ? 3
+                                : at == 5 ? kHelloBytes - 6
+                                          : 1));
   }
   const std::vector<FileDescriptor> spoken = table.TakeSpoken();
   ASSERT_EQ(spoken.size(), 1u);
