@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +15,8 @@
 #include "server/server.h"
 
 namespace {
+
+constexpr int kArenas = 4;
 
 // All that is acknowledged is stored: where a graceful stop takes too long, or a second signal comes, the
 // process ends at once.
@@ -63,6 +66,9 @@ int main(int argc, char** argv) {
     case hone::ServerAction::kRestore:
       return Tell(hone::Restore(config->copy, config->data_dir));
   }
+  // What calls take and return on twenty threads leaves holes in every arena: in 16 of them three times what
+  // was in use.
+  mallopt(M_ARENA_MAX, kArenas);
   hone::SetLogLevel(config->log_level);
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;
