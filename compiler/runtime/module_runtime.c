@@ -91,7 +91,7 @@ static int32_t WantedThreads(const HoneOptions* options) {
   return cores > 0 ? cores : 1;
 }
 
-/* One block: session, operand table, arena, bounce area. The arena starts on a huge page if it fills some: a first
+/* One block: session, operand table, arena, bounce area. The latter two lie in huge pages if they fill some: a first
  * inference then takes hundreds of page faults less. */
 static HoneSession* AllocateSession(const HoneOptions* options) {
   const uint64_t header = AlignUp(sizeof(HoneSession) + module->operand_count * sizeof(void*), kAlignment);
@@ -99,7 +99,7 @@ static HoneSession* AllocateSession(const HoneOptions* options) {
   const uint64_t bounce = BounceBytes(module->inputs, module->input_count) +
                           BounceBytes(module->outputs, module->output_count);
   const int huge = options->allocate == NULL && arena >= 2 * kHugePage;
-  const uint64_t bytes = header + arena + bounce + (huge ? kHugePage : 0);
+  const uint64_t bytes = header + arena + bounce + (huge ? 2 * kHugePage : 0);   /* whole ones, wherever the block lies */
   char* memory = options->allocate != NULL ? options->allocate(options->allocator, bytes, kAlignment)
                                            : HoneMapMemory(bytes);
   if (memory == NULL) return NULL;
@@ -111,7 +111,8 @@ static HoneSession* AllocateSession(const HoneOptions* options) {
   session->operands = (void**)(session + 1);
   session->arena = (unsigned char*)AlignUp((uintptr_t)memory + header, huge ? kHugePage : kAlignment);
   session->bounce = session->arena + arena;
-  if (huge) HoneSystemCall6(kHoneSysMadvise, (long)session->arena, (long)arena, kUseHugePages, 0, 0, 0);
+  const uint64_t pages = AlignUp(arena + bounce, kHugePage);
+  if (huge) HoneSystemCall6(kHoneSysMadvise, (long)session->arena, (long)pages, kUseHugePages, 0, 0, 0);
   return session;
 }
 
@@ -171,6 +172,10 @@ static int Open(const HoneOptions* given, HoneSession** result) {
   if (code != HONE_OK) {
     FreeSession(session);
     return code;
+  }
+  static uint32_t expected;   /* by the first session */
+  if (module->constants != NULL && __atomic_exchange_n(&expected, 1, __ATOMIC_RELAXED) == 0) {
+    HoneExpectReads(module->constants, module->constant_bytes);
   }
   BindFixedOperands(session);
   *result = session;

@@ -34,6 +34,7 @@ int HoneMapSidecar(const HoneModuleData* data, const char* path, const unsigned 
   }
   if (memory == NULL) return Fault(why, path, "cannot be mapped");
   HoneSystemCall6(kHoneSysMadvise, (long)memory, (long)data->constant_bytes, kWillNeed, 0, 0, 0);
+  HoneExpectReads(memory, data->constant_bytes);
   if (HoneContentDigest(memory, data->constant_bytes) != data->sidecar_digest) {
     HoneUnmapMemory(memory, data->constant_bytes);
     return Fault(why, path, "is not this module's file (digest differs)");
