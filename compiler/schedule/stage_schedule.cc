@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kElementsTogether = 4096;   // of rows computed in turn: half a first-level cache
 constexpr int kPartialResults = 4;        // hide the latency of a sum
 constexpr int64_t kChunksPerThread = 4;   // evens out neighbours that take a core for a while
+constexpr int64_t kLeastRows = 2;         // of a part: rows one by one begin their loops too often
 constexpr int64_t kMostPermuted = 64;     // vectors that are each a permutation of their own: code is made for each
 
 // Strides of every access of a stage along one axis cut into vectors.
@@ -276,6 +277,38 @@ int Chunks(int64_t points, int threads) {
   return static_cast<int>(std::min<int64_t>(points, kChunksPerThread * threads));
 }
 
+// Whether an axis runs over the blocks in which a dimension is stored.
+bool IsLoopOverBlocks(const StageLoops& stage, const Axis& axis) {
+  const std::vector<LoadIndex>& indices = stage.stores.front().indices;
+  return std::any_of(indices.begin(), indices.end(), [&](const LoadIndex& index) {
+    return std::get<DimExpr>(index).AffineCoefficient(axis.variable).value_or(0) > 1;
+  });
+}
+
+// Where channels lie in blocks, threads share out the rows behind them, as they do in convolutions: each then finds in its
+// own cache what it computed before. Parts of equal height become the first axis, the blocks the second; too few rows stay
+// inside.
+void CutRows(int threads, StageLoops* stage) {
+  const int outputs = static_cast<int>(stage->axes.size());
+  int blocks = 0;
+  while (blocks < outputs && Extent(stage->axes[blocks]) == 1) ++blocks;
+  const int rows = blocks + 1;
+  const auto inside = [&](int axis) { return axis >= outputs || axis == stage->lane_axis || axis == stage->tile_axis; };
+  if (inside(blocks) || inside(rows) || !IsLoopOverBlocks(*stage, stage->axes[blocks])) return;
+  const Axis whole = stage->axes[rows];
+  int64_t parts = threads;
+  while (parts < Extent(whole) && Extent(whole) % parts != 0) ++parts;
+  const int64_t height = Extent(whole) / parts;
+  if (height < kLeastRows) return;
+  const Axis part{MakeSymbol(whole.variable->name + "_part", 0, parts - 1), DimExpr(parts)};
+  const Axis row{MakeSymbol(whole.variable->name, 0, height - 1), DimExpr(height)};
+  SubstituteInto({{whole.variable, DimExpr(height) * DimExpr(part.variable) + DimExpr(row.variable)}}, stage);
+  stage->axes[rows] = row;
+  stage->axes.insert(stage->axes.begin() + blocks, part);
+  if (stage->lane_axis > rows) ++stage->lane_axis;
+  if (stage->tile_axis > rows) ++stage->tile_axis;
+}
+
 }  // namespace
 
 void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
@@ -308,6 +341,7 @@ void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target,
 
 StageKernel KernelOf(StageLoops stage, int threads) {
   StageKernel kernel;
+  if (threads > 1) CutRows(threads, &stage);
   const int free_axes = static_cast<int>(stage.axes.size());
   int64_t points = 1;
   int taken = 0;

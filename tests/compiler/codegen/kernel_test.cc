@@ -218,6 +218,31 @@ TEST_P(KernelTest, ShuffledBlocksAgreeWithTheInterpreter) {
   }
 }
 
+// Threads share out the rows of images in channel blocks, in parts of equal height; too few rows stay together.
+TEST_P(KernelTest, RowsOfBlocksAreSharedOut) {
+  const auto target = FindTarget(GetParam());
+  ASSERT_TRUE(target.ok());
+  if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  const struct { int64_t rows, parts; } kImages[] = {{7, 0}, {14, 2}, {15, 3}};
+  const int64_t channels = 40;   // the last block is padded
+  int compiled = 0, rejected = 0;
+  for (const auto& image : kImages) {
+    const TensorType x{DType::kF32, {1, channels, image.rows, 9}}, w{DType::kF32, {channels, 1, 3, 3}};
+    const AttrMap attrs = {{"pads", std::vector<DimExpr>(4, DimExpr(1))}};
+    const auto test = MakeTask(*FindOp("depthwise_conv2d"), {"rows", {x, w}, attrs}, *target, 2, target->vector_width(), true);
+    ASSERT_TRUE(test.ok());
+    CheckTask(*test, "depthwise", &compiled, &rejected);
+    const auto program = LowerTask(test->task);
+    const auto scheduled = Schedule(test->task, *program, DefaultTrace(test->task, *program));
+    const auto& kernel = std::get<StageKernel>(std::get<Scheduled>(scheduled).nest.kernels.back());
+    int64_t parts = 0;
+    for (const Axis& axis : kernel.outer) {
+      if (axis.variable->name.ends_with("_part")) parts = axis.extent.Constant();
+    }
+    EXPECT_EQ(parts, image.parts) << image.rows;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, KernelTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return "v" + info.param.substr(8); });
 
