@@ -39,7 +39,7 @@ class WinogradEmitter {
       } else {
         If(is_larger, [&] { Contract(0, panels); }, [&] { Contract(1, panels); });
       }
-      EachChannelBlock(Extent(kernel_.out_channel), panels, [&](llvm::Value* channels) {
+      EachChannelBlock(Extent(kernel_.out_channel), kernel_.lanes, panels, [&](llvm::Value* channels) {
         Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformOutput(channels, first, tile); });
       });
     });
@@ -84,31 +84,36 @@ class WinogradEmitter {
     return {bound(part), bound(ir_.CreateAdd(part, e_.I64(1)))};
   }
 
-  // The blocks of `lanes` channels, those of some panels or all; the last one may be narrower.
-  void EachChannelBlock(int64_t channels, const PanelRange& panels, const std::function<void(llvm::Value*)>& body) {
-    const int64_t whole = channels / kernel_.lanes, rest = channels % kernel_.lanes;
+  // The blocks of `lanes` channels, those of some panels of the products or all; the last one may be
+  // narrower.
+  void EachChannelBlock(int64_t channels, int lanes, const PanelRange& panels,
+                        const std::function<void(llvm::Value*)>& body) {
+    const int64_t whole = channels / lanes, rest = channels % lanes;
     const auto run = [&](int active, llvm::Value* block) {
       lane_ = MakeSymbol("lane", 0, active - 1);
-      e_.SetLanes({lane_, kernel_.lanes, active});
+      e_.SetLanes({lane_, lanes, active});
       body(block);
       e_.SetLanes({});
     };
     if (panels.begin == nullptr) {
-      if (whole > 0) Each(e_.I64(0), e_.I64(whole), [&](llvm::Value* block) { run(kernel_.lanes, block); });
+      if (whole > 0) Each(e_.I64(0), e_.I64(whole), [&](llvm::Value* block) { run(lanes, block); });
       if (rest > 0) run(static_cast<int>(rest), e_.I64(whole));
       return;
     }
-    llvm::Value* vectors = e_.I64(kernel_.contracts.front().panel_vectors);
-    llvm::Value* begin = ir_.CreateMul(panels.begin, vectors);
-    llvm::Value* end = ir_.CreateMul(panels.end, vectors);
+    const ContractKernel& products = kernel_.contracts.front();
+    llvm::Value* blocks = e_.I64(products.panel_vectors * products.lanes / lanes);  // of a panel
+    llvm::Value* begin = ir_.CreateMul(panels.begin, blocks);
+    llvm::Value* end = ir_.CreateMul(panels.end, blocks);
     llvm::Value* last = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, e_.I64(whole));
-    If(ir_.CreateICmpSLT(begin, last), [&] { Each(begin, last, [&](llvm::Value* block) { run(kernel_.lanes, block); }); });
+    If(ir_.CreateICmpSLT(begin, last),
+       [&] { Each(begin, last, [&](llvm::Value* block) { run(lanes, block); }); });
     if (rest > 0) If(ir_.CreateICmpSGT(end, e_.I64(whole)), [&] { run(static_cast<int>(rest), e_.I64(whole)); });
   }
 
   // Vectors along interleaved channels are whole: what they write too much is overwritten by the next phase, or padding.
   void EachInputBlock(const std::function<void(llvm::Value*)>& body) {
-    if (kernel_.interleaved < 0) return EachChannelBlock(Extent(kernel_.channel), {}, body);
+    if (kernel_.interleaved < 0)
+      return EachChannelBlock(Extent(kernel_.channel), kernel_.input_lanes, {}, body);
     WithVectorsOf(kernel_.input_lanes, [&] {
       Each(e_.I64(0), e_.I64((kernel_.InputChannels() + kernel_.input_lanes - 1) / kernel_.input_lanes), body);
     });
@@ -127,11 +132,11 @@ class WinogradEmitter {
     return ir_.CreateInBoundsGEP(ir_.getFloatTy(), pointer, index);
   }
   llvm::Value* EdgeZeros() {
-    return Step(e_.Base(kernel_.edge), int64_t{rows().points} * columns().points * kernel_.lanes);
+    return Step(e_.Base(kernel_.edge), int64_t{rows().points} * columns().points * kernel_.input_lanes);
   }
   void ClearZeros() {
-    WithVectorsOf(kernel_.lanes, [&] {
-      llvm::Type* type = e_.VectorOf(ir_.getFloatTy(), kernel_.lanes);
+    WithVectorsOf(kernel_.input_lanes, [&] {
+      llvm::Type* type = e_.VectorOf(ir_.getFloatTy(), kernel_.input_lanes);
       e_.StoreVector(llvm::Constant::getNullValue(type), EdgeZeros(), DType::kF32);
     });
   }
@@ -166,7 +171,7 @@ class WinogradEmitter {
 
   // Zeros, the row's columns with the channels of each side by side, zeros. The last vectors overlap those before.
   void InterleaveRow(llvm::Value* image, llvm::Value* row, llvm::Value* to) {
-    const int lanes = kernel_.lanes, channels = static_cast<int>(Extent(kernel_.channel));
+    const int lanes = kernel_.contracts.front().lanes, channels = static_cast<int>(Extent(kernel_.channel));
     const int64_t room = columns().Reach() - columns().before, width = std::min(columns().source_extent, room);
     Clear(to, columns().before * channels);
     Clear(Step(to, (columns().before + width) * channels), (room - width) * channels);
@@ -193,7 +198,7 @@ class WinogradEmitter {
 
   // Vector v of the planes' elements in turn.
   llvm::Value* Interleaved(const Values& planes, int v) {
-    const int lanes = kernel_.lanes, count = static_cast<int>(planes.size());
+    const int lanes = kernel_.contracts.front().lanes, count = static_cast<int>(planes.size());
     llvm::Value* result = planes[0];
     for (int plane = 0; plane < count; ++plane) {
       std::vector<int> mask;
@@ -280,12 +285,12 @@ class WinogradEmitter {
     If(inside, [&] { transform(origin, row_stride, column_stride); },
        [&] {
          CopyEdge(origin, row_stride, column_stride, row, column, edge);
-         transform(edge, int64_t{columns().points} * kernel_.lanes, kernel_.lanes);
+         transform(edge, int64_t{columns().points} * kernel_.input_lanes, kernel_.input_lanes);
        });
   }
 
   DimExpr SourceOffset(llvm::Value* channels, llvm::Value* image, llvm::Value* row, llvm::Value* column) {
-    const int64_t blocks = Extent(kernel_.channel) / kernel_.lanes;
+    const int64_t blocks = Extent(kernel_.channel) / kernel_.input_lanes;
     const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, blocks));
     e_.Bind(block, channels);
     e_.Bind(kernel_.image.variable, image);
@@ -293,7 +298,8 @@ class WinogradEmitter {
     e_.Bind(kernel_.column, column);
     std::vector<DimExpr> indices = kernel_.source_indices;
     for (DimExpr& index : indices) {
-      index = index.Substitute({{kernel_.channel.variable, DimExpr(kernel_.lanes) * DimExpr(block) + DimExpr(lane_)}});
+      index = index.Substitute(
+          {{kernel_.channel.variable, DimExpr(kernel_.input_lanes) * DimExpr(block) + DimExpr(lane_)}});
     }
     return e_.nest().tensors[kernel_.source].Offset(std::move(indices));
   }
@@ -316,7 +322,7 @@ class WinogradEmitter {
             ir_.getInt8Ty(), origin, static_cast<uint64_t>((r * row_stride + c * column_stride) * kFloatBytes));
         address = ir_.CreateSelect(ir_.CreateAnd(valid_rows[r], valid_columns[c]), address, zeros);
         e_.StoreVector(e_.LoadVector(address, DType::kF32),
-                       Step(edge, (int64_t{r} * columns().points + c) * kernel_.lanes), DType::kF32);
+                       Step(edge, (int64_t{r} * columns().points + c) * kernel_.input_lanes), DType::kF32);
       }
     }
   }

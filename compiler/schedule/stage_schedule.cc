@@ -104,6 +104,13 @@ class StrideCounter {
 // A tuple has no horizontal reduction, and an integer index in a body no vector form along its axis.
 bool MayReduceInLanes(const StageLoops& stage) { return stage.combine != Combine::kTuple && stage.ranges.empty(); }
 
+// Lanes of a vector share their taps.
+bool TapsVaryAlong(const StageLoops& stage, const SymbolRef& variable) {
+  return std::any_of(stage.ranges.begin(), stage.ranges.end(), [&](const ReduceRange& range) {
+    return range.begin.Mentions(variable) || range.end.Mentions(variable);
+  });
+}
+
 // Whether a vector width fits some axis; then the lanes are set.
 bool ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* stage) {
   int best = -1, best_strided = 0;
@@ -112,6 +119,7 @@ bool ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* 
     const bool reduces = i >= outputs;
     const Axis& axis = reduces ? stage->reduce[i - outputs] : stage->axes[i];
     if (Extent(axis) < std::max(2, lanes / 2) || (reduces && !MayReduceInLanes(*stage))) continue;
+    if (TapsVaryAlong(*stage, axis.variable)) continue;
     AccessStrides strides = StrideCounter(tensors, axis, lanes).Count(*stage);
     if (reduces) strides.strided -= static_cast<int>(stage->stores.size());   // stored once per row
     if (!reduces && !strides.stores_contiguous) continue;

@@ -185,7 +185,7 @@ class WinogradScheduler {
     }
   }
 
-  // Both transforms run in vectors along the channels: these must lie side by side.
+  // Both transforms run in vectors along the channels: so many of these must lie side by side.
   bool SetSource() {
     kernel().source = view_.source;
     kernel().row = MakeSymbol("row", 0, std::max<int64_t>(1, kernel().dims[0].source_extent - 1));
@@ -193,9 +193,9 @@ class WinogradScheduler {
     kernel().source_indices = {DimExpr(kernel().image.variable), DimExpr(kernel().channel.variable),
                                DimExpr(kernel().row), DimExpr(kernel().column)};
     const DimExpr offset = tensors_[kernel().source].Offset(kernel().source_indices);
-    if (Contiguous(offset, kernel().channel)) {
-      kernel().input_lanes = contract_.lanes;
-      const DimExpr in_lanes = InLanes(offset, kernel().channel).first;
+    if (const int lanes = ContiguousLanes(offset, kernel().channel); lanes > 0) {
+      kernel().input_lanes = lanes;
+      const DimExpr in_lanes = InLanes(offset, kernel().channel, lanes).first;
       if (LaneStride(in_lanes, kernel().row).value_or(0) == 0 || LaneStride(in_lanes, kernel().column).value_or(0) == 0) {
         return false;
       }
@@ -205,9 +205,11 @@ class WinogradScheduler {
     for (const Store& store : stage_.stores) {
       std::vector<DimExpr> indices;
       for (const LoadIndex& index : store.indices) indices.push_back(std::get<DimExpr>(index));
-      if (!Contiguous(tensors_[store.tensor].Offset(std::move(indices)), kernel().out_channel)) return false;
+      const int lanes =
+          ContiguousLanes(tensors_[store.tensor].Offset(std::move(indices)), kernel().out_channel);
+      kernel().lanes = std::min(kernel().lanes, lanes);
     }
-    return true;
+    return kernel().lanes > 0;
   }
 
   // Row-major, with few channels.
@@ -225,14 +227,19 @@ class WinogradScheduler {
     return LaneStride(offset, kernel().channel.variable).has_value();
   }
 
-  std::pair<DimExpr, SymbolRef> InLanes(const DimExpr& offset, const Axis& axis) const {
-    const SymbolRef lane = MakeSymbol("lane", 0, contract_.lanes - 1);
-    const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, Extent(axis) / contract_.lanes));
-    return {offset.Substitute({{axis.variable, DimExpr(contract_.lanes) * DimExpr(block) + DimExpr(lane)}}), lane};
+  static std::pair<DimExpr, SymbolRef> InLanes(const DimExpr& offset, const Axis& axis, int lanes) {
+    const SymbolRef lane = MakeSymbol("lane", 0, lanes - 1);
+    const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, Extent(axis) / lanes));
+    return {offset.Substitute({{axis.variable, DimExpr(lanes) * DimExpr(block) + DimExpr(lane)}}), lane};
   }
-  bool Contiguous(const DimExpr& offset, const Axis& axis) const {
-    const auto [in_lanes, lane] = InLanes(offset, axis);
-    return LaneStride(in_lanes, lane) == 1;
+  // The widest vectors, up to the products', that lie side by side along the axis; 0: none.
+  int ContiguousLanes(const DimExpr& offset, const Axis& axis) const {
+    for (const int lanes : target_.row->vector_widths) {
+      if (lanes > contract_.lanes) continue;
+      const auto [in_lanes, lane] = InLanes(offset, axis, lanes);
+      if (LaneStride(in_lanes, lane) == 1) return lanes;
+    }
+    return 0;
   }
 
   // As many near-equal blocks as the wanted size asks for. Threads share them, a multiple of their number, or the panels:
@@ -273,7 +280,8 @@ class WinogradScheduler {
     }
     // One tile, and a vector of zeros after it.
     kernel().edge = AddTemporary({DimExpr(int64_t{kernel().dims[0].points} * kernel().dims[1].points + 1),
-                                  DimExpr(kernel().lanes)}, 0);
+                                  DimExpr(kernel().input_lanes)},
+                                 0);
     NestTensor packed = tensors_[view_.contract.b];
     packed.dims[1] = DimExpr(PhaseChannels());
     packed.dims[2] = rows;

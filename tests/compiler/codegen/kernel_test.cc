@@ -26,9 +26,10 @@ HostTensor Generate(const TensorType& type, uint64_t number, double low, double 
   return tensor;
 }
 
-// The operator on its own; where `constant` its second operand is a constant.
+// The operator on its own, images read in blocks of `in` and written in blocks of `out` (1: row-major); where
+// `constant` its second operand is a constant.
 absl::StatusOr<TestTask> MakeTask(const OpRow& op, const OpCase& sample, const Target& target, int threads,
-                                  int block, bool constant) {
+                                  int in, int out, bool constant) {
   TestTask test;
   std::vector<TensorId> ids;
   for (size_t i = 0; i < sample.inputs.size(); ++i) {
@@ -44,11 +45,11 @@ absl::StatusOr<TestTask> MakeTask(const OpRow& op, const OpCase& sample, const T
   absl::StatusOr<std::vector<TensorId>> outputs = test.task.graph.AddNode(op.name, ids, sample.attrs, "node");
   if (!outputs.ok()) return outputs.status();
   test.task.graph.SetOutputs(*outputs);
-  if (block > 1) {
-    for (int t = 0; t < test.task.graph.tensor_count(); ++t) {
-      Tensor& tensor = test.task.graph.tensor({t});
-      if (tensor.constant == nullptr && tensor.type.rank() == 4) tensor.layout = Layout::Blocked(4, 1, block);
-    }
+  for (int t = 0; t < test.task.graph.tensor_count(); ++t) {
+    Tensor& tensor = test.task.graph.tensor({t});
+    const int block = tensor.producer.index < 0 ? in : out;
+    if (block > 1 && tensor.constant == nullptr && tensor.type.rank() == 4)
+      tensor.layout = Layout::Blocked(4, 1, block);
   }
   test.task.target = target;
   test.task.threads = threads;
@@ -72,12 +73,14 @@ std::vector<Trace> TracesFor(const Task& task, const TensorProgram& program) {
   return traces;
 }
 
-void CheckTask(const TestTask& test, const std::string& name, int* compiled, int* rejected) {
+void CheckTask(const TestTask& test, const std::string& name, int* compiled, int* rejected,
+               bool by_default = false) {
   const auto program = LowerTask(test.task);
   ASSERT_TRUE(program.ok()) << name << ": " << program.status();
   const auto expected = Interpret(*program, test.Operands());
   ASSERT_TRUE(expected.ok()) << name << ": " << expected.status();
-  for (const Trace& trace : TracesFor(test.task, *program)) {
+  for (const Trace& trace :
+       by_default ? std::vector{DefaultTrace(test.task, *program)} : TracesFor(test.task, *program)) {
     const std::string label = name + " " + trace.ToString();
     const auto scheduled = Schedule(test.task, *program, trace);
     if (std::holds_alternative<Rejection>(scheduled)) {
@@ -104,7 +107,7 @@ TEST_P(KernelTest, EveryOperatorAgreesWithTheInterpreter) {
       for (const int block : {1, target->vector_width()}) {
         if (block > 1 && (!image || op.op_class == OpClass::kView)) continue;
         const int threads = block > 1 ? 2 : 1;
-        const auto test = MakeTask(op, sample, *target, threads, block, true);
+        const auto test = MakeTask(op, sample, *target, threads, block, block, true);
         ASSERT_TRUE(test.ok()) << op.name << " " << sample.name << ": " << test.status();
         const auto program = LowerTask(test->task);
         if (program.ok() && std::holds_alternative<Rejection>(Schedule(test->task, *program, ReferenceTrace()))) {
@@ -120,6 +123,34 @@ TEST_P(KernelTest, EveryOperatorAgreesWithTheInterpreter) {
   printf("%s: %d kernels compiled and checked, %d traces rejected\n", GetParam().c_str(), compiled, rejected);
 }
 
+// A conversion that a task makes on its way.
+TEST_P(KernelTest, ImagesAreReadAndWrittenInDifferentBlocks) {
+  const auto target = FindTarget(GetParam());
+  ASSERT_TRUE(target.ok());
+  if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  const int width = target->vector_width();
+  int compiled = 0, rejected = 0;
+  for (const OpRow& op : OpTable()) {
+    if (op.op_class == OpClass::kElementwise || op.op_class == OpClass::kView) continue;
+    for (const OpCase& sample : op.cases()) {
+      for (const auto& [in, out] :
+           {std::pair(1, width), std::pair(width, 1), std::pair(4, width), std::pair(width, 4)}) {
+        if (in == out || sample.inputs[0].rank() != 4) continue;
+        const auto test = MakeTask(op, sample, *target, 1, in, out, true);
+        ASSERT_TRUE(test.ok()) << op.name << " " << sample.name << ": " << test.status();
+        const auto program = LowerTask(test->task);
+        if (program.ok() &&
+            std::holds_alternative<Rejection>(Schedule(test->task, *program, ReferenceTrace())))
+          continue;
+        CheckTask(*test, absl::StrCat(std::string(op.name), "/", sample.name, "/", in, "_to_", out),
+                  &compiled, &rejected, true);
+      }
+    }
+  }
+  EXPECT_GT(compiled, 50);
+  EXPECT_EQ(rejected, 0);
+}
+
 // Copies that change the order of elements: blocks transposed in registers, with tails on either side.
 TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
   const auto target = FindTarget(GetParam());
@@ -129,8 +160,8 @@ TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
   for (const std::vector<int64_t>& dims : {std::vector<int64_t>{2, 32, 3, 21}, {1, 35, 17, 5}, {1, 64, 1, 1}}) {
     for (const int threads : {1, 2}) {
       for (const bool to_blocks : {true, false}) {
-        auto test = MakeTask(*FindOp("identity"), {"image", {{DType::kF32, {dims.begin(), dims.end()}}}, {}}, *target,
-                             threads, 1, false);
+        auto test = MakeTask(*FindOp("identity"), {"image", {{DType::kF32, {dims.begin(), dims.end()}}}, {}},
+                             *target, threads, 1, 1, false);
         ASSERT_TRUE(test.ok());
         Graph& graph = test->task.graph;
         const TensorId blocked = to_blocks ? graph.outputs()[0] : graph.inputs()[0];
@@ -141,7 +172,8 @@ TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
   }
   for (const std::vector<int64_t>& perm : {std::vector<int64_t>{0, 2, 3, 1}, {3, 0, 1, 2}, {0, 3, 2, 1}}) {
     const AttrMap attrs = {{"perm", std::vector<DimExpr>(perm.begin(), perm.end())}};
-    auto test = MakeTask(*FindOp("transpose"), {"any", {{DType::kF32, {2, 19, 3, 37}}}, attrs}, *target, 1, 1, false);
+    auto test = MakeTask(*FindOp("transpose"), {"any", {{DType::kF32, {2, 19, 3, 37}}}, attrs}, *target, 1, 1,
+                         1, false);
     ASSERT_TRUE(test.ok());
     CheckTask(*test, "transpose", &compiled, &rejected);
   }
@@ -166,7 +198,8 @@ TEST_P(KernelTest, ElementaryFunctionsKeepTheirBounds) {
     x.Set(i, static_cast<double>(value));
   }
   for (const auto& function : kFunctions) {
-    auto test = MakeTask(*FindOp(function.op), {"all", {{DType::kF32, {DimExpr(count)}}}}, *target, 1, 1, false);
+    auto test =
+        MakeTask(*FindOp(function.op), {"all", {{DType::kF32, {DimExpr(count)}}}}, *target, 1, 1, 1, false);
     ASSERT_TRUE(test.ok());
     const auto scheduled = Schedule(test->task, *LowerTask(test->task), DefaultTrace(test->task, *LowerTask(test->task)));
     auto runner = CandidateRunner::Load(*LinkCandidate(test->task, *CompileNest(test->task, std::get<Scheduled>(scheduled), "f")));
@@ -197,7 +230,8 @@ TEST_P(KernelTest, ShuffledBlocksAgreeWithTheInterpreter) {
   for (const int64_t half : {29, 40}) {
     for (const int threads : {1, 2}) {
       const TensorType part{DType::kF32, {1, half, 3, 5}};
-      auto test = MakeTask(*FindOp("concat"), {"halves", {part, part}, {{"axis", int64_t{1}}}}, *target, threads, 1, false);
+      auto test = MakeTask(*FindOp("concat"), {"halves", {part, part}, {{"axis", int64_t{1}}}}, *target,
+                           threads, 1, 1, false);
       ASSERT_TRUE(test.ok());
       Graph& graph = test->task.graph;
       const TensorId shuffled = graph.AddNode("channel_shuffle", graph.outputs(), {{"groups", int64_t{2}}}, "s")->front();

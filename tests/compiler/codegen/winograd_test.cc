@@ -80,6 +80,7 @@ struct Case {
   const char* parallel = "m";
   std::vector<int64_t> strides = {1, 1};
   bool plain_input = false;
+  int in_parts = 1, out_parts = 1;   // blocks of channels in a vector
 };
 
 const Case kCases[] = {
@@ -110,6 +111,10 @@ const Case kCases[] = {
     {"one_channel", {1, 1, 17, 31}, {16, 1, 5, 5}, {2, 0, 2, 4}, 3, 20, 1, true, "mr=4 nv=1 hold=b ku=1", "m", {1, 2}, true},
     {"stem_16", {1, 3, 16, 16}, {16, 3, 7, 7}, {0, 0, 0, 0}, 5, 9, 1, false, "mr=1 nv=1 hold=a ku=1", "m", {2, 2}, true},
     {"plain_5", {1, 5, 9, 24}, {16, 5, 4, 3}, {1, 1, 1, 1}, 4, 4, 1, false, "mr=2 nv=1 hold=b ku=1", "m", {3, 2}, true},
+    {"half_blocks", {1, 24, 11, 9}, {24, 24, 3, 3}, {1, 1, 1, 1}, 4, 5, 1, true, "mr=4 nv=2 hold=b ku=4", "m", {1, 1}, false, 2, 2},
+    {"half_in", {2, 20, 12, 9}, {19, 20, 5, 5}, {2, 2, 2, 2}, 2, 5, 2, true, "mr=4 nv=1 hold=b ku=4", "m", {2, 2}, false, 2, 1},
+    {"half_out", {1, 16, 7, 7}, {51, 16, 3, 3}, {1, 1, 1, 1}, 4, 3, 3, true, "mr=3 nv=2 hold=b ku=4", "n", {1, 1}, false, 1, 2},
+    {"half_stem", {1, 3, 33, 29}, {24, 3, 5, 5}, {2, 2, 2, 2}, 4, 7, 1, false, "mr=4 nv=2 hold=b ku=1", "m", {2, 2}, true, 1, 2},
     {"7x7_s3", {1, 18, 19, 23}, {16, 18, 7, 7}, {3, 3, 3, 3}, 4, 9, 1, false, "mr=4 nv=1 hold=b ku=4", "m", {3, 3}},
 };
 
@@ -147,7 +152,7 @@ TestTask MakeTask(const Case& c, const Target& target) {
   graph.SetOutputs({y});
   for (int t = 0; t < graph.tensor_count(); ++t) {
     Tensor& tensor = graph.tensor({t});
-    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, std::max(4, target.vector_width() / (t == x.index ? c.in_parts : c.out_parts)));
   }
   if (c.plain_input) graph.tensor(x).layout = Layout::Plain(4);
   made.task.target = target;
