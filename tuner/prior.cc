@@ -9,6 +9,8 @@ namespace {
 constexpr double kCallSeconds = 15e-9;           // entering a leaf: coordinates, addresses, first loads
 constexpr double kLevelShare = 0.75;             // of a cache that one operand may take
 constexpr double kSustained = 0.97;              // of the peak, in the best leaf
+constexpr double kScatteredCycles = 1.2;         // per piece of a vector that is not contiguous
+constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
 double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
@@ -49,6 +51,7 @@ Roofline Roofline::Of(const Device& device, const Target& target) {
   r.fma_per_cycle = row.fma_per_cycle;
   r.loads_per_cycle = row.loads_per_cycle;
   r.fma_latency = row.fma_latency;
+  r.cycle_seconds = 2 * target.vector_width() * r.fma_per_cycle / (r.gflops * 1e9);
   return r;
 }
 
@@ -67,6 +70,7 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
   const double peak = r.gflops * 1e9 * kSustained;
   double compute = s.executed_flops / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds;
   compute += s.transcendental * 20 / peak;
+  compute += (kScatteredCycles * s.scattered + kAliasedCycles * s.aliased_stores) * r.cycle_seconds;
   const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
   // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
   const double once = CompulsorySeconds(s, r);

@@ -8,6 +8,7 @@ namespace hone {
 // Limits of the device a job tunes for, per core unless said otherwise. Filled from its calibration, where there is one.
 struct Roofline {
   double gflops = 0;               // f32 multiply-adds x 2
+  double cycle_seconds = 0;        // in which it makes fma_per_cycle of them, of the widest vectors
   double l1_gbps = 0, l2_gbps = 0, l3_gbps = 0, dram_gbps = 0;
   double l1_bytes = 0, l2_bytes = 0, l3_bytes = 0;   // l3 shared by all cores
   double model_constant_bytes = 0;   // all tasks' together: what a task's constants have been evicted by when it runs again

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tuner/features.h"
+#include "tuner/zero_trial.h"
 
 namespace hone {
 namespace {
@@ -16,35 +17,9 @@ constexpr double kPriorError = 0.15;     // priors (log seconds) that differ by 
 constexpr size_t kExploredPart = 4;      // ... among the better one in so many candidates
 constexpr int kApart = 2;                // decisions in which the members of a batch differ, where there is a choice
 constexpr double kOptimism = 0.5;        // deviations by which uncertain schedules are favoured
-constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;   // what the prior may err by between algorithms
-constexpr double kStrassenDoubt = 1.09;  // ... that share their leaf
 constexpr double kGain = 0.98;           // a ratio below is progress
 
 size_t CodeOf(const LoopNest& nest) { return std::hash<std::string>()(nest.ToString()); }
-
-// What is built where nothing is measured: the default schedule, or another algorithm where the prior sees a clear gain.
-Trace ZeroTrialTrace(const Task& task, const TensorProgram& program, const Anchor& anchor, const Roofline& roofline) {
-  const auto seconds = [&](const Trace& trace) {
-    const auto scheduled = Schedule(task, program, trace);
-    const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
-    return legal == nullptr ? HUGE_VAL : PriorSeconds(legal->statistics, roofline, task.threads);
-  };
-  Trace best = DefaultTrace(task, program);
-  const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;
-  const double direct = seconds(best);
-  double least = direct;
-  const auto consider = [&](std::vector<Trace> traces, double doubt) {
-    for (Trace& trace : traces) {
-      const double predicted = seconds(trace);
-      if (predicted >= least || predicted * doubt >= direct) continue;
-      least = predicted;
-      best = std::move(trace);
-    }
-  };
-  consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
-  consider(StrassenTraces(task, program), kStrassenDoubt);
-  return best;
-}
 
 }  // namespace
 
@@ -55,8 +30,14 @@ absl::StatusOr<TaskSearch> TaskSearch::Make(Task task, TensorProgram program, in
 }
 
 TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofline& roofline, Anchor anchor)
-    : task_(std::move(task)), program_(std::move(program)), weight_(weight), roofline_(roofline), anchor_(anchor),
-      space_(task_, anchor_), default_trace_(ZeroTrialTrace(task_, program_, anchor_, roofline_)), best_trace_(default_trace_) {
+    : task_(std::move(task)),
+      program_(std::move(program)),
+      weight_(weight),
+      roofline_(roofline),
+      anchor_(anchor),
+      space_(task_, anchor_),
+      default_trace_(PickZeroTrial(task_, program_, anchor_, roofline_).trace),
+      best_trace_(default_trace_) {
   MarkProposed(default_trace_);
   const auto scheduled = Schedule(task_, program_, default_trace_);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {

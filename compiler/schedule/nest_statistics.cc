@@ -1,16 +1,78 @@
 #include "compiler/schedule/nest_statistics.h"
 
 #include <algorithm>
+#include <map>
 
 #include "compiler/schedule/contract_view.h"
+#include "compiler/schedule/fused_stages.h"
 
 namespace hone {
 namespace {
+
+constexpr int64_t kSetBytes = 4096;  // addresses so far apart share a set of the first-level cache,
+constexpr int64_t kSetLines = 8;     // which holds so many lines
 
 double Share(int64_t extent, int64_t step) {
   const int64_t steps = (extent + step - 1) / step;
   return static_cast<double>(extent) / static_cast<double>(steps * step);
 }
+
+// Counts what vectors along `axis` load or store in pieces, at `points` points.
+class ScatteredAccesses {
+ public:
+  ScatteredAccesses(const LoopNest& nest, const Axis& axis, int lanes, bool permutes,
+                    NestStatistics* statistics)
+      : nest_(nest),
+        axis_(axis.variable),
+        lane_(MakeSymbol("lane", 0, std::max(1, lanes) - 1)),
+        lanes_(lanes),
+        permutes_(permutes),
+        statistics_(*statistics) {
+    const SymbolRef vector = MakeSymbol("vector", 0, std::max<int64_t>(0, Extent(axis) / std::max(1, lanes)));
+    split_.emplace(axis_, DimExpr(lanes) * DimExpr(vector) + DimExpr(lane_));
+  }
+
+  void AddStores(const std::vector<Store>& stores, double points) {
+    for (const Store& store : stores) {
+      Add(store.tensor, store.indices, points, &statistics_.aliased_stores);
+      AddLoads(store.value, points);
+    }
+  }
+  void AddLoads(const ScalarRef& scalar, double points) {
+    ForEachLoad(scalar,
+                [&](const Scalar& load) { Add(load.tensor, load.indices, points, &statistics_.scattered); });
+  }
+
+ private:
+  void Add(ProgramTensorId id, const std::vector<LoadIndex>& indices, double points, double* aliased) {
+    const NestTensor& tensor = nest_.tensors[id];
+    std::vector<DimExpr> exprs;
+    for (const LoadIndex& index : indices) {
+      const DimExpr* expr = std::get_if<DimExpr>(&index);
+      exprs.push_back(expr != nullptr ? *expr : DimExpr(0));
+    }
+    const std::optional<int64_t> stride =
+        LaneStride(tensor.Offset(std::move(exprs)).Substitute(split_), lane_);
+    if (lanes_ <= 1 || stride == 0 || stride == 1) return;
+    const int64_t block = tensor.layout.axes().empty() ? 0 : tensor.layout.axes().back().block;
+    if (!stride && block > 1 && block < lanes_) {
+      statistics_.scattered += points / static_cast<double>(block);
+    } else if (!stride) {
+      if (!permutes_) statistics_.scattered += points;
+    } else if (*stride * DTypeBytes(tensor.dtype) % kSetBytes == 0 && axis_->upper >= kSetLines) {
+      *aliased += points;
+    } else {
+      statistics_.scattered += points;
+    }
+  }
+
+  const LoopNest& nest_;
+  SymbolRef axis_, lane_;
+  const int lanes_;
+  const bool permutes_;  // what follows no stride is permuted in registers
+  NestStatistics& statistics_;
+  std::map<SymbolRef, DimExpr> split_;
+};
 
 void Add(const StageKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
   const double outer = static_cast<double>(Points(kernel.outer));
@@ -36,10 +98,21 @@ void Add(const StageKernel& kernel, const LoopNest& nest, const Target& target, 
     }
     for (const Store& store : stage.stores) transcendental += CostOf(store.value).transcendental;
     statistics->transcendental += outer * static_cast<double>(Points(stage.axes)) * transcendental;
+    if (stage.lane_axis >= 0) {
+      const double points = outer * static_cast<double>(Points(stage.axes));
+      ScatteredAccesses accesses(
+          nest,
+          stage.lane_axis < outputs ? stage.axes[stage.lane_axis] : stage.reduce[stage.lane_axis - outputs],
+          stage.lanes, stage.each_block != nullptr, statistics);
+      for (const ScalarRef& body : stage.body)
+        accesses.AddLoads(body, points * static_cast<double>(Points(stage.reduce)));
+      const bool transposes = stage.body.empty() && stage.tile_axis >= 0 && stage.tile == stage.lanes;
+      if (stage.lane_axis < outputs && !transposes) accesses.AddStores(stage.stores, points);
+    }
     if (!stage.body.empty() && statistics->accumulators == 0) {
       statistics->accumulators = std::max(1, stage.tile);
       statistics->registers = statistics->accumulators + 2;
-      statistics->loads_per_step = 2 * stage.tile;
+      statistics->loads_per_step = stage.tile + 1;
       statistics->fmas_per_step = stage.tile;
       statistics->vector_fraction = share;
     }
@@ -47,9 +120,15 @@ void Add(const StageKernel& kernel, const LoopNest& nest, const Target& target, 
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 
+// Reduction steps: where a block of channels is not full, its last iteration makes fewer.
+int64_t Steps(const ContractKernel& kernel) {
+  const int64_t all = Points(kernel.k), inner = Extent(kernel.k.back());
+  return kernel.k_tail == 0 ? all : all - all / (Extent(kernel.k.front()) * inner) * (inner - kernel.k_tail);
+}
+
 void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
   const double batch = static_cast<double>(Points(kernel.batch));
-  const double rows = static_cast<double>(Points(kernel.m)), k = static_cast<double>(Points(kernel.k));
+  const double rows = static_cast<double>(Points(kernel.m)), k = static_cast<double>(Steps(kernel));
   const int64_t n = Extent(kernel.n), vectors = (n + kernel.lanes - 1) / kernel.lanes;
   const double panels = static_cast<double>((vectors + kernel.panel_vectors - 1) / kernel.panel_vectors);
   const double segments =
@@ -80,6 +159,8 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   for (const Store& store : kernel.stores) {
     statistics->transcendental += batch * rows * static_cast<double>(n) * CostOf(store.value).transcendental;
   }
+  ScatteredAccesses(nest, kernel.n, kernel.lanes, false, statistics)
+      .AddStores(kernel.stores, batch * rows * static_cast<double>(n));
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 
@@ -108,7 +189,15 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double output_sums = rows.output.operations() * static_cast<double>(columns.points) +
                              columns.output.operations() * static_cast<double>(rows.outputs);
   const double parts = static_cast<double>(kernel.parts);
-  statistics->transform_flops += 2 * tiles * (in * phases * parts * input_sums + out * output_sums);
+  // Vectors cost the same however few of their lanes are filled.
+  const auto filled = [&](int64_t channels, int lanes) {
+    return static_cast<double>((channels + lanes - 1) / lanes * target.vector_width());
+  };
+  const double in_lanes =
+      filled(kernel.InputChannels(), kernel.input_lanes) * phases / kernel.PhasesInLanes();
+  statistics->transform_flops +=
+      2 * tiles *
+      (in_lanes * parts * input_sums + filled(Extent(kernel.out_channel), kernel.lanes) * output_sums);
   statistics->transform_bytes += 4 * tiles * points * 2 * (in * phases * parts + out);
   if (kernel.interleaved >= 0) {   // for every block again
     const NestTensor& strip = nest.tensors[static_cast<size_t>(kernel.interleaved)];
@@ -118,6 +207,8 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
     statistics->transcendental += images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out *
                                   CostOf(store.value).transcendental;
   }
+  ScatteredAccesses(nest, kernel.out_channel, kernel.lanes, false, statistics)
+      .AddStores(kernel.stores, images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out);
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 

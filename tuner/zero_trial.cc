@@ -1,0 +1,37 @@
+#include "tuner/zero_trial.h"
+
+#include <cmath>
+
+namespace hone {
+namespace {
+
+constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;  // what the prior may err by between algorithms
+constexpr double kStrassenDoubt = 1.09;                        // ... that share their leaf
+
+}  // namespace
+
+ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const Anchor& anchor,
+                        const Roofline& roofline) {
+  const auto seconds = [&](const Trace& trace) {
+    const auto scheduled = Schedule(task, program, trace);
+    const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
+    return legal == nullptr ? HUGE_VAL : PriorSeconds(legal->statistics, roofline, task.threads);
+  };
+  ZeroTrial best{.trace = DefaultTrace(task, program)};
+  const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;
+  const double direct = best.seconds = seconds(best.trace);
+  double least = direct;
+  const auto consider = [&](std::vector<Trace> traces, double doubt) {
+    for (Trace& trace : traces) {
+      const double predicted = seconds(trace);
+      if (predicted >= least || predicted * doubt >= direct) continue;
+      least = predicted;
+      best = {std::move(trace), predicted * doubt};
+    }
+  };
+  consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
+  consider(StrassenTraces(task, program), kStrassenDoubt);
+  return best;
+}
+
+}  // namespace hone
