@@ -79,6 +79,10 @@ absl::StatusOr<std::string> DumpTask(const CutGraph& cut, const std::string& pha
   return scheduled->nest.ToString();
 }
 
+PassOptions PassOptionsOf(const CompileOptions& options, const TaskCosts& costs) {
+  return {.target = options.target, .threads = options.threads, .policy = options.policy, .costs = &costs};
+}
+
 std::string PhaseNames() {
   std::string text = "import";
   for (const GraphPass& pass : PassTable()) absl::StrAppend(&text, ", ", std::string(pass.name));
@@ -95,8 +99,8 @@ absl::StatusOr<Graph> ImportModel(const ModelFiles& files, const CompileOptions&
   return std::move(import->graph);
 }
 
-absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts&) {
-  if (absl::Status status = RunPasses(graph, options.target); !status.ok()) return status;
+absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts& costs) {
+  if (absl::Status status = RunPasses(graph, PassOptionsOf(options, costs)); !status.ok()) return status;
   return FuseIntoTasks(std::move(graph), options.target, options.threads, options.policy);
 }
 
@@ -107,16 +111,19 @@ absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, c
 }
 
 absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options,
-                                      std::string_view phase) {
+                                      const TaskCosts& costs, std::string_view phase) {
   const std::string wanted(phase);
   absl::StatusOr<Graph> graph = ImportModel(files, options);
   if (!graph.ok()) return graph.status();
   if (wanted == "import") return graph->ToString();
-  std::string text;
+  std::string text, remarks;
   const auto observe = [&](const GraphPass& pass, const Graph& after) {
-    if (pass.name == wanted) text = after.ToString();
+    if (pass.name == wanted) text = remarks + after.ToString();
+    remarks.clear();
   };
-  if (absl::Status status = RunPasses(*graph, options.target, observe); !status.ok()) return status;
+  PassOptions passes = PassOptionsOf(options, costs);
+  passes.remark = [&](const std::string& line) { absl::StrAppend(&remarks, "# ", line, "\n"); };
+  if (absl::Status status = RunPasses(*graph, passes, observe); !status.ok()) return status;
   if (!text.empty()) return text;
   const absl::StatusOr<CutGraph> cut =
       FuseIntoTasks(*std::move(graph), options.target, options.threads, options.policy);

@@ -11,6 +11,7 @@
 #include "compiler/graph_passes/cut_graph.h"
 #include "compiler/module/build_module.h"
 #include "compiler/schedule/trace.h"
+#include "compiler/task/task_costs.h"
 
 // Model bytes -> module, one function per arrow of the design; one can stop after any of them and dump text.
 namespace hone {
@@ -22,17 +23,9 @@ struct CompileOptions {
   std::map<std::string, std::vector<int64_t>> shapes;  // input name -> dims, binds symbols
 };
 
-// What a task is expected to cost; owned by the compiler, answered by the tuner (roofline prior, then
-// records).
-class TaskCosts {
- public:
-  virtual ~TaskCosts() = default;
-  virtual double SecondsFor(const Task& task) const = 0;
-};
-
 // Unimplemented: lists all nodes that are not supported. InvalidArgument: a broken model, or open dimensions.
 absl::StatusOr<Graph> ImportModel(const ModelFiles& files, const CompileOptions& options);
-// Runs the graph passes, then cuts. The cut follows fixed rules so far: costs are not asked yet.
+// Runs the graph passes, then cuts. Layouts are chosen by what the tasks would cost.
 absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts& costs);
 // InvalidArgument: the trace is no schedule of the task.
 absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, const std::string& symbol);
@@ -41,11 +34,12 @@ absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, c
 // [{name, dtype, shape: numbers or names of open dimensions}], operators {name: count}, unsupported [{node,
 // operator, attribute, opset, reason, remedy}], unbound_symbols [name], and for models that can be compiled
 // flops, constant_bytes, tasks [{label, weight, flops}], estimated_tuning_seconds.
-absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options);
+absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options,
+                                         const TaskCosts& costs);
 
-// Text after a phase: "import", any pass name, "cut", "program:<task>", "nest:<task>", "plan". NotFound lists
-// the phases.
+// Text after a phase: "import", any pass name (what the pass remarks in front, in lines that begin with #),
+// "cut", "program:<task>", "nest:<task>", "plan". NotFound lists the phases.
 absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOptions& options,
-                                      std::string_view phase);
+                                      const TaskCosts& costs, std::string_view phase);
 
 }  // namespace hone

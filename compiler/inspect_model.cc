@@ -1,8 +1,6 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/compile.h"
-#include "compiler/graph_passes/fuse_into_tasks.h"
-#include "compiler/graph_passes/pass_table.h"
 
 namespace hone {
 namespace {
@@ -63,7 +61,8 @@ void AddTasks(const CutGraph& cut, Json* report) {
 
 }  // namespace
 
-absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options) {
+absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileOptions& options,
+                                         const TaskCosts& costs) {
   absl::StatusOr<OnnxImport> import = ImportOnnx(files, options.shapes);
   if (!import.ok()) return import.status();
   Json report = {{"model", files.name},
@@ -76,9 +75,7 @@ absl::StatusOr<std::string> InspectModel(const ModelFiles& files, const CompileO
                  {"unsupported", UnsupportedJson(import->unsupported)},
                  {"unbound_symbols", import->unbound_symbols}};
   if (import->unsupported.empty() && import->unbound_symbols.empty()) {
-    if (absl::Status status = RunPasses(import->graph, options.target); !status.ok()) return status;
-    const absl::StatusOr<CutGraph> cut =
-        FuseIntoTasks(std::move(import->graph), options.target, options.threads, options.policy);
+    const absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(import->graph), options, costs);
     if (!cut.ok()) return cut.status();
     AddTasks(*cut, &report);
   }

@@ -104,12 +104,12 @@ bool FoldFactor(Graph& graph, NodeId id) {
 
 }  // namespace
 
-absl::Status FoldAffine(Graph& graph, const Target& target) {
+absl::Status FoldAffine(Graph& graph, const PassOptions& options) {
   bool changed = true;
   while (changed) {  // ends: each folding removes a multiplication
     changed = false;
     for (int i = 0; i < graph.node_count(); ++i) changed = FoldFactor(graph, {i}) || changed;
-    if (absl::Status status = SimplifyGraph(graph, target); !status.ok())
+    if (absl::Status status = SimplifyGraph(graph, options); !status.ok())
       return status;  // joins the constant terms
   }
   return absl::OkStatus();

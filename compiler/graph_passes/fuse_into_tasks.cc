@@ -19,8 +19,8 @@ constexpr size_t kMaxJoined = 4;     // parts of a concatenation that is made wh
 
 class Fusion {
  public:
-  Fusion(const Graph& graph, const MemoryViews& views)
-      : graph_(graph), views_(views), group_(static_cast<size_t>(graph.node_count()), -1) {
+  Fusion(const Graph& graph, const std::vector<bool>& is_view)
+      : graph_(graph), is_view_(is_view), group_(static_cast<size_t>(graph.node_count()), -1) {
     users_.resize(static_cast<size_t>(graph.tensor_count()));
     for (int i = 0; i < graph.node_count(); ++i) {
       for (const TensorId id : graph.node({i}).inputs) users_[id.index].push_back(i);
@@ -34,12 +34,12 @@ class Fusion {
     for (const bool moves_data : {false, true}) {
       for (int i = graph_.node_count() - 1; i >= 0; --i) {
         const OpClass op_class = graph_.node({i}).op->op_class;
-        if (op_class == OpClass::kElementwise || views_.IsView(i)) continue;
+        if (op_class == OpClass::kElementwise || is_view_[i]) continue;
         if ((op_class == OpClass::kData) == moves_data) Grow(i);
       }
     }
     for (int i = 0; i < graph_.node_count(); ++i) {
-      if (group_[i] < 0 && !views_.IsView(i)) Grow(i);
+      if (group_[i] < 0 && !is_view_[i]) Grow(i);
     }
     std::vector<std::vector<int>> groups;
     for (std::set<int>& members : members_) groups.emplace_back(members.begin(), members.end());
@@ -51,7 +51,7 @@ class Fusion {
   // What rearranges one tensor, and may read what was rearranged before: nothing is computed twice.
   bool Rearranges(int index) const {
     const std::string_view op = graph_.node({index}).op->name;
-    return (op == "slice" || op == "channel_shuffle") && !views_.IsView(index);
+    return (op == "slice" || op == "channel_shuffle") && !is_view_[index];
   }
 
   // Whether a node is made part of all its users, which rearrange its result. Slices end such chains: parts of parts would
@@ -60,7 +60,7 @@ class Fusion {
     const Node& node = graph_.node({index});
     const std::vector<int>& users = users_[node.outputs[0].index];
     const bool moves = node.op->name == "concat" || node.op->name == "channel_shuffle";
-    return moves && node.inputs.size() <= kMaxJoined && !views_.IsView(index) &&
+    return moves && node.inputs.size() <= kMaxJoined && !is_view_[index] &&
            !IsGraphOutput(graph_, node.outputs[0]) && !users.empty() &&
            std::all_of(users.begin(), users.end(), [&](int user) { return Rearranges(user); });
   }
@@ -168,16 +168,10 @@ class Fusion {
   }
 
   const Graph& graph_;
-  const MemoryViews& views_;
+  const std::vector<bool>& is_view_;
   std::vector<std::vector<int>> users_;  // nodes by tensor
   std::vector<int> group_;               // by node; -1: none yet
   std::vector<std::set<int>> members_;   // by group
-};
-
-// A group of nodes as a graph of its own, and what its tensors are in the model.
-struct ExtractedTask {
-  Graph graph;
-  TaskCall call;
 };
 
 TensorId AddTaskConstant(Graph& graph, const Tensor& tensor) {
@@ -188,7 +182,13 @@ TensorId AddTaskConstant(Graph& graph, const Tensor& tensor) {
   return graph.AddConstant(tensor.name, std::move(shape_only));
 }
 
-absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>& nodes) {
+}  // namespace
+
+std::vector<std::vector<int>> GroupIntoTasks(const Graph& graph, const std::vector<bool>& is_view) {
+  return Fusion(graph, is_view).Run();
+}
+
+absl::StatusOr<ExtractedTask> ExtractTask(const Graph& graph, const std::vector<int>& nodes) {
   ExtractedTask task;
   std::map<TensorId, TensorId> mapped;
   const std::set<int> members(nodes.begin(), nodes.end());
@@ -232,15 +232,13 @@ absl::StatusOr<ExtractedTask> Extract(const Graph& graph, const std::vector<int>
   return task;
 }
 
-}  // namespace
-
 absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads,
                                        AlgorithmPolicy policy) {
   CutGraph cut;
   const MemoryViews views(graph);
   std::map<std::string, int> known;
-  for (const std::vector<int>& nodes : Fusion(graph, views).Run()) {
-    absl::StatusOr<ExtractedTask> extracted = Extract(graph, nodes);
+  for (const std::vector<int>& nodes : GroupIntoTasks(graph, views.is_view())) {
+    absl::StatusOr<ExtractedTask> extracted = ExtractTask(graph, nodes);
     if (!extracted.ok()) return extracted.status();
     Task task{std::move(extracted->graph), target, threads, policy};
     const auto [entry, fresh] = known.emplace(task.Key(), static_cast<int>(cut.tasks.size()));

@@ -100,7 +100,7 @@ void PoolBehind(Graph& graph, NodeId id) {
 
 }  // namespace
 
-absl::Status MovePooling(Graph& graph, const Target&) {
+absl::Status MovePooling(Graph& graph, const PassOptions&) {
   const int nodes = graph.node_count();
   for (int i = 0; i < nodes; ++i) {
     const std::string_view op = graph.node({i}).op->name;

@@ -4,7 +4,7 @@
 
 namespace hone {
 
-absl::Status RemoveDeadCode(Graph& graph, const Target&) {
+absl::Status RemoveDeadCode(Graph& graph, const PassOptions&) {
   graph.Compact();
   return absl::OkStatus();
 }
@@ -29,17 +29,18 @@ std::span<const GraphPass> PassTable() {
       {"scale_weights",
        "factors per channel known at run time go into the weights of the convolution that reads them",
        ScaleWeights},
-      {"assign_layouts", "channel-blocked activations around convolutions and pooling, conversions between",
+      {"assign_layouts",
+       "the cheapest layouts of images, plain or in blocks of channels, and conversions between",
        AssignLayouts},
       {"place_concats", "parts of a concatenation are written where its result lies", PlaceConcats},
   };
   return kPasses;
 }
 
-absl::Status RunPasses(Graph& graph, const Target& target,
+absl::Status RunPasses(Graph& graph, const PassOptions& options,
                        const std::function<void(const GraphPass&, const Graph&)>& observe) {
   for (const GraphPass& pass : PassTable()) {
-    absl::Status status = pass.run(graph, target);
+    absl::Status status = pass.run(graph, options);
     if (status.ok()) {
       graph.Compact();
       status = graph.Verify();

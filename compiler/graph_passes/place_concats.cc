@@ -67,7 +67,7 @@ void Nest(Graph& graph) {
 
 }  // namespace
 
-absl::Status PlaceConcats(Graph& graph, const Target&) {
+absl::Status PlaceConcats(Graph& graph, const PassOptions&) {
   Nest(graph);
   const MemoryViews views(graph);
   const int nodes = graph.node_count();

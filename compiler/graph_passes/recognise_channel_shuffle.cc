@@ -25,7 +25,7 @@ std::optional<std::pair<TensorId, int64_t>> Shuffled(const Graph& graph, const N
 
 }  // namespace
 
-absl::Status RecogniseChannelShuffle(Graph& graph, const Target&) {
+absl::Status RecogniseChannelShuffle(Graph& graph, const PassOptions&) {
   for (int i = 0; i < graph.node_count(); ++i) {
     if (graph.node({i}).op->name != "reshape") continue;
     const auto shuffled = Shuffled(graph, graph.node({i}));

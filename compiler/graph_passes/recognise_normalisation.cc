@@ -84,7 +84,7 @@ void MatchScaleAndBias(Graph& graph, NodeId id) {
 
 }  // namespace
 
-absl::Status RecogniseNormalisation(Graph& graph, const Target&) {
+absl::Status RecogniseNormalisation(Graph& graph, const PassOptions&) {
   for (int i = 0; i < graph.node_count(); ++i) {
     MatchDivision(graph, {i});
     MatchScaleAndBias(graph, {i});

@@ -49,7 +49,7 @@ void ScaleWeightsOf(Graph& graph, NodeId id) {
 
 }  // namespace
 
-absl::Status ScaleWeights(Graph& graph, const Target&) {
+absl::Status ScaleWeights(Graph& graph, const PassOptions&) {
   const int nodes = graph.node_count();
   for (int i = 0; i < nodes; ++i) {
     const Node& node = graph.node({i});

@@ -178,7 +178,7 @@ constexpr Rule kRules[] = {DropNeutral,     MergeConstants,         CancelReshap
 
 }  // namespace
 
-absl::Status SimplifyGraph(Graph& graph, const Target&) {
+absl::Status SimplifyGraph(Graph& graph, const PassOptions&) {
   for (int round = 0; round < kMaxRounds; ++round) {
     bool changed = false;
     for (int i = 0; i < graph.node_count(); ++i) {

@@ -43,7 +43,7 @@ TensorId PointwiseWeights(Graph& graph, TensorId weights, const std::vector<floa
 
 }  // namespace
 
-absl::Status SplitConvTranspose(Graph& graph, const Target& target) {
+absl::Status SplitConvTranspose(Graph& graph, const PassOptions& options) {
   const int nodes = graph.node_count();
   for (int i = 0; i < nodes; ++i) {
     const Node node = graph.node({i});
@@ -52,7 +52,8 @@ absl::Status SplitConvTranspose(Graph& graph, const Target& target) {
     const int64_t window = TilingWindow(graph, node);
     if (!weights || window < 2) continue;
     const int64_t channels = graph.tensor(node.inputs[1]).type.shape[1].Constant();
-    const TensorId pointwise = PointwiseWeights(graph, node.inputs[1], *weights, PaddedChannels(channels, target));
+    const TensorId pointwise =
+        PointwiseWeights(graph, node.inputs[1], *weights, PaddedChannels(channels, options.target));
     const AttrMap ones = {{"strides", std::vector<DimExpr>{1, 1}}, {"pads", std::vector<DimExpr>{0, 0, 0, 0}}};
     absl::StatusOr<std::vector<TensorId>> deep =
         graph.AddNode("conv2d", {node.inputs[0], pointwise}, ones, node.name);

@@ -45,18 +45,21 @@ TEST(CompileTest, FromModelToTasks) {
 TEST(CompileTest, EveryPhaseDumps) {
   for (const char* phase :
        {"import", "simplify", "fold_affine", "assign_layouts", "cut", "program:0", "nest:0", "plan"}) {
-    const absl::StatusOr<std::string> text = DumpAfter(SmallClassifier().Files(), Options(), phase);
+    const absl::StatusOr<std::string> text =
+        DumpAfter(SmallClassifier().Files(), Options(), NoCosts(), phase);
     ASSERT_TRUE(text.ok()) << phase << text.status();
     EXPECT_FALSE(text->empty()) << phase;
   }
-  const absl::Status unknown = DumpAfter(SmallClassifier().Files(), Options(), "nonsense").status();
+  const absl::Status unknown =
+      DumpAfter(SmallClassifier().Files(), Options(), NoCosts(), "nonsense").status();
   EXPECT_TRUE(absl::IsNotFound(unknown));
   EXPECT_NE(unknown.message().find("assign_layouts"), absl::string_view::npos);
-  EXPECT_TRUE(absl::IsNotFound(DumpAfter(SmallClassifier().Files(), Options(), "program:99").status()));
+  EXPECT_TRUE(
+      absl::IsNotFound(DumpAfter(SmallClassifier().Files(), Options(), NoCosts(), "program:99").status()));
 }
 
 TEST(CompileTest, InspectTellsWhatTuningWillMeet) {
-  const absl::StatusOr<std::string> text = InspectModel(SmallClassifier().Files(), Options());
+  const absl::StatusOr<std::string> text = InspectModel(SmallClassifier().Files(), Options(), NoCosts());
   ASSERT_TRUE(text.ok()) << text.status();
   const Json report = Json::parse(*text);
   EXPECT_EQ(report["model"], "test");
@@ -75,7 +78,7 @@ TEST(CompileTest, InspectTellsWhatTuningWillMeet) {
 TEST(CompileTest, InspectTellsOpenDimensions) {
   CompileOptions options = Options();
   options.shapes.clear();
-  const Json report = Json::parse(InspectModel(SmallClassifier().Files(), options).value());
+  const Json report = Json::parse(InspectModel(SmallClassifier().Files(), options, NoCosts()).value());
   EXPECT_EQ(report["unbound_symbols"], Json({"N"}));
   EXPECT_EQ(report["inputs"][0]["shape"], Json({"N", 3, 8, 8}));
   EXPECT_TRUE(report["unsupported"].empty());
@@ -97,7 +100,7 @@ TEST(CompileTest, UnsupportedNodesAreListed) {
   EXPECT_TRUE(absl::IsUnimplemented(status));
   EXPECT_NE(status.message().find("Multinomial_a"), absl::string_view::npos) << status;
   EXPECT_NE(status.message().find("Bernoulli_b"), absl::string_view::npos) << status;
-  const Json report = Json::parse(InspectModel(m.Files(), options).value());
+  const Json report = Json::parse(InspectModel(m.Files(), options, NoCosts()).value());
   EXPECT_EQ(report["unsupported"].size(), 2u);
   EXPECT_EQ(report["unsupported"][0]["operator"], "Multinomial");
   EXPECT_EQ(report["inputs"][0]["name"], "x");

@@ -18,6 +18,7 @@
 #include "proto/values/readable_text.h"
 #include "tuner/job/job_link.h"
 #include "tuner/job/tuning_job.h"
+#include "tuner/prior_costs.h"
 
 namespace hone {
 namespace {
@@ -66,8 +67,10 @@ absl::StatusOr<v1::InspectModelResponse> Inspect(const v1::InspectModelRequest& 
     options.shapes[binding.input()] = {binding.dims().begin(), binding.dims().end()};
   }
   v1::InspectModelResponse response;
-  absl::StatusOr<std::string> text = request.dump_after().empty() ? InspectModel(*files, options)
-                                                                   : DumpAfter(*files, options, request.dump_after());
+  const PriorCosts costs(Roofline::Of(Device(), options.target));
+  absl::StatusOr<std::string> text = request.dump_after().empty()
+                                         ? InspectModel(*files, options, costs)
+                                         : DumpAfter(*files, options, costs, request.dump_after());
   if (!text.ok()) return text.status();
   *(request.dump_after().empty() ? response.mutable_report_json() : response.mutable_dump_text()) = ReadableText(*text);
   return response;

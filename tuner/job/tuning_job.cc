@@ -10,8 +10,8 @@
 #include "tuner/job/explanation.h"
 #include "tuner/job/module_reference.h"
 #include "tuner/job/oracle.h"
-#include "tuner/job/prior_costs.h"
 #include "tuner/job/progress.h"
+#include "tuner/prior_costs.h"
 
 namespace hone {
 namespace {
@@ -88,7 +88,15 @@ absl::Status TuningJob::ChooseDevice() {
 }
 
 absl::Status TuningJob::Cut() {
-  absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(device_));
+  absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
+  if (!share.ok()) return share.status();
+  Roofline roofline = Roofline::Of(device_, options_.target);
+  for (int i = 0; i < graph_.tensor_count(); ++i) {
+    if (const ConstantRef& constant = graph_.tensor({i}).constant; constant != nullptr) {
+      roofline.model_constant_bytes += static_cast<double>(constant->size);
+    }
+  }
+  absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(roofline));
   if (!cut.ok()) return cut.status();
   cut_ = *std::move(cut);
   code_.emplace(cut_.tasks, *host_);
@@ -96,7 +104,6 @@ absl::Status TuningJob::Cut() {
     const auto calls = static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i)));
     for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += calls * static_cast<uint64_t>(spec.Bytes());
   }
-  Roofline roofline = Roofline::Of(device_, options_.target);
   roofline.model_constant_bytes = static_cast<double>(constant_bytes_);
   std::vector<TaskSearch> tasks;
   for (size_t i = 0; i < cut_.tasks.size(); ++i) {

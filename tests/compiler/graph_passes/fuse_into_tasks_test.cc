@@ -12,7 +12,7 @@ namespace {
 const Target kV3 = FindTarget("x86-64-v3").value();
 
 CutGraph CutOf(Graph graph) {
-  EXPECT_TRUE(RunPasses(graph, kV3).ok());
+  EXPECT_TRUE(RunPasses(graph, {kV3}).ok());
   return FuseIntoTasks(std::move(graph), kV3, 1, AlgorithmPolicy::kFast).value();
 }
 

@@ -20,7 +20,7 @@ std::string Operators(const Graph& graph) {
 
 Graph After(const std::string& network, const Target& target = kV3) {
   Graph graph = FindSmallNetwork(network);
-  EXPECT_TRUE(RunPasses(graph, target).ok());
+  EXPECT_TRUE(RunPasses(graph, {target}).ok());
   return graph;
 }
 
@@ -33,7 +33,7 @@ TEST(PassTableTest, EveryPassKeepsWhatEveryNetworkComputes) {
       ASSERT_TRUE(expected.ok()) << network.name << expected.status();
       Graph graph = network.graph;
       int seen = 0;
-      const absl::Status status = RunPasses(graph, target, [&](const GraphPass& pass, const Graph& after) {
+      const absl::Status status = RunPasses(graph, {target}, [&](const GraphPass& pass, const Graph& after) {
         ++seen;
         const auto got = EvaluateGraph(after, inputs);
         ASSERT_TRUE(got.ok()) << network.name << " after " << pass.name << got.status();

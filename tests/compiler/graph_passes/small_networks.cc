@@ -136,6 +136,14 @@ Graph DenseBlock() {
   return b.Finish({b.Mean(b.Op("concat", {left, right}, channels), {2, 3})});
 }
 
+// Channels that fill one and a half blocks of 16.
+Graph Narrow() {
+  Builder b;
+  TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 6, 6}), 24, 3)});
+  x = b.Op("relu", {b.Op("add", {b.Conv(b.Depthwise(x, 3), 24, 1), x})});
+  return b.Finish({b.Op("relu", {b.Conv(x, 32, 3)})});
+}
+
 // Halves of a tensor and what is made of the second, joined: cross-stage partial networks.
 Graph CrossStage() {
   Builder b;
@@ -253,6 +261,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"squeeze_excite", SqueezeExcite()});
   networks.push_back({"concat_pool", ConcatPool()});
   networks.push_back({"dense_block", DenseBlock()});
+  networks.push_back({"narrow", Narrow()});
   networks.push_back({"cross_stage", CrossStage()});
   networks.push_back({"pooled_convolutions", PooledConvolutions()});
   networks.push_back({"tiled_upsample", TiledUpsample()});

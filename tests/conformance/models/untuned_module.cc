@@ -1,7 +1,7 @@
-// untuned_module MODEL.onnx OUT_DIR [target=T] [reference] [INPUT=1,3,224,224 ...]
+// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [reference] [INPUT=1,3,224,224 ...]
 //
-// A module of default traces (or of reference traces), without server and tuner: what the models' conformance
-// runs.
+// The module that a job without trials makes for one thread (`rule`: with layouts by rule; `reference`: of
+// reference traces), without server: what the models' conformance runs.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -12,10 +12,13 @@
 #include "absl/strings/str_split.h"
 #include "compiler/compile.h"
 #include "proto/values/sha256.h"
+#include "tuner/prior_costs.h"
+#include "tuner/zero_trial.h"
 
 namespace hone {
 namespace {
 
+// Of equal costs, what the rule says stays.
 class NoCosts : public TaskCosts {
  public:
   double SecondsFor(const Task&) const override { return 0; }
@@ -23,20 +26,22 @@ class NoCosts : public TaskCosts {
 
 struct Request {
   std::string model, out;
-  bool reference = false;
+  bool reference = false, rule = false;
   CompileOptions options;
 };
 
 absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   if (argc < 3)
     return absl::InvalidArgumentError(
-        "usage: untuned_module MODEL OUT_DIR [target=T] [reference] [INPUT=dims ...]");
+        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [reference] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
     const std::vector<std::string> parts = absl::StrSplit(argv[i], absl::MaxSplits('=', 1));
     if (parts[0] == "reference") {
       request.reference = true;
+    } else if (parts[0] == "rule") {
+      request.rule = true;
     } else if (parts[0] == "target") {
       target = parts.back();
     } else {
@@ -63,7 +68,10 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
   absl::StatusOr<Graph> graph =
       ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
   if (!graph.ok()) return graph.status();
-  const absl::StatusOr<CutGraph> cut = CutIntoTasks(*std::move(graph), request.options, NoCosts());
+  const Roofline roofline = Roofline::Of(Device(), request.options.target);
+  const absl::StatusOr<CutGraph> cut =
+      request.rule ? CutIntoTasks(*std::move(graph), request.options, NoCosts())
+                   : CutIntoTasks(*std::move(graph), request.options, PriorCosts(roofline));
   if (!cut.ok()) return cut.status();
   ModuleOptions options{.name = "model",
                         .model_digest = Sha256Hex(*bytes),
@@ -73,7 +81,10 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
   for (const Task& task : cut->tasks) {
     const absl::StatusOr<TensorProgram> program = LowerTask(task);
     if (!program.ok()) return program.status();
-    const Trace trace = request.reference ? ReferenceTrace() : DefaultTrace(task, *program);
+    const absl::StatusOr<Anchor> anchor = FindAnchor(*program);
+    if (!anchor.ok()) return anchor.status();
+    const Trace trace =
+        request.reference ? ReferenceTrace() : PickZeroTrial(task, *program, *anchor, roofline).trace;
     absl::StatusOr<CompiledTask> compiled =
         CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
     if (!compiled.ok()) return compiled.status();

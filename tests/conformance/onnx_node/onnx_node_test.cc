@@ -93,7 +93,7 @@ class NodeTest {
     if (!import.ok()) return absl::IsInvalidArgument(import.status()) ? Outcome::kInvalid : Outcome::kWrong;
     if (!import->unsupported.empty()) return Outcome::kUnsupported;
     const Target target = FindTarget("x86-64-v3").value();
-    if (!RunPasses(import->graph, target).ok()) return Outcome::kWrong;
+    if (!RunPasses(import->graph, {target}).ok()) return Outcome::kWrong;
     const absl::StatusOr<CutGraph> cut =
         FuseIntoTasks(std::move(import->graph), target, 1, AlgorithmPolicy::kFast);
     if (!cut.ok()) return Outcome::kWrong;

@@ -29,7 +29,7 @@ absl::Status ProbeModel(std::string_view bytes) {
   if (!import->unsupported.empty() || !import->unbound_symbols.empty()) return absl::OkStatus();
   const absl::StatusOr<Target> target = FindTarget(kTarget);
   if (!target.ok()) return target.status();
-  if (absl::Status status = RunPasses(import->graph, *target); !status.ok()) return status;
+  if (absl::Status status = RunPasses(import->graph, {*target}); !status.ok()) return status;
   const absl::StatusOr<CutGraph> cut =
       FuseIntoTasks(std::move(import->graph), *target, 1, AlgorithmPolicy::kFast);
   if (!cut.ok()) return cut.status();
