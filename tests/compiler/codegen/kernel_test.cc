@@ -263,7 +263,7 @@ TEST_P(KernelTest, RowsOfBlocksAreSharedOut) {
   for (const auto& image : kImages) {
     const TensorType x{DType::kF32, {1, channels, image.rows, 9}}, w{DType::kF32, {channels, 1, 3, 3}};
     const AttrMap attrs = {{"pads", std::vector<DimExpr>(4, DimExpr(1))}};
-    const auto test = MakeTask(*FindOp("depthwise_conv2d"), {"rows", {x, w}, attrs}, *target, 2, target->vector_width(), true);
+    const auto test = MakeTask(*FindOp("depthwise_conv2d"), {"rows", {x, w}, attrs}, *target, 2, target->vector_width(), target->vector_width(), true);
     ASSERT_TRUE(test.ok());
     CheckTask(*test, "depthwise", &compiled, &rejected);
     const auto program = LowerTask(test->task);
