@@ -33,6 +33,7 @@ absl::Status UnknownCommand(const std::vector<std::string>& words) {
   std::vector<std::string> verbs, names;
   for (const Command& command : Commands()) {
     names.push_back(command.name);
+    names.push_back(names.back().substr(0, names.back().find(' ')));  // its noun
     if (absl::StartsWith(command.name, words[0] + " "))
       verbs.push_back(std::string(command.name).substr(words[0].size() + 1));
   }
@@ -90,11 +91,10 @@ absl::StatusOr<int> Dispatch(const std::vector<std::string>& words, Console& con
       rest.push_back("--help");
       return Dispatch(rest, console, getenv);
     }
+    if (!words.empty() && words[0] != "help" && !WantsHelp(words))
+      return WithRemedy(UsageError(absl::StrCat("there is no option ", words[0])), "hone --help");
     (words.empty() ? console.err : console.out) << OverviewHelp(console.width);
-    if (words.empty()) return kExitUsage;
-    if (words[0] != "help" && !WantsHelp(words))
-      return UsageError(absl::StrCat("there is no option ", words[0]));
-    return kExitOk;
+    return words.empty() ? kExitUsage : kExitOk;
   }
   if (match.command == nullptr && WantsHelp(words)) {
     const std::string help = GroupHelp(words[0], console.width);

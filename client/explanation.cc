@@ -30,7 +30,7 @@ struct Step {
 };
 
 std::vector<Step> StepsOf(const v1::RecordExplanation& explanation) {
-  std::vector<Step> steps = {{"any schedule", explanation.bias()}};
+  std::vector<Step> steps = {{"on average", explanation.bias()}};
   Step others;
   int count = 0;
   for (const v1::FeatureEffect& feature : explanation.features()) {
@@ -92,7 +92,7 @@ std::string Bars(const std::vector<Step>& steps, int width) {
 
 std::string ExplanationText(const v1::RecordExplanation& explanation, int width) {
   const v1::TuningRecord& record = explanation.record();
-  const std::pair<const char*, std::string> fields[] = {
+  const std::vector<std::pair<std::string, std::string>> fields = {
       {"record", absl::StrCat(ShortName(record.name()), ", trial ", record.trial_id(), " of job ",
                               ShortName(record.job()), " (", record.model(), ")")},
       {"task", record.task_label()},
@@ -103,10 +103,7 @@ std::string ExplanationText(const v1::RecordExplanation& explanation, int width)
        absl::StrFormat("%s, +- %.1f %% between the models of the bag",
                        FormatLatency(explanation.predicted_seconds()), 100 * explanation.deviation())},
       {"measured", MeasuredText(explanation)}};
-  constexpr int kIndent = 11;
-  std::string text;
-  for (const auto& [name, value] : fields)
-    text += HangingText(name, value, width > 0 ? width : kDefaultWidth, kIndent);
+  std::string text = FormatFields(fields, width);
   if (explanation.learnt_from() > 0) absl::StrAppend(&text, "\n", Bars(StepsOf(explanation), width));
   return text;
 }

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "client/error.h"
 
 namespace hone {
 
@@ -25,6 +26,8 @@ absl::StatusOr<Response> FetchRows(const Rows& rows, int (Response::*count)() co
     const size_t missing = rows.limit - static_cast<size_t>((all.*count)());
     absl::StatusOr<Response> page =
         fetch(static_cast<int>(std::min(missing, kLargestPage)), all.next_page_token());
+    if (absl::IsInvalidArgument(page.status()) && !rows.token.empty())
+      return WithRemedy(page.status(), "give --page as the same command printed it, or leave it out");
     if (!page.ok()) return page.status();
     const std::string next = page->next_page_token();
     all.MergeFrom(*page);

@@ -146,9 +146,12 @@ std::string ProfileText(const ModuleProfile& profile, const Json& report, int wi
                     task.contains("floor_seconds") ? FormatPercent(JsonNumber(task, "roofline_fraction")) : "-",
                     JsonText(task, "calls"), JsonText(task, "algorithm"), JsonText(task, "label")});
   }
-  std::string text = absl::StrFormat("%s, threads %d: a run takes %s, %s of it copies  (median of %d runs)\n\n",
-                                     profile.name, profile.threads, FormatLatency(profile.run_seconds),
-                                     FormatLatency(profile.copy_seconds), profile.runs);
+  const std::string copies =
+      profile.copy_seconds > 0 ? absl::StrCat(", ", FormatLatency(profile.copy_seconds), " of it copies") : "";
+  const std::string head =
+      absl::StrFormat("%s, threads %d: a run takes %s%s (median of %d runs)", profile.name, profile.threads,
+                      FormatLatency(profile.run_seconds), copies, profile.runs);
+  std::string text = WrapText(head, width > 0 ? width : 1000, 0) + "\n\n";
   text += FormatTable({{"share", Align::kRight},
                        {"in the model", Align::kRight},
                        {"alone", Align::kRight, Narrow::kDrop},

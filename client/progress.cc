@@ -83,7 +83,7 @@ std::string ProgressLine(const v1::Job& job) {
   return line;
 }
 
-std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
+std::string TaskTable(const v1::Job& job, int width, int max_rows) {
   std::vector<const v1::TaskProgress*> tasks;
   double total = 0;
   for (const v1::TaskProgress& task : job.progress().tasks()) {
@@ -99,21 +99,24 @@ std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
                     FormatLatency(task->best_seconds()), FormatLatency(task->default_seconds()),
                     FormatLatency(task->floor_seconds()), absl::StrCat(task->weight()), task->label()});
   }
+  if (rows.empty()) return "";
+  std::string text = FormatTable({{"share", Align::kRight},
+                                  {"trials", Align::kRight, Narrow::kDrop},
+                                  {"best", Align::kRight},
+                                  {"default", Align::kRight, Narrow::kDrop},
+                                  {"floor", Align::kRight, Narrow::kDrop},
+                                  {"times", Align::kRight, Narrow::kDrop},
+                                  {"task", Align::kLeft, Narrow::kShrink}},
+                                 rows, width);
+  if (tasks.size() > rows.size())
+    absl::StrAppend(&text, "... and ", tasks.size() - rows.size(), " more tasks\n");
+  return text;
+}
+
+std::string ProgressBlock(const v1::Job& job, int width, int max_rows) {
   std::string line = ProgressLine(job);
   if (width > 0 && static_cast<int>(line.size()) > width) line.resize(width);
-  std::string block = line + "\n";
-  if (rows.empty()) return block;
-  block += FormatTable({{"share", Align::kRight},
-                        {"trials", Align::kRight, Narrow::kDrop},
-                        {"best", Align::kRight},
-                        {"default", Align::kRight, Narrow::kDrop},
-                        {"floor", Align::kRight, Narrow::kDrop},
-                        {"times", Align::kRight, Narrow::kDrop},
-                        {"task", Align::kLeft, Narrow::kShrink}},
-                       rows, width);
-  if (tasks.size() > rows.size())
-    absl::StrAppend(&block, "... and ", tasks.size() - rows.size(), " more tasks\n");
-  return block;
+  return absl::StrCat(line, "\n", TaskTable(job, width, max_rows));
 }
 
 void ProgressDisplay::Update(const v1::Job& job, absl::Time now) {

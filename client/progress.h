@@ -14,7 +14,9 @@ bool HasEnded(const v1::Job& job);
 
 // One line: phase, trials of the budget, time, predicted latency against the default, ETA.
 std::string ProgressLine(const v1::Job& job);
-// The line and a table of tasks, largest share of the predicted time first, at most `max_rows` of them.
+// The tasks, largest share of the predicted time first, at most `max_rows` of them.
+std::string TaskTable(const v1::Job& job, int width, int max_rows);
+// Both, the line cut to the width.
 std::string ProgressBlock(const v1::Job& job, int width, int max_rows);
 
 // Shows a job as it goes: on a terminal one block redrawn in place, else a line per phase and one now and

@@ -62,6 +62,13 @@ std::string CsvCell(const std::string& text) {
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
 }
 
+// A trace without the words that all begin with.
+std::string ScheduleText(const std::string& trace) {
+  constexpr std::string_view kAlgorithm = "algorithm ";
+  const size_t begin = trace.find(kAlgorithm);
+  return begin == std::string::npos ? trace : trace.substr(begin + kAlgorithm.size());
+}
+
 }  // namespace
 
 std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecord>& records, int width,
@@ -73,17 +80,17 @@ std::string RecordTable(const google::protobuf::RepeatedPtrField<v1::TuningRecor
     rows.push_back({ShortName(record.name()), FormatTime(record.create_time_micros()), record.model(),
                     record.trial_id(), Status(record), FormatLatency(measured.p20_seconds()),
                     ratio > 0 ? absl::StrFormat("%.3f", ratio) : "-", record.task_label(),
-                    measured.message().empty() ? record.trace() : measured.message()});
+                    measured.message().empty() ? ScheduleText(record.trace()) : measured.message()});
   }
   return FormatTable({{"record", Align::kRight},
-                      {"time (UTC)"},
+                      {"time (UTC)", Align::kLeft, Narrow::kDrop},
                       {"model", Align::kLeft, Narrow::kDrop},
                       {"trial"},
                       {"status"},
                       {"latency", Align::kRight},
                       {"ratio", Align::kRight, Narrow::kDrop},
                       {"task", Align::kLeft, Narrow::kShrink},
-                      {"trace or message", Align::kLeft, Narrow::kShrink}},
+                      {"schedule or message", Align::kLeft, Narrow::kShrink}},
                      rows, width, titled);
 }
 

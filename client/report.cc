@@ -130,13 +130,9 @@ std::string Tasks(const Json& report, int width) {
   return text;
 }
 
-std::string TensorLines(const Json& tensors, const char* title) {
-  std::string text;
-  for (const Json& tensor : tensors) {
-    absl::StrAppend(&text, title, "  ", JsonText(tensor, "name"), "  ", JsonText(tensor, "dtype"), " ",
-                    ShapeText(JsonMember(tensor, "shape")), "\n");
-  }
-  return text;
+std::string TensorText(const Json& tensor) {
+  return absl::StrCat(JsonText(tensor, "name"), "  ", JsonText(tensor, "dtype"), " ",
+                      ShapeText(JsonMember(tensor, "shape")));
 }
 
 // Operators come as {"Conv": 53} or as a list of names.
@@ -200,19 +196,17 @@ std::string ReportText(const Json& report, const BenchComparison* bench, int wid
 }
 
 std::string InspectText(const Json& report, int width) {
-  std::string text = absl::StrCat(JsonText(report, "model"), ": ONNX opset ", JsonText(report, "opset"), ", ",
-                                  JsonText(report, "nodes"), " nodes\n");
-  text += TensorLines(JsonMember(report, "inputs"), "input ");
-  text += TensorLines(JsonMember(report, "outputs"), "output");
-  absl::StrAppend(&text,
-                  WrapText("operators  " + OperatorsText(JsonMember(report, "operators")),
-                           width > 0 ? width : 1 << 20, 11),
-                  "\n");
-  absl::StrAppend(&text, "work  ", FormatCount(JsonNumber(report, "flops"), "FLOP"), " per run, ",
-                  FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))),
-                  " of constants\n");
+  std::vector<std::pair<std::string, std::string>> fields;
+  for (const Json& tensor : JsonMember(report, "inputs")) fields.push_back({"input", TensorText(tensor)});
+  for (const Json& tensor : JsonMember(report, "outputs")) fields.push_back({"output", TensorText(tensor)});
+  fields.push_back({"nodes", OperatorsText(JsonMember(report, "operators"))});
+  fields.push_back({"work", absl::StrCat(FormatCount(JsonNumber(report, "flops"), "FLOP"), " per run, ",
+                                         FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))),
+                                         " of constants")});
   const double tuning = JsonNumber(report, "estimated_tuning_seconds");
-  if (tuning > 0) absl::StrAppend(&text, "tuning  about ", FormatDuration(tuning), "\n");
+  if (tuning > 0) fields.push_back({"tuning", "about " + FormatDuration(tuning)});
+  std::string text = absl::StrCat(JsonText(report, "model"), ": ONNX opset ", JsonText(report, "opset"), ", ",
+                                  JsonText(report, "nodes"), " nodes\n", FormatFields(fields, width));
   Rows tasks;
   for (const Json& task : JsonMember(report, "tasks")) {
     tasks.push_back(

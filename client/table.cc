@@ -10,7 +10,8 @@ namespace hone {
 namespace {
 
 constexpr int kGap = 2;
-constexpr int kNarrowest = 8;  // no column shrinks below
+constexpr int kNarrowest = 12;  // no column shrinks below
+constexpr int kUnlimited = 1 << 20;
 
 int Width(const std::string& text) {
   return static_cast<int>(
@@ -64,18 +65,15 @@ int LeastWidth(const std::vector<Column>& columns, const std::vector<int>& width
   return NaturalWidth(least);
 }
 
+// A block of fields for each row.
 std::string Blocks(const std::vector<Column>& columns, const std::vector<std::vector<std::string>>& rows,
                    int width, bool first) {
-  int widest = 0;
-  for (const Column& column : columns) widest = std::max(widest, Width(column.title));
-  const int indent = widest + kGap;
   std::string text;
   for (const auto& row : rows) {
-    if (!text.empty() || !first) text += "\n";
-    for (size_t i = 0; i < columns.size() && i < row.size(); ++i) {
-      if (row[i].empty()) continue;
-      text += HangingText(columns[i].title, Clean(row[i]), width, indent);
-    }
+    std::vector<std::pair<std::string, std::string>> fields;
+    for (size_t i = 0; i < columns.size() && i < row.size(); ++i)
+      fields.emplace_back(columns[i].title, row[i]);
+    absl::StrAppend(&text, text.empty() && first ? "" : "\n", FormatFields(fields, width));
   }
   return text;
 }
@@ -113,6 +111,16 @@ std::string FormatTable(std::vector<Column> columns, std::vector<std::vector<std
   std::string table = titled ? Line(columns, titles, widths) : "";
   for (const auto& row : rows) table += Line(columns, row, widths);
   return table;
+}
+
+std::string FormatFields(const std::vector<std::pair<std::string, std::string>>& fields, int width) {
+  int indent = 0;
+  for (const auto& [title, value] : fields) indent = std::max(indent, Width(title) + kGap);
+  std::string text;
+  for (const auto& [title, value] : fields) {
+    if (!value.empty()) text += HangingText(title, Clean(value), width > 0 ? width : kUnlimited, indent);
+  }
+  return text;
 }
 
 std::string WrapText(const std::string& text, int width, int indent) {

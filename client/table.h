@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hone {
@@ -26,6 +27,10 @@ struct Column {
 // `titled` is false for what follows an earlier table of the same columns.
 std::string FormatTable(std::vector<Column> columns, std::vector<std::vector<std::string>> rows, int width,
                         bool titled = true);
+
+// What `show` commands print: a title and its value on a line, wrapped where it is too long; what has no
+// value is left out.
+std::string FormatFields(const std::vector<std::pair<std::string, std::string>>& fields, int width);
 
 // Breaks text at blanks so that lines are at most `width` wide; continuation lines start with `indent`
 // blanks.

@@ -43,6 +43,7 @@ absl::StatusOr<BenchOptions> ReadOptions(const CommandContext& context, uint32_t
 absl::StatusOr<std::string> FindModel(const CommandContext& context, BenchOptions& options) {
   std::error_code error;
   const std::string& path = context.arguments.positional(0);
+  if (auto library = FindModuleLibrary(path); !library.ok()) return library.status();
   const bool is_folder = std::filesystem::is_directory(path, error);
   auto origin = ReadOrigin(is_folder ? path : std::filesystem::path(path).parent_path().string());
   if (origin.ok() && options.shapes.empty()) options.shapes = origin->shapes;

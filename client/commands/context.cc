@@ -49,11 +49,14 @@ absl::StatusOr<int> RunContextShow(const CommandContext& context) {
                                {"server_info", MessageJson(*info)}});
     return kExitOk;
   }
-  context.console.out << "context      " << (config.context.empty() ? "-" : config.context)
-                      << "\nserver       " << endpoint->address << "\ncertificate  " << fingerprint
-                      << "\nchosen by    " << config.chosen_by << std::endl;
+  context.console.out << FormatFields({{"context", config.context},
+                                       {"server", endpoint->address},
+                                       {"certificate", fingerprint},
+                                       {"chosen by", config.chosen_by},
+                                       {"you are", info.ok() ? IdentityText(*info) : ""}},
+                                      context.console.width);
+  context.console.out.flush();
   if (!info.ok()) return info.status();
-  context.console.out << "you are      " << IdentityText(*info) << "\n";
   return kExitOk;
 }
 

@@ -2,6 +2,7 @@
 #include "client/commands/commands.h"
 #include "client/completion.h"
 #include "client/error.h"
+#include "client/table.h"
 
 namespace hone {
 
@@ -20,7 +21,9 @@ absl::StatusOr<int> RunHelpExitCodes(const CommandContext& context) {
   Json codes = Json::array();
   for (const ExitCode& row : ExitCodes()) {
     codes.push_back({{"code", row.code}, {"meaning", row.meaning}});
-    if (!context.console.json) context.console.out << absl::StreamFormat("%4d  %s\n", row.code, row.meaning);
+    if (!context.console.json)
+      context.console.out << HangingText(absl::StrFormat("%4d", row.code), row.meaning,
+                                         context.console.width > 0 ? context.console.width : 1000, 6);
   }
   if (context.console.json) context.console.PrintJson(codes);
   return kExitOk;

@@ -20,12 +20,19 @@ constexpr int kAllTasks = 1 << 20;
 void PrintJob(const CommandContext& context, const v1::Job& job) {
   if (context.console.json) return context.console.PrintJson(MessageJson(job));
   std::ostream& out = context.console.out;
-  out << "job      " << ShortName(job.name()) << "\nmodel    " << job.model_display_name() << "\nstate    "
-      << JobStateName(job.state()) << "\ntarget   " << job.spec().target() << "\ncreated  "
-      << FormatTime(job.create_time_micros()) << "\nended    " << FormatTime(job.end_time_micros()) << "\n";
-  if (!job.module().empty()) out << "module   " << ShortName(job.module()) << "\n";
+  out << FormatFields({{"job", ShortName(job.name())},
+                       {"model", job.model_display_name()},
+                       {"state", JobStateName(job.state())},
+                       {"target", job.spec().target()},
+                       {"created", FormatTime(job.create_time_micros())},
+                       {"ended", FormatTime(job.end_time_micros())},
+                       {"module", ShortName(job.module())}},
+                      context.console.width);
   if (!job.error().empty()) out << "error    " << job.error() << "\n";
-  out << "\n" << ProgressBlock(job, context.console.width, kAllTasks);
+  const std::string line = ProgressLine(job);
+  const int width = context.console.width;
+  const bool fits = width <= 0 || static_cast<int>(line.size()) <= width;
+  out << "\n" << (fits ? line : WrapText(line, width, 0)) << "\n" << TaskTable(job, width, kAllTasks);
 }
 
 }  // namespace

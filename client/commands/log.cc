@@ -81,7 +81,8 @@ absl::StatusOr<std::string> BestRecord(HoneClient& client, const v1::Job& job, c
     if (!records.ok()) return records.status();
     double least = HUGE_VAL;
     for (const v1::TuningRecord& record : records->records()) {
-      if (record.suspect() || record.measurement().p20_seconds() >= least) continue;
+      const bool schedule = !record.suspect() && !record.trace().empty();
+      if (!schedule || record.measurement().p20_seconds() >= least) continue;
       best = record.name();
       least = record.measurement().p20_seconds();
     }
@@ -114,6 +115,8 @@ absl::StatusOr<int> RunLogExplain(const CommandContext& context) {
   auto name = RecordToExplain(context, **client);
   if (!name.ok()) return name.status();
   auto explanation = (*client)->ExplainRecord(*name);
+  if (absl::IsNotFound(explanation.status()) || absl::IsInvalidArgument(explanation.status()))
+    return WithRemedy(explanation.status(), "hone log query and hone job logs show the records' numbers");
   if (!explanation.ok()) return explanation.status();
   if (const auto path = context.arguments.Get("--out")) {
     if (absl::Status status = WriteTextFile(*path, ExplanationSvg(*explanation)); !status.ok()) return status;

@@ -58,17 +58,18 @@ absl::Status Mismatch(const std::string& address, const std::string& shown, cons
 absl::StatusOr<std::string> TrustedCertificate(const CommandContext& context, const Endpoint& known) {
   const std::string& address = known.address;
   const std::string& file = context.config.ca_file;
+  const auto text = context.arguments.Get("--fingerprint");
+  const auto expected = ParseFingerprint(text.value_or(""));
+  if (text && !expected) return UsageError(absl::StrCat("'", *text, "' is not a SHA-256 fingerprint"));
   auto pem = file.empty() ? FetchServerCertificate(address, kHandshakeTimeout) : ReadTextFile(file);
   if (!pem.ok()) return pem.status();
   const auto shown = CertificateFingerprint(*pem);
   if (!shown) return absl::InvalidArgumentError(absl::StrCat(file, " is not a PEM certificate"));
-  if (const auto text = context.arguments.Get("--fingerprint")) {
-    const auto expected = ParseFingerprint(*text);
-    if (!expected) return UsageError(absl::StrCat("'", *text, "' is not a SHA-256 fingerprint"));
-    if (*shown == *expected) return pem;
+  if (expected && shown != expected) {
     return WithRemedy(Mismatch(address, *shown, *expected),
                       "somebody may stand between: do not log in before you know why");
   }
+  if (expected) return pem;
   if (!file.empty()) return pem;
   const auto before = CertificateFingerprint(known.ca_pem);
   if (before == shown) return pem;

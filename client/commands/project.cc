@@ -56,18 +56,22 @@ std::string DeviceTime(const v1::Project& project) {
 }
 
 absl::StatusOr<int> PrintProject(const CommandContext& context, const absl::StatusOr<v1::Project>& project) {
+  if (absl::IsInvalidArgument(project.status()))
+    return WithRemedy(project.status(), "a name has a-z and 0-9; --help shows how quotas are written");
+  if (absl::IsNotFound(project.status()))
+    return WithRemedy(project.status(), "hone project list shows them");
   if (!project.ok()) return project.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*project));
     return kExitOk;
   }
-  const std::vector<std::vector<std::string>> rows = {{"project", ShortName(project->name())},
-                                                      {"created", FormatTime(project->create_time_micros())},
-                                                      {"unfinished jobs", Jobs(*project)},
-                                                      {"storage", Storage(*project)},
-                                                      {"device time", DeviceTime(*project)}};
-  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, Narrow::kShrink}}, rows,
-                                     context.console.width);
+  const std::vector<std::pair<std::string, std::string>> fields = {
+      {"project", ShortName(project->name())},
+      {"created", FormatTime(project->create_time_micros())},
+      {"unfinished jobs", Jobs(*project)},
+      {"storage", Storage(*project)},
+      {"device time", DeviceTime(*project)}};
+  context.console.out << FormatFields(fields, context.console.width);
   return kExitOk;
 }
 
@@ -107,7 +111,7 @@ absl::StatusOr<int> RunProjectShow(const CommandContext& context) {
   v1::ListProjectsRequest request;
   request.set_project(FullName("projects", context.arguments.positional(0)));
   auto projects = (*client)->ListProjects(request);
-  if (!projects.ok()) return projects.status();
+  if (!projects.ok()) return PrintProject(context, projects.status());
   return PrintProject(context, projects->projects(0));
 }
 

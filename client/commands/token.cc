@@ -72,17 +72,17 @@ absl::StatusOr<int> RunTokenList(const CommandContext& context) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const v1::Token& token : tokens->tokens()) {
-    rows.push_back({ShortName(token.name()), token.subject(), ShortName(token.project()), token.role(),
-                    token.state(), FormatTime(token.create_time_micros()),
-                    FormatTime(token.expire_time_micros()), token.label()});
+    rows.push_back({ShortName(token.name()), token.subject(), token.role(), token.state(),
+                    FormatTime(token.expire_time_micros()), ShortName(token.project()),
+                    FormatTime(token.create_time_micros()), token.label()});
   }
   context.console.out << FormatTable({{"token"},
                                       {"of"},
-                                      {"project"},
                                       {"role"},
                                       {"state"},
+                                      {"expires (UTC)", Align::kLeft, Narrow::kDrop},
+                                      {"project", Align::kLeft, Narrow::kDrop},
                                       {"created (UTC)", Align::kLeft, Narrow::kDrop},
-                                      {"expires (UTC)"},
                                       {"label", Align::kLeft, Narrow::kShrink}},
                                      rows, context.console.width);
   PrintNextPage(context, tokens->next_page_token());
@@ -100,7 +100,11 @@ absl::StatusOr<int> RunTokenCreate(const CommandContext& context) {
   if (auto project = context.arguments.Get("--project")) request.set_project(FullName("projects", *project));
   request.set_lifetime_seconds(*lifetime);
   request.set_label(context.arguments.GetOr("--label", ""));
-  return HandOver(context, (*client)->CreateToken(request));
+  auto made = (*client)->CreateToken(request);
+  if (absl::IsNotFound(made.status()))
+    return WithRemedy(made.status(), absl::StrCat("hone user create ", context.arguments.positional(0),
+                                                  ", hone project list"));
+  return HandOver(context, std::move(made));
 }
 
 absl::StatusOr<int> RunTokenEnrol(const CommandContext& context) {

@@ -1,3 +1,4 @@
+#include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
 #include "client/commands/listing.h"
 #include "client/error.h"
@@ -9,6 +10,12 @@ namespace hone {
 namespace {
 
 absl::StatusOr<int> PrintUser(const CommandContext& context, const absl::StatusOr<v1::User>& user) {
+  const std::string& name = context.arguments.positional(0);
+  if (absl::IsAlreadyExists(user.status()))
+    return WithRemedy(user.status(), absl::StrCat("hone user update ", name, " changes what they may do"));
+  if (absl::IsInvalidArgument(user.status()))
+    return WithRemedy(user.status(), "a name has a-z and 0-9; a role is viewer, user, operator or admin");
+  if (absl::IsNotFound(user.status())) return WithRemedy(user.status(), "hone user list shows them");
   if (!user.ok()) return user.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*user));

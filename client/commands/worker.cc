@@ -1,3 +1,5 @@
+#include <map>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -102,7 +104,7 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
   }
   const v1::Device& device = worker->device();
   const v1::Calibration& calibration = device.calibration();
-  std::vector<std::vector<std::string>> rows = {
+  std::vector<std::pair<std::string, std::string>> fields = {
       {"worker", ShortName(worker->name())},
       {"name", worker->display_name()},
       {"state", StateText(*worker)},
@@ -119,17 +121,18 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
                        calibration.l2_read_gbps(), calibration.l3_read_gbps(), calibration.l3_held_bytes() >> 20,
                        device.l3_bytes() >> 20, calibration.dram_read_gbps())},
       {"fork-join", FormatLatency(calibration.fork_join_us() * 1e-6)}};
-  if (worker->lies() > 0) rows.push_back({"lies", absl::StrCat(worker->lies())});
-  if (!worker->hold_reason().empty()) rows.push_back({"held because", worker->hold_reason()});
+  if (worker->lies() > 0) fields.push_back({"lies", absl::StrCat(worker->lies())});
+  if (!worker->hold_reason().empty()) fields.push_back({"held because", worker->hold_reason()});
   if (worker->hold() == "quarantined")
-    rows.push_back({"", "hone worker release " + ShortName(worker->name())});
-  if (!worker->last_failure().empty()) rows.push_back({"last failure", worker->last_failure()});
-  for (const auto& [target, gflops] : calibration.fma_gflops()) {
-    rows.push_back({"fma " + target, absl::StrFormat("%.1f GFLOP/s per core", gflops)});
-  }
-  for (const auto& [key, value] : device.fingerprint()) rows.push_back({key, value});
-  context.console.out << FormatTable({{"field"}, {"value", Align::kLeft, Narrow::kShrink}}, rows,
-                                     context.console.width);
+    fields.push_back({"", "hone worker release " + ShortName(worker->name())});
+  if (!worker->last_failure().empty()) fields.push_back({"last failure", worker->last_failure()});
+  const std::map<std::string, double> speeds(calibration.fma_gflops().begin(),
+                                             calibration.fma_gflops().end());
+  for (const auto& [target, gflops] : speeds)
+    fields.push_back({"fma " + target, absl::StrFormat("%.1f GFLOP/s per core", gflops)});
+  const std::map<std::string, std::string> facts(device.fingerprint().begin(), device.fingerprint().end());
+  fields.insert(fields.end(), facts.begin(), facts.end());
+  context.console.out << FormatFields(fields, context.console.width);
   return kExitOk;
 }
 

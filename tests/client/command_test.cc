@@ -272,8 +272,12 @@ TEST_F(CommandTest, ExplainTakesARecordOrAJobsBestTrial) {
     v1::TuningRecord& record = server_.state().records.emplace_back();
     record.set_name("records/" + std::to_string(server_.state().records.size()));
     record.mutable_measurement()->set_p20_seconds(seconds);
+    record.set_trace("trace 1; algorithm direct");
   }
   EXPECT_EQ(Run({"log", "explain", "3"}), kExitOk) << err();
+  v1::TuningRecord& incumbent = server_.state().records.emplace_back();
+  incumbent.set_name("records/4");  // the fastest, but without a schedule of its own
+  incumbent.mutable_measurement()->set_p20_seconds(1e-4);
   EXPECT_THAT(out(), HasSubstr("record     3"));
   EXPECT_EQ(Run({"log", "explain", "--job", "j1"}), kExitOk) << err();
   EXPECT_THAT(server_.state().filters.back(), HasSubstr("task=\"bb\""));
@@ -467,6 +471,9 @@ TEST_F(CommandTest, EveryCommandHasHelpWithExamplesAndRefusesUnknownOptions) {
   }
   EXPECT_EQ(Run({"jobs", "--help"}), kExitUsage);
   EXPECT_EQ(Run({"optimise"}), kExitUsage);
+  EXPECT_THAT(err(), HasSubstr("did you mean hone job?"));
+  EXPECT_EQ(Run({"--colour"}), kExitUsage);
+  EXPECT_EQ(out(), "");
   EXPECT_THAT(err(), HasSubstr("hone optimize"));
   EXPECT_EQ(Run({}), kExitUsage);
 }

@@ -83,7 +83,7 @@ TEST(UnitsTest, ParsesShapes) {
 TEST(TableTest, FitsTheWidthAndKeepsControlCharactersOut) {
   const std::vector<Column> columns = {{"n", Align::kRight}, {"name", Align::kLeft, Narrow::kShrink}};
   EXPECT_EQ(FormatTable(columns, {{"1", "a"}, {"23", "\x1b[31mred"}}, 0), " n  name\n 1  a\n23   [31mred\n");
-  EXPECT_EQ(FormatTable(columns, {{"1", "abcdefghijklmnop"}}, 14), "n  name\n1  abcdefghi..\n");
+  EXPECT_EQ(FormatTable(columns, {{"1", "abcdefghijklmnop"}}, 15), "n  name\n1  abcdefghij..\n");
   EXPECT_EQ(FormatTable(columns, {{"1", "äöü"}}, 0), "n  name\n1  äöü\n");
 }
 
@@ -98,9 +98,9 @@ TEST(TableTest, WhatIsTooWideLosesColumnsAndThenBecomesBlocks) {
             "name    size  what             when\nabcdef    12  some more words  today\nx          3         "
             "       "
             "   never\n");
-  EXPECT_EQ(FormatTable(columns, rows, 24), "name    size  what\nabcdef    12  some mor..\nx          3\n");
-  EXPECT_EQ(FormatTable(columns, rows, 18), "name    what\nabcdef  some mor..\nx\n");
-  EXPECT_EQ(FormatTable(columns, rows, 18, /*titled=*/false), "abcdef  some mor..\nx\n");
+  EXPECT_EQ(FormatTable(columns, rows, 26), "name    size  what\nabcdef    12  some more ..\nx          3\n");
+  EXPECT_EQ(FormatTable(columns, rows, 20), "name    what\nabcdef  some more ..\nx\n");
+  EXPECT_EQ(FormatTable(columns, rows, 20, /*titled=*/false), "abcdef  some more ..\nx\n");
   const std::string blocks =
       "name  abcdef\nsize  12\nwhat  some more\n      words\nwhen  today\n\nname  x\nsize  3\nwhen  never\n";
   EXPECT_EQ(FormatTable(columns, rows, 15), blocks);
@@ -319,6 +319,7 @@ TEST(ExplanationTest, ShowsWhatMadeAPrediction) {
 TEST(RecordTextTest, CsvQuotesWhatItMust) {
   v1::TuningRecord record;
   record.set_trace("a,\"b\"");
+  EXPECT_THAT(svg, HasSubstr("on average"));
   record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
   const std::string line = CsvLine(record);
   EXPECT_THAT(line, HasSubstr(",\"a,\"\"b\"\"\"\n"));
