@@ -60,6 +60,15 @@ constexpr Flag kFlags[] = {
        c.session.blob_cache_bytes = megabytes << 20;
        return absl::OkStatus();
      }},
+    {"--idle-calibration", "SECONDS",
+     "calibrate an idle device again after so long, then ever less often; 60 by default, 0 never",
+     [](WorkerConfig& c, const std::string& v) {
+       double seconds = 0;
+       if (!absl::SimpleAtod(v, &seconds) || !(seconds >= 0 && seconds <= 1e6))
+         return absl::InvalidArgumentError("--idle-calibration needs a number of seconds");
+       c.session.idle_calibration = absl::Seconds(seconds);
+       return absl::OkStatus();
+     }},
     {"--allow-unsandboxed", nullptr, "measure even where this machine lacks a layer of the sandbox",
      [](WorkerConfig& c, const std::string&) {
        return c.session.allow_unsandboxed = true, absl::OkStatus();

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/values/host_lock.h"
+#include "worker/calibration_store.h"
 #include "worker/comparison.h"
 #include "worker/cpu_probes.h"
 #include "worker/device_detection.h"
@@ -184,15 +185,19 @@ LeaseResult LeaseExecutor::Execute(const Lease& lease, const Cancellation& cance
 
 LeaseResult LeaseExecutor::ExecuteCalibration(const Lease& lease) {
   LeaseResult result{.lease_id = lease.lease_id};
-  absl::StatusOr<Calibration> calibration = CalibrateAlone(options_.device, options_.host_lock_path);
-  if (calibration.ok()) {
-    options_.device.calibration = *calibration;
+  if (const absl::Status status = Calibrate(); status.ok()) {
     result.device = options_.device;
   } else {
     result.outcome = Outcome::kInfrastructure;
-    result.message = std::string(calibration.status().message());
+    result.message = std::string(status.message());
   }
   return result;
+}
+
+absl::Status LeaseExecutor::Calibrate() {
+  const absl::StatusOr<Calibration> now = CalibrateAlone(options_.device, options_.host_lock_path);
+  if (now.ok()) options_.device.calibration = BestOf(options_.device.calibration, *now);
+  return now.status();
 }
 
 absl::Status LeaseExecutor::Run(Batch& batch) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "proto/sandbox/sandbox_status.h"
+#include "worker/calibration_store.h"
 #include "worker/config.h"
 #include "worker/device_detection.h"
 #include "worker/log.h"
@@ -73,6 +74,8 @@ int Join(const WorkerSessionOptions& options) {
   absl::StatusOr<Calibration> calibration = CalibrateAlone(device, options.host_lock_path);
   if (!calibration.ok()) return Fail(calibration.status());
   device.calibration = *std::move(calibration);
+  if (const absl::Status kept = KeepBestCalibration(options.calibration_path(), &device); !kept.ok())
+    Log("cannot keep the calibration: " + kept.ToString());
   absl::StatusOr<std::unique_ptr<WorkerSession>> session = WorkerSession::Create(options, device);
   if (!session.ok()) return Fail(session.status());
   Log("measuring for " + options.server.address + " on " + device.device_class);

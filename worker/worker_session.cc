@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "worker/calibration_store.h"
 #include "worker/log.h"
 
 namespace hone {
@@ -15,6 +16,7 @@ namespace {
 
 constexpr size_t kResultBytesPerCall = 1 << 20;
 constexpr absl::Duration kStoppingPoll = absl::Milliseconds(500);
+constexpr absl::Duration kLongestRest = absl::Hours(1);  // between two calibrations of an idle device
 constexpr absl::Duration kBackOffSlice = absl::Milliseconds(100);
 
 }  // namespace
@@ -61,9 +63,19 @@ void WorkerSession::Stop() {
 
 absl::Status WorkerSession::Run() {
   std::thread talker([this] { Talk(); });
+  const bool calibrates = !options_.measure && options_.idle_calibration > absl::ZeroDuration();
+  absl::Duration rest = calibrates ? options_.idle_calibration : kLongestRest;
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return next_ || !talking_; });
+    const auto called = [this] { return next_ || !talking_; };
+    if (!changed_.wait_for(lock, absl::ToChronoMilliseconds(rest), called)) {
+      if (!calibrates) continue;
+      rest = std::min(2 * rest, kLongestRest);
+      lock.unlock();
+      CalibrateAgain();
+      lock.lock();
+      continue;
+    }
     if (!next_) break;
     const Lease lease = *std::exchange(next_, std::nullopt);
     const std::shared_ptr<Cancellation> cancellation = cancellation_;
@@ -74,7 +86,7 @@ absl::Status WorkerSession::Run() {
     Log(absl::StrCat("lease ", lease.lease_id, ": ", std::string(OutcomeName(result.outcome)), ", ",
                      result.trials.size(), " trials in ", absl::FormatDuration(watch.Elapsed()),
                      result.message.empty() ? "" : ": ", result.message));
-    Finish(result, executor_.device());
+    Finish(result);
     lock.lock();
   }
   lock.unlock();
@@ -82,18 +94,31 @@ absl::Status WorkerSession::Run() {
   return fatal_;
 }
 
+void WorkerSession::CalibrateAgain() {
+  if (const absl::Status status = executor_.Calibrate(); !status.ok())
+    return Log(absl::StrCat("calibrating while idle: ", status.ToString()));
+  Tell(executor_.device());
+  connection_.InterruptSynchronize();
+}
+
+void WorkerSession::Tell(const Device& device) {
+  Device best = device;
+  if (const absl::Status kept = KeepBestCalibration(options_.calibration_path(), &best); !kept.ok())
+    Log(absl::StrCat("cannot keep the calibration: ", kept.ToString()));
+  std::lock_guard lock(mutex_);
+  device_ = std::move(best);
+  device_known_ = false;
+}
+
 // The result is on disk before the lease counts as finished.
-void WorkerSession::Finish(const LeaseResult& result, const Device& device) {
+void WorkerSession::Finish(const LeaseResult& result) {
+  if (result.device) Tell(*result.device);
   {
     std::lock_guard lock(mutex_);
     if (!abandoned_) {
       const absl::Status stored = results_.Put(result.lease_id, SerialiseResult(result));
       if (!stored.ok())
         Log(absl::StrCat("cannot keep a result, the lease will be lost: ", stored.ToString()));
-    }
-    if (result.device) {
-      device_ = device;
-      device_known_ = false;
     }
     current_lease_.clear();
     cancellation_.reset();

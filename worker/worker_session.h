@@ -32,9 +32,14 @@ struct WorkerSessionOptions {
   absl::Duration poll = absl::Seconds(30);  // longest long poll
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(10);
+  // A device without work is calibrated again after so long, then after twice as long, up to an hour: the first
+  // time there may have been other programs beside it. Zero: never.
+  absl::Duration idle_calibration = absl::Minutes(1);
   absl::Duration stop_grace = absl::Seconds(5);  // a lease under way may take this much longer after Stop
   // Carries out leases instead of hone-runner, if set: a simulated device.
   std::function<LeaseResult(const Lease&, const Cancellation&)> measure;
+
+  std::string calibration_path() const { return data_dir + "/calibration.json"; }  // see calibration_store.h
 };
 
 // A worker at work: one thread talks to the server (enrols, renews its certificate, polls, heartbeats, hands
@@ -67,7 +72,9 @@ class WorkerSession {
   bool Fail(const absl::Status& status);  // sets fatal_; false
   void BackOff();
 
-  void Finish(const LeaseResult& result, const Device& device);
+  void CalibrateAgain();
+  void Finish(const LeaseResult& result);
+  void Tell(const Device& device);  // the server, of a new calibration; keeps it, too
 
   const WorkerSessionOptions options_;
   FileDescriptor directory_lock_;

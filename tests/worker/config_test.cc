@@ -40,6 +40,7 @@ TEST(WorkerConfig, ErrorsNameTheFlag) {
       {{"join", "--ca", "/nonexistent"}, "/nonexistent"},
       {{"join", "--speed", "9"}, "'--speed'"},
       {{"join", "--cache-mb", "x"}, "--cache-mb"},
+      {{"join", "--idle-calibration", "-1"}, "--idle-calibration"},
       {{"calibrate", "--json=1"}, "takes no value"},
   };
   for (const auto& [arguments, part] : cases) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -25,7 +26,8 @@ class WorkerSessionTest : public testing::Test {
     if (pid_ > 0) Signal(SIGKILL), WaitForExit();
   }
 
-  void StartWorker(const std::string& token = FakeServer::kEnrolToken) {
+  void StartWorker(const std::string& token = FakeServer::kEnrolToken,
+                   const std::vector<std::string>& more_arguments = {}) {
     std::ofstream(folder_.path() + "/token") << token << "\n";
     std::vector<std::string> arguments = {HONE_WORKER,
                                           "join",
@@ -41,6 +43,7 @@ class WorkerSessionTest : public testing::Test {
                                           HONE_RUNNER,
                                           "--host-lock",
                                           folder_.path() + "/lock"};
+    arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -359,6 +362,25 @@ TEST_F(WorkerSessionTest, CalibratesOnRequest) {
   StartWorker();
   ASSERT_TRUE(AwaitResult("c")) << LogText();
   EXPECT_GT(Result("c").device().calibration().dram_read_gbps(), 0);
+}
+
+TEST_F(WorkerSessionTest, AnIdleDeviceIsCalibratedAgainAndItsBestFiguresAreKept) {
+  StartWorker(FakeServer::kEnrolToken, {"--idle-calibration", "0.1"});
+  const auto calibrated = [](FakeServer& s) { return s.device.calibration().dram_read_gbps() > 0; };
+  ASSERT_TRUE(server_.Await(calibrated)) << LogText();
+  server_.Order([](FakeServer& s) { s.device.Clear(); });
+  ASSERT_TRUE(server_.Await(calibrated)) << LogText();
+  Signal(SIGTERM);
+  EXPECT_EQ(WaitForExit(), 0);
+
+  const std::string path = data_dir() + "/calibration.json";
+  nlohmann::json kept = nlohmann::json::parse(ReadWholeFile(path).value());
+  kept["calibration"]["dram_read_gbps"] = 1e6;
+  ASSERT_TRUE(WriteFileDurably(path, kept.dump()).ok());
+  server_.Order([](FakeServer& s) { s.device.Clear(); });
+  StartWorker(FakeServer::kEnrolToken, {"--idle-calibration", "0.1"});
+  ASSERT_TRUE(server_.Await([](FakeServer& s) { return s.device.calibration().dram_read_gbps() == 1e6; }))
+      << LogText();
 }
 
 TEST_F(WorkerSessionTest, BadTokenEndsTheProgram) {
