@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "proto/values/readable_text.h"
 #include "server/execution/status_macros.h"
 #include "server/workers/record_message.h"
 
@@ -13,6 +14,7 @@ namespace hone {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(200);  // between looks whether the caller is still there
+constexpr size_t kMaxFeatureName = 64;
 // An inspection maps the model's files, reads them into messages and keeps what it needs of those.
 constexpr uint64_t kOwnBytes = uint64_t{1} << 30, kBytesPerByte = 3;
 
@@ -50,8 +52,8 @@ absl::StatusOr<v1::JobMessage> Await(JobChild& child, v1::JobMessage::BodyCase w
 }
 
 absl::StatusOr<v1::JobMessage> Ask(JobServices& services, const v1::JobMessage& question,
-                                   const ModelRow& model, v1::JobMessage::BodyCase wanted,
-                                   uint64_t address_space_bytes, const std::function<bool()>& cancelled) {
+                                   const ModelRow& model, v1::JobMessage::BodyCase wanted, uint64_t memory,
+                                   const std::function<bool()>& cancelled) {
   HONE_RETURN_IF_ERROR(CountFiles(question).status());
   HONE_ASSIGN_OR_RETURN(std::vector<FileDescriptor> files, OpenFiles(services.blobs, model.files));
   const absl::Duration limit = services.options.inspect_limit;
@@ -59,7 +61,7 @@ absl::StatusOr<v1::JobMessage> Ask(JobServices& services, const v1::JobMessage& 
   options.log_path = services.options.log_directory + "/inspect.log";
   options.cpu_seconds = static_cast<uint64_t>(absl::ToInt64Seconds(limit)) * 4;  // of all its threads
   options.outbox_bytes = 0;
-  options.address_space_bytes = std::min(options.address_space_bytes, address_space_bytes);
+  options.address_space_bytes = std::min(options.address_space_bytes, memory);
   HONE_ASSIGN_OR_RETURN(std::unique_ptr<JobChild> child, JobChild::Start(options));
   child->link().Send(question, std::move(files));
   return Await(*child, wanted, limit, cancelled);
@@ -82,10 +84,10 @@ absl::StatusOr<v1::InspectModelResponse> InspectModel(JobServices& services,
                                                       const std::function<bool()>& cancelled) {
   const std::string id(absl::StripPrefix(request.model(), "models/"));
   HONE_ASSIGN_OR_RETURN(const ModelRow model, services.store.GetModel(id));
-  uint64_t model_bytes = 0;
-  for (const FileRow& file : model.files) model_bytes += file.blob.size;
+  uint64_t bytes = kOwnBytes;
+  for (const FileRow& file : model.files) bytes += kBytesPerByte * file.blob.size;
   HONE_ASSIGN_OR_RETURN(v1::JobMessage answer, Ask(services, MessageFor(request, model), model,
-                                                   v1::JobMessage::kInspected, kOwnBytes + kBytesPerByte * model_bytes, cancelled));
+                                                   v1::JobMessage::kInspected, bytes, cancelled));
   return std::move(*answer.mutable_inspected());
 }
 
@@ -93,10 +95,8 @@ absl::StatusOr<v1::RecordExplanation> ExplainRecord(JobServices& services, const
                                                     const RecordRow& record,
                                                     const std::function<bool()>& cancelled) {
   HONE_ASSIGN_OR_RETURN(const ModelRow model, services.store.GetModel(job.model));
-  v1::RecordExplanation explanation;
-  *explanation.mutable_record() = RecordMessage(record, /*full=*/true);
-  const std::string& task_key = explanation.record().task_key();
-  if (task_key.empty() || record.trace.empty() || job.device_class.empty()) {
+  v1::TuningRecord message = RecordMessage(record, /*full=*/true);
+  if (message.task_key().empty() || record.trace.empty() || job.device_class.empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("records/", record.id, " is not of a task's schedule: no cost model predicts it"));
   }
@@ -104,13 +104,16 @@ absl::StatusOr<v1::RecordExplanation> ExplainRecord(JobServices& services, const
   v1::ExplainTrial& explain = *question.mutable_explain();
   HONE_ASSIGN_OR_RETURN(*explain.mutable_start(), DescribeJob(services.store, job, model));
   ForgetFrom(record.batch, *explain.mutable_start());
-  explain.set_task_key(task_key);
+  explain.set_task_key(message.task_key());
   explain.set_trace(record.trace);
   HONE_ASSIGN_OR_RETURN(v1::JobMessage answer,
-                        Ask(services, question, model, v1::JobMessage::kExplained,
-                            services.options.child.address_space_bytes, cancelled));
-  explanation.MergeFrom(answer.explained());
-  return explanation;
+                        Ask(services, question, model, v1::JobMessage::kExplained, UINT64_MAX, cancelled));
+  // The child is the model's; what the record is, the server knows.
+  v1::RecordExplanation& explanation = *answer.mutable_explained();
+  *explanation.mutable_record() = std::move(message);
+  for (v1::FeatureEffect& feature : *explanation.mutable_features())
+    feature.set_feature(ReadableText(feature.feature(), kMaxFeatureName));
+  return std::move(explanation);
 }
 
 }  // namespace hone

@@ -237,7 +237,7 @@ grpc::ServerUnaryReactor* RecordService::ExplainRecord(grpc::CallbackServerConte
         // One answer, whether it never was, is of another project, or its job is deleted.
         if (absl::IsNotFound(job.status()) || (job.ok() && job->project != principal.project))
           return absl::NotFoundError(
-              absl::StrCat("there is no ", request->name(), " of a job that is there"));
+              absl::StrCat("there is no ", request->name(), ", or its job is deleted"));
         HONE_RETURN_IF_ERROR(job.status());
         HONE_ASSIGN_OR_RETURN(*response, hone::ExplainRecord(context_.jobs, *job, *record,
                                                              [call] { return call->IsCancelled(); }));
