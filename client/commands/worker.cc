@@ -38,6 +38,9 @@ absl::StatusOr<int> Control(const CommandContext& context, v1::WorkerAction acti
   if (!controlled.ok()) return controlled.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*controlled));
+  } else if (controlled->hold() == "quarantined") {
+    context.console.out << "worker " << ShortName(worker->name())
+                        << " stays quarantined: " << controlled->hold_reason() << "\n";
   } else {
     context.console.out << "worker " << ShortName(worker->name()) << " " << done << "\n";
   }

@@ -288,12 +288,14 @@ absl::StatusOr<WorkerRow> SqliteStore::SetWorkerHold(const std::string& id, Work
                                                      const std::string& reason) {
   WorkerRow worker;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
+    HONE_ASSIGN_OR_RETURN(worker, ReadWorker(db, id));
+    if (worker.hold == WorkerHold::kRemoved) return absl::NotFoundError("there is no workers/" + id);
+    if (hold == WorkerHold::kDraining && worker.hold != WorkerHold::kNone) return absl::OkStatus();
     HONE_RETURN_IF_ERROR(Query(db,
                                "UPDATE workers SET hold = ?, hold_reason = ?, lies = CASE ?1 WHEN '' THEN 0 "
-                               "ELSE lies END WHERE id = ? AND hold <> 'removed'",
+                               "ELSE lies END WHERE id = ?",
                                WorkerHoldName(hold), reason, id)
                              .Run());
-    if (db.Changes() == 0) return absl::NotFoundError("there is no workers/" + id);
     if (hold == WorkerHold::kRemoved) {
       HONE_RETURN_IF_ERROR(LoseLeasesOf(db, id, "the worker was removed"));
       HONE_RETURN_IF_ERROR(Query(db, "DELETE FROM tokens WHERE subject = ?", "workers/" + id).Run());

@@ -131,7 +131,7 @@ class Store {
   virtual absl::StatusOr<std::vector<WorkerRow>> ListWorkers(const Page& page) = 0;
   // Of all that ever enrolled, by id.
   virtual absl::StatusOr<std::map<std::string, WorkerHold>> ListWorkerHolds() = 0;
-  // Removal is for good: it also loses the worker's leases. Ending a hold forgets the lies.
+  // Removal is for good, and loses the leases. Ending a hold forgets the lies. Who is held is not drained.
   virtual absl::StatusOr<WorkerRow> SetWorkerHold(const std::string& id, WorkerHold hold,
                                                   const std::string& reason) = 0;
   // Renews the running leases by their lease_seconds, but never beyond their run limit. NotFound for a worker

@@ -234,7 +234,8 @@ absl::Status LeaseBroker::AfterLies(const std::string& worker, const std::vector
 absl::StatusOr<v1::Worker> LeaseBroker::Control(const std::string& worker, WorkerHold hold,
                                                 const std::string& reason) {
   HONE_ASSIGN_OR_RETURN(const WorkerRow row, store_.SetWorkerHold(worker, hold, reason));
-  LogEvent("worker_controlled", {{"worker", worker}, {"hold", WorkerHoldName(hold)}, {"reason", reason}});
+  LogEvent("worker_controlled",
+           {{"worker", worker}, {"hold", WorkerHoldName(row.hold)}, {"reason", row.hold_reason}});
   hub_.Notify(kWorkersTopic);
   hub_.Notify(kLeasesTopic);
   return WorkerMessage(row);

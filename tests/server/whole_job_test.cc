@@ -186,6 +186,8 @@ TEST_F(WholeJobTest, AWorkerThatLiesIsQuarantinedAndItsRecordsTrainNothing) {
   v1::Worker worker;
   ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
   EXPECT_EQ(worker.lies(), 3u);
+  EXPECT_EQ(worker.hold(), "quarantined");  // a drain does not take the reason away
+  EXPECT_THAT(worker.hold_reason(), testing::HasSubstr("it told one measurement for two trials"));
   control.set_action(v1::WORKER_ACTION_RELEASE);
   ASSERT_TRUE(caller.workers->ControlWorker(Caller::Context().get(), control, &worker).ok());
   EXPECT_EQ(worker.hold() + worker.hold_reason(), "");

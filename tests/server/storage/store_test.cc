@@ -485,6 +485,21 @@ TEST_P(StoreTest, ARemovedWorkerIsRememberedAndNotHeard) {
   EXPECT_THAT(*store_->ListTokens({0, 10}), IsEmpty());
 }
 
+TEST_P(StoreTest, OnlyAReleaseEndsAHold) {
+  AddWorker("w1");
+  const auto hold = [this](WorkerHold wanted, const std::string& reason) {
+    const WorkerRow row = store_->SetWorkerHold("w1", wanted, reason).value();
+    return std::string(WorkerHoldName(row.hold)) + ": " + row.hold_reason;
+  };
+  EXPECT_EQ(hold(WorkerHold::kDraining, "by ann"), "draining: by ann");
+  EXPECT_EQ(hold(WorkerHold::kDraining, "by bob"), "draining: by ann");
+  EXPECT_EQ(hold(WorkerHold::kQuarantined, "lied"), "quarantined: lied");
+  EXPECT_EQ(hold(WorkerHold::kDraining, "by bob"), "quarantined: lied");
+  EXPECT_EQ(hold(WorkerHold::kNone, ""), ": ");
+  EXPECT_EQ(hold(WorkerHold::kDraining, "by bob"), "draining: by bob");
+  EXPECT_TRUE(absl::IsNotFound(store_->SetWorkerHold("w2", WorkerHold::kDraining, "").status()));
+}
+
 TEST_P(StoreTest, TokensSpeakForUsers) {
   EXPECT_EQ(store_->GetUser(kOwner)->role, "admin");
   ASSERT_TRUE(store_->CreateUser({.id = "ann", .role = "user"}).ok());
