@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/call_context.h"
 #include "client/error.h"
 #include "client/hone_client.h"
 #include "client/pinned_channel.h"
@@ -69,8 +70,7 @@ struct Received {
 absl::Status Receive(v1::BlobService::Stub& stub, const v1::NamedBlob& blob, const std::string& address,
                      const TransferProgress& progress, Received& received) {
   const uint64_t total = blob.blob().size();
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + TransferTimeout(total - received.bytes)));
+  CallContext context(TransferTimeout(total - received.bytes));
   v1::DownloadBlobRequest request;
   request.set_sha256(blob.blob().sha256());
   request.set_offset(received.bytes);
@@ -88,7 +88,7 @@ absl::Status Receive(v1::BlobService::Stub& stub, const v1::NamedBlob& blob, con
     }
     Report(progress, blob.name(), received.bytes, total);
   }
-  return FromGrpc(reader->Finish(), address);
+  return context.Finish(reader->Finish(), address);
 }
 
 }  // namespace
@@ -98,11 +98,10 @@ absl::Status HoneClient::UploadFile(const ManifestFile& file, const TransferProg
   absl::Status status;
   v1::BlobStatus have;
   do {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + options_.call_timeout));
+    CallContext context(options_.call_timeout);
     v1::QueryBlobRequest query;
     query.set_sha256(file.sha256);
-    status = FromGrpc(stubs_->blobs->QueryBlob(&context, query, &have), stubs_->address);
+    status = context.Finish(stubs_->blobs->QueryBlob(&context, query, &have), stubs_->address);
     if (status.ok() && have.complete()) {
       Report(progress, file.name, file.size, file.size);
       return absl::OkStatus();
@@ -118,8 +117,7 @@ absl::Status HoneClient::UploadFrom(const ManifestFile& file, uint64_t offset,
   std::ifstream in(file.path, std::ios::binary);
   in.seekg(static_cast<std::streamoff>(offset));
   if (!in) return absl::NotFoundError(absl::StrCat("cannot read ", file.path.string(), " any more"));
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + TransferTimeout(file.size - offset)));
+  CallContext context(TransferTimeout(file.size - offset));
   v1::BlobStatus result;
   auto writer = stubs_->blobs->UploadBlob(&context, &result);
   v1::UploadBlobRequest request;
@@ -141,7 +139,7 @@ absl::Status HoneClient::UploadFrom(const ManifestFile& file, uint64_t offset,
     Report(progress, file.name, sent, file.size);
   }
   writer->WritesDone();
-  absl::Status status = FromGrpc(writer->Finish(), stubs_->address);
+  absl::Status status = context.Finish(writer->Finish(), stubs_->address);
   if (!status.ok()) return status;
   if (!result.complete()) {
     return absl::UnavailableError(

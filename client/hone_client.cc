@@ -5,6 +5,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/call_context.h"
 #include "client/error.h"
 #include "client/pinned_channel.h"
 #include "client/stubs.h"
@@ -12,7 +13,10 @@
 namespace hone {
 
 // A call's context that InterruptWatch can reach.
-class HoneClient::Context : public grpc::ClientContext {};
+class HoneClient::Context : public CallContext {
+ public:
+  using CallContext::CallContext;
+};
 
 namespace {
 
@@ -22,10 +26,11 @@ template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(Stub& stub,
                               grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                               const Request& request, absl::Duration timeout, const std::string& address) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  std::string id;
+  if constexpr (requires { request.request_id(); }) id = request.request_id();
+  CallContext context(timeout, id.empty() ? NewRequestId() : id);
   Response response;
-  absl::Status status = FromGrpc((stub.*method)(&context, request, &response), address);
+  absl::Status status = context.Finish((stub.*method)(&context, request, &response), address);
   if (!status.ok()) return status;
   return response;
 }
@@ -131,8 +136,7 @@ absl::StatusOr<v1::Job> HoneClient::WatchJob(const std::string& name, uint64_t a
   request.set_name(name);
   request.set_after_revision(after_revision);
   request.set_timeout_seconds(absl::ToDoubleSeconds(timeout));
-  Context context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout + options_.call_timeout));
+  Context context(timeout + options_.call_timeout);
   {
     std::lock_guard lock(watch_mutex_);
     if (interrupted_) return absl::CancelledError("interrupted");
@@ -143,7 +147,7 @@ absl::StatusOr<v1::Job> HoneClient::WatchJob(const std::string& name, uint64_t a
   std::lock_guard lock(watch_mutex_);
   watching_ = nullptr;
   if (interrupted_) return absl::CancelledError("interrupted");
-  if (!status.ok()) return FromGrpc(status, stubs_->address);
+  if (!status.ok()) return context.Finish(status, stubs_->address);
   return job;
 }
 

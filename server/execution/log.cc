@@ -12,6 +12,7 @@ namespace {
 constexpr const char* kLevelNames[] = {"debug", "info", "warning", "error"};  // by LogLevel
 
 std::atomic<LogLevel> least_level = LogLevel::kInfo;
+thread_local const LogScope* innermost_scope = nullptr;
 
 }  // namespace
 
@@ -28,6 +29,13 @@ bool ParseLogLevel(const std::string& name, LogLevel& level) {
 
 void SetLogLevel(LogLevel level) { least_level = level; }
 
+LogScope::LogScope(const char* key, std::string value)
+    : key_(key), value_(std::move(value)), outer_(innermost_scope) {
+  innermost_scope = this;
+}
+
+LogScope::~LogScope() { innermost_scope = outer_; }
+
 void LogEvent(LogLevel level, const std::string& event, LogFields fields) {
   if (level < least_level) return;
   nlohmann::ordered_json line;
@@ -35,6 +43,8 @@ void LogEvent(LogLevel level, const std::string& event, LogFields fields) {
   line["level"] = LogLevelName(level);
   line["event"] = event;
   for (const auto& [key, value] : fields) line[key] = value;
+  for (const LogScope* scope = innermost_scope; scope != nullptr; scope = scope->outer_)
+    line.emplace(scope->key_, scope->value_);  // unless it is there
   // Text from outside may be no UTF-8: replaced, never thrown over.
   const std::string text = line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stderr);

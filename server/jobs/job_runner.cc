@@ -26,6 +26,7 @@ JobRunner::~JobRunner() {
 }
 
 void JobRunner::Loop() {
+  const LogScope scope("job", job_);
   while (!wake_up_->stopped()) {
     JobSession session(services_, job_, *wake_up_);
     const absl::StatusOr<JobSession::End> end = session.Run();
@@ -41,8 +42,7 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
   starved_ = session.starved() ? starved_ + 1 : 0;
   if (starved_ == 0) ++fruitless_;
   LogEvent(LogLevel::kWarning, starved_ > 0 ? "job_waits_for_the_system" : "job_child_died",
-           {{"job", job_},
-            {"reason", std::string(death.message())},
+           {{"reason", std::string(death.message())},
             {"in_a_row", absl::StrCat(starved_ > 0 ? starved_ : fruitless_)}});
   const absl::StatusOr<JobRow> job = services_.store.GetJob(job_);
   if (job.ok() && job->state != JobState::kRunning) return false;
@@ -65,7 +65,7 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
     services_.hub.Notify(JobTopic(job_));
   }
   if (!stored.ok())
-    LogEvent(LogLevel::kError, "job_not_stored", {{"job", job_}, {"error", std::string(stored.message())}});
+    LogEvent(LogLevel::kError, "job_not_stored", {{"error", std::string(stored.message())}});
   return !absl::IsFailedPrecondition(stored);
 }
 

@@ -255,7 +255,7 @@ grpc::ServerUnaryReactor* AdminService::RevokeToken(grpc::CallbackServerContext*
                   [=, this](const Principal& principal) -> absl::Status {
                     HONE_ASSIGN_OR_RETURN(const std::string id, IdIn("tokens", request->name()));
                     HONE_ASSIGN_OR_RETURN(const TokenRow token, context_.store.RevokeToken(id));
-                    LogEvent("token_revoked", {{"token", id}, {"by", principal.subject}});
+                    LogEvent("token_revoked", {{"token", id}});
                     *response = TokenMessage(token);
                     return context_.tokens.Reload();
                   });
@@ -268,8 +268,7 @@ grpc::ServerUnaryReactor* AdminService::CreateBackup(grpc::CallbackServerContext
                     HONE_ASSIGN_OR_RETURN(*response, context_.back_up());
                     LogEvent("backup_made", {{"path", response->path()},
                                              {"bytes", absl::StrCat(response->bytes())},
-                                             {"seconds", absl::StrCat(response->seconds())},
-                                             {"by", principal.subject}});
+                                             {"seconds", absl::StrCat(response->seconds())}});
                     return absl::OkStatus();
                   });
 }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "server/execution/log.h"
 #include "server/execution/status_macros.h"
 #include "server/service/unary_call.h"
 #include "server/storage/durable_file.h"
@@ -33,13 +34,17 @@ absl::StatusOr<BlobSender> SenderOf(ServiceContext& context, const Credentials& 
 // calls OnDone after Finish).
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest> {
  public:
-  UploadReactor(ServiceContext& context, Credentials credentials, v1::BlobStatus* response)
-      : context_(context), credentials_(std::move(credentials)), response_(response) {
+  UploadReactor(ServiceContext& context, grpc::CallbackServerContext& call, v1::BlobStatus* response)
+      : context_(context),
+        credentials_(CredentialsOf(call)),
+        request_id_(BeginRequest(call)),
+        response_(response) {
     StartRead(&chunk_);
   }
 
   void OnReadDone(bool ok) override {
     context_.executor.Continue([this, ok] {
+      const LogScope scope("request", request_id_);
       const absl::StatusOr<bool> more = ok ? Store() : End();
       if (more.ok() && *more) return StartRead(&chunk_);
       upload_.reset();
@@ -92,6 +97,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
 
   ServiceContext& context_;
   const Credentials credentials_;
+  const std::string request_id_;
   v1::BlobStatus* const response_;
   v1::UploadBlobRequest chunk_;
   bool begun_ = false;
@@ -102,9 +108,11 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadBlobRequest
 
 class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobResponse> {
  public:
-  DownloadReactor(ServiceContext& context, Credentials credentials, const v1::DownloadBlobRequest& request)
+  DownloadReactor(ServiceContext& context, grpc::CallbackServerContext& call,
+                  const v1::DownloadBlobRequest& request)
       : context_(context),
-        credentials_(std::move(credentials)),
+        credentials_(CredentialsOf(call)),
+        request_id_(BeginRequest(call)),
         sha256_(request.sha256()),
         offset_(request.offset()) {
     context_.executor.Continue([this] { Next(); });
@@ -120,6 +128,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
 
  private:
   void Next() {
+    const LogScope scope("request", request_id_);
     const absl::StatusOr<bool> more = Read();
     if (more.ok() && *more) return StartWrite(&response_);
     Finish(ToGrpc(more.status()));
@@ -160,6 +169,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::DownloadBlobRe
 
   ServiceContext& context_;
   const Credentials credentials_;
+  const std::string request_id_;
   const std::string sha256_;
   uint64_t offset_;
   FileDescriptor file_;
@@ -182,12 +192,12 @@ grpc::ServerUnaryReactor* BlobService::QueryBlob(grpc::CallbackServerContext* ca
 
 grpc::ServerReadReactor<v1::UploadBlobRequest>* BlobService::UploadBlob(grpc::CallbackServerContext* call,
                                                                         v1::BlobStatus* response) {
-  return new UploadReactor(context_, CredentialsOf(*call), response);
+  return new UploadReactor(context_, *call, response);
 }
 
 grpc::ServerWriteReactor<v1::DownloadBlobResponse>* BlobService::DownloadBlob(
     grpc::CallbackServerContext* call, const v1::DownloadBlobRequest* request) {
-  return new DownloadReactor(context_, CredentialsOf(*call), *request);
+  return new DownloadReactor(context_, *call, *request);
 }
 
 }  // namespace hone

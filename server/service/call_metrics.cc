@@ -6,43 +6,75 @@
 #include "absl/time/clock.h"
 #include "grpcpp/support/status.h"
 #include "server/execution/log.h"
+#include "server/service/unary_call.h"
 
 namespace hone {
 namespace {
 
 using grpc::experimental::InterceptionHookPoints;
 
+constexpr uint64_t kFailuresPerSecond = 10;  // in the log
+
+// What the caller cannot help.
+bool IsOfTheServer(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnknown || code == absl::StatusCode::kInternal ||
+         code == absl::StatusCode::kDataLoss || code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kResourceExhausted;
+}
+
 // One call, from its arrival to the end of its state.
 class CallInterceptor final : public grpc::experimental::Interceptor {
  public:
-  CallInterceptor(CallMetrics& metrics, const char* method)
-      : metrics_(metrics), method_(method), begin_(absl::Now()) {
+  CallInterceptor(CallMetrics& metrics, LogLimit& failures, const char* method)
+      : metrics_(metrics), failures_(failures), method_(method), begin_(absl::Now()) {
     metrics_.Begin();
   }
-  ~CallInterceptor() override { metrics_.End(method_, code_, absl::Now() - begin_); }
+  ~CallInterceptor() override {
+    const absl::Duration taken = absl::Now() - begin_;
+    LogEvent(LogLevel::kDebug, "call",
+             {{"request", request_},
+              {"method", method_},
+              {"code", absl::StatusCodeToString(code_)},
+              {"seconds", absl::StrCat(absl::ToDoubleSeconds(taken))}});
+    metrics_.End(method_, code_, taken);
+  }
 
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS))
-      code_ = static_cast<absl::StatusCode>(methods->GetSendStatus().error_code());  // the same numbers
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
+      const grpc::Status status = methods->GetSendStatus();
+      code_ = static_cast<absl::StatusCode>(status.error_code());  // the same numbers
+      const auto* trailing = methods->GetSendTrailingMetadata();
+      const auto request = trailing->find(kRequestIdKey);
+      if (request != trailing->end()) request_ = request->second;
+      if (IsOfTheServer(code_) && failures_.Admits())  // before the caller hears of it
+        LogEvent(LogLevel::kWarning, "call_failed",
+                 {{"request", request_},
+                  {"method", method_},
+                  {"code", absl::StatusCodeToString(code_)},
+                  {"reason", status.error_message()}});
+    }
     methods->Proceed();
   }
 
  private:
   CallMetrics& metrics_;
+  LogLimit& failures_;
   const std::string method_;
   const absl::Time begin_;
   absl::StatusCode code_ = absl::StatusCode::kCancelled;  // without an answer
+  std::string request_;
 };
 
 class InterceptorFactory final : public grpc::experimental::ServerInterceptorFactoryInterface {
  public:
   explicit InterceptorFactory(CallMetrics& metrics) : metrics_(metrics) {}
   grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
-    return new CallInterceptor(metrics_, info->method());
+    return new CallInterceptor(metrics_, failures_, info->method());
   }
 
  private:
   CallMetrics& metrics_;
+  LogLimit failures_{kFailuresPerSecond};
 };
 
 }  // namespace
@@ -58,8 +90,6 @@ void CallMetrics::Begin() {
 
 void CallMetrics::End(const std::string& method, absl::StatusCode code, absl::Duration taken) {
   const double seconds = absl::ToDoubleSeconds(taken);
-  LogEvent(LogLevel::kDebug, "call",
-           {{"method", method}, {"code", absl::StatusCodeToString(code)}, {"seconds", absl::StrCat(seconds)}});
   std::lock_guard lock(mutex_);
   Histogram& histogram = histograms_[method];
   ++histogram.counts[std::lower_bound(kBounds.begin(), kBounds.end(), seconds) - kBounds.begin()];

@@ -15,8 +15,8 @@
 
 namespace hone {
 
-// Counts the calls of the API and takes their time; logs each at level debug. Only methods that there are
-// become labels. Thread-safe.
+// Counts the calls of the API and takes their time; logs each at level debug, and those that failed by the
+// server's fault. Only methods that there are become labels. Thread-safe.
 class CallMetrics {
  public:
   static constexpr std::array<double, 8> kBounds = {0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60};  // seconds

@@ -114,7 +114,7 @@ grpc::ServerUnaryReactor* ModelService::CreateModel(grpc::CallbackServerContext*
                     HONE_RETURN_IF_ERROR(CheckComplete(context_, model));
                     HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "CreateModel", *request));
                     HONE_ASSIGN_OR_RETURN(model, context_.store.CreateModel(model, key));
-                    LogEvent("model_created", {{"model", model.id}, {"request", key.id}, {"principal", principal.Id()}});
+                    LogEvent("model_created", {{"model", model.id}});
                     *response = ModelMessage(model);
                     return absl::OkStatus();
                   });
@@ -155,7 +155,7 @@ grpc::ServerUnaryReactor* ModelService::DeleteModel(grpc::CallbackServerContext*
                     HONE_RETURN_IF_ERROR(
                         RefuseForeign(principal, context_.store.GetModel(id), request->name()));
                     HONE_RETURN_IF_ERROR(context_.store.DeleteModel(id, key));
-                    LogEvent("model_deleted", {{"model", id}, {"request", key.id}, {"principal", principal.Id()}});
+                    LogEvent("model_deleted", {{"model", id}});
                     return absl::OkStatus();
                   });
 }

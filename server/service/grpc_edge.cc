@@ -42,8 +42,10 @@ class CredentialsProcessor final : public grpc::AuthMetadataProcessor {
     if (!status.ok()) {
       calls_.CountRefused(status.code());
       if (log_limit_.Admits())
-        LogEvent("call_refused", {{"path", std::string(Value(metadata, ":path"))},
-                                  {"reason", std::string(status.message())}});
+        LogEvent("call_refused",
+                 {{"request", std::string(Value(metadata, kRequestIdKey).substr(0, kMaxRequestId))},
+                  {"path", std::string(Value(metadata, ":path"))},
+                  {"reason", std::string(status.message())}});
     }
     return ToGrpc(status);
   }

@@ -118,6 +118,7 @@ struct Watch {
   const v1::WatchJobRequest* request;
   v1::Job* response;
   absl::Time deadline;
+  std::string request_id;
   Principal principal = {};
 };
 
@@ -130,6 +131,7 @@ absl::StatusOr<bool> Look(const Watch& watch) {
 
 void Continue(std::shared_ptr<Watch> watch) {
   ServiceContext& context = watch->context;
+  const LogScope scope("request", watch->request_id);
   const uint64_t stamp = context.hub.Stamp();
   const absl::StatusOr<bool> done = Look(*watch);
   if (!done.ok() || *done) return watch->reactor->Finish(ToGrpc(done.status()));
@@ -158,10 +160,7 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* cal
                    .progress_bytes = progress.SerializeAsString(),
                    .project = principal.project};
         HONE_ASSIGN_OR_RETURN(row, context_.store.CreateJob(row, key));
-        LogEvent("job_created", {{"job", row.id},
-                                 {"request", key.id},
-                                 {"model", model.id},
-                                 {"principal", principal.Id()}});
+        LogEvent("job_created", {{"job", row.id}, {"model", model.id}});
         context_.hub.Notify(kQueueTopic);
         HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
         return absl::OkStatus();
@@ -198,13 +197,15 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call
 grpc::ServerUnaryReactor* JobService::WatchJob(grpc::CallbackServerContext* call,
                                                const v1::WatchJobRequest* request, v1::Job* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  std::string request_id = BeginRequest(*call);
   const double seconds = request->timeout_seconds();
   if (!(seconds >= 0)) {
     reactor->Finish(ToGrpc(absl::InvalidArgumentError("timeout_seconds is negative")));
     return reactor;
   }
   const absl::Time deadline = absl::Now() + absl::Seconds(std::min(seconds, kMaxWatchSeconds));
-  auto watch = std::make_shared<Watch>(Watch{context_, call, reactor, request, response, deadline});
+  auto watch = std::make_shared<Watch>(
+      Watch{context_, call, reactor, request, response, deadline, std::move(request_id)});
   const bool accepted = context_.executor.TryRun([watch] {
     const absl::StatusOr<Principal> caller = watch->context.tokens.Authenticate(CredentialsOf(*watch->call));
     if (!caller.ok()) return watch->reactor->Finish(ToGrpc(caller.status()));
@@ -224,7 +225,7 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* cal
                     HONE_ASSIGN_OR_RETURN(JobRow row, OwnJob(context_.store, principal, request->name()));
                     const std::string id = row.id;
                     HONE_ASSIGN_OR_RETURN(row, context_.store.RequestCancel(id));  // idempotent by nature
-                    LogEvent("job_cancel_requested", {{"job", id}, {"principal", principal.Id()}});
+                    LogEvent("job_cancel_requested", {{"job", id}});
                     context_.hub.Notify(JobTopic(id));
                     context_.hub.Notify(kQueueTopic);
                     HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
@@ -240,7 +241,7 @@ grpc::ServerUnaryReactor* JobService::ResumeJob(grpc::CallbackServerContext* cal
         HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "ResumeJob", *request));
         HONE_ASSIGN_OR_RETURN(
             row, context_.store.ResumeJob(row.id, [&](JobRow& job) { return Extend(*request, job); }, key));
-        LogEvent("job_resumed", {{"job", row.id}, {"request", key.id}, {"principal", principal.Id()}});
+        LogEvent("job_resumed", {{"job", row.id}});
         context_.hub.Notify(JobTopic(row.id));
         context_.hub.Notify(kQueueTopic);
         HONE_ASSIGN_OR_RETURN(*response, JobMessage(row));
@@ -257,7 +258,7 @@ grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* cal
         HONE_ASSIGN_OR_RETURN(RequestKey key, KeyOf(principal, "DeleteJob", *request));
         HONE_RETURN_IF_ERROR(RefuseForeign(principal, context_.store.GetJob(id), request->name()));
         HONE_RETURN_IF_ERROR(context_.store.DeleteJob(id, key));
-        LogEvent("job_deleted", {{"job", id}, {"request", key.id}, {"principal", principal.Id()}});
+        LogEvent("job_deleted", {{"job", id}});
         return absl::OkStatus();
       });
 }

@@ -5,11 +5,10 @@
 #include "absl/status/statusor.h"
 #include "proto/values/sha256.h"
 #include "server/service/token_table.h"
+#include "server/service/unary_call.h"
 #include "server/storage/rows.h"
 
 namespace hone {
-
-inline constexpr size_t kMaxRequestId = 128;
 
 // The idempotency key of a mutation: who, what, its request_id, and a digest of the rest. InvalidArgument:
 // too long an id.

@@ -1,6 +1,7 @@
 #include "server/service/unary_call.h"
 
 #include "grpc/grpc_security_constants.h"
+#include "server/auth/secrets.h"
 
 namespace hone {
 
@@ -15,6 +16,16 @@ Credentials CredentialsOf(const grpc::CallbackServerContext& context) {
   return {
       value == context.client_metadata().end() ? "" : std::string(value->second.data(), value->second.size()),
       CertificateOf(context.auth_context().get())};
+}
+
+std::string BeginRequest(grpc::CallbackServerContext& context) {
+  const auto given = context.client_metadata().find(kRequestIdKey);
+  std::string id;
+  if (given != context.client_metadata().end() && given->second.size() <= kMaxRequestId)
+    id.assign(given->second.data(), given->second.size());
+  if (id.empty()) id = RandomId();
+  context.AddTrailingMetadata(kRequestIdKey, id);
+  return id;
 }
 
 }  // namespace hone

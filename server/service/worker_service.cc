@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/execution/log.h"
 #include "server/execution/status_macros.h"
 #include "server/service/paging.h"
 #include "server/service/request_key.h"
@@ -25,6 +26,7 @@ struct Exchange {
   const v1::SynchronizeRequest* request;
   v1::SynchronizeResponse* response;
   absl::Time deadline;
+  std::string request_id;
   LeaseBroker::Call state;
   absl::Time renew_time;  // of the caller's certificate
 };
@@ -62,6 +64,7 @@ absl::StatusOr<bool> Look(Exchange& exchange, bool first) {
 
 void Continue(std::shared_ptr<Exchange> exchange, bool first) {
   ServiceContext& context = exchange->context;
+  const LogScope scope("request", exchange->request_id);
   const uint64_t stamp = context.hub.Stamp();
   const absl::StatusOr<bool> done = Look(*exchange, first);
   if (!done.ok() || *done) {
@@ -125,8 +128,10 @@ grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const double wait = request->wait_seconds() >= 0 ? std::min(request->wait_seconds(), kMaxWaitSeconds) : 0;
   auto exchange = std::make_shared<Exchange>(
-      Exchange{context_, call, reactor, request, response, absl::Now() + absl::Seconds(wait), {}, {}});
+      Exchange{
+      context_, call, reactor, request, response, absl::Now() + absl::Seconds(wait), BeginRequest(*call), {}, {}});
   const bool accepted = context_.executor.TryRun([exchange] {
+    const LogScope scope("request", exchange->request_id);
     const absl::Status begun = Begin(*exchange);
     if (!begun.ok()) return exchange->reactor->Finish(ToGrpc(begun));
     Continue(exchange, true);

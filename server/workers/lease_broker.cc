@@ -59,8 +59,7 @@ absl::StatusOr<std::string> LeaseBroker::Enrol(const v1::EnrolRequest& request,
   }
   RequestKey key{principal, "Enrol", request.request_id(), Sha256Hex(request.certificate_request())};
   HONE_ASSIGN_OR_RETURN(worker, store_.Enrol(worker, key));
-  LogEvent("worker_enrolled",
-           {{"worker", worker.id}, {"request", request.request_id()}, {"name", worker.display_name}});
+  LogEvent("worker_enrolled", {{"worker", worker.id}, {"name", worker.display_name}});
   hub_.Notify(kWorkersTopic);
   return "workers/" + worker.id;
 }
@@ -127,9 +126,10 @@ absl::Status LeaseBroker::CheckRunning(const v1::SynchronizeRequest& request, Ca
 }
 
 absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::LeaseResult& result) {
+  const LogScope scope("lease", result.lease_id());
   absl::StatusOr<LeaseGrant> grant = store_.GetLease(result.lease_id());
   if (absl::IsNotFound(grant.status()) || (grant.ok() && grant->worker != worker)) {
-    LogEvent(LogLevel::kWarning, "stale_result_refused", {{"lease", result.lease_id()}, {"worker", worker}});
+    LogEvent(LogLevel::kWarning, "stale_result_refused", {{"worker", worker}});
     return absl::OkStatus();
   }
   HONE_RETURN_IF_ERROR(grant.status());
@@ -146,8 +146,7 @@ absl::Status LeaseBroker::StoreResult(const std::string& worker, const v1::Lease
   HONE_RETURN_IF_ERROR(stored);
   if (!lease_ok)
     LogEvent(LogLevel::kWarning, "lease_failed",
-             {{"lease", result.lease_id()}, {"job", grant->batch.job}, {"worker", worker},
-              {"message", result.message()}});
+             {{"job", grant->batch.job}, {"worker", worker}, {"message", result.message()}});
   NotifyChanged(grant->batch.job);
   return completion.lies.empty() ? absl::OkStatus() : AfterLies(worker, completion.lies);
 }

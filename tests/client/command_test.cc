@@ -166,6 +166,7 @@ TEST_F(CommandTest, TokenAndCertificateErrorsSayWhatToSet) {
   environment_["HONE_TOKEN"] = "wrong";
   EXPECT_EQ(Run({"job", "list", "--json"}), kExitDenied);
   EXPECT_EQ(ParseJson(err(), "err")->at("error").at("code"), "UNAUTHENTICATED");
+  EXPECT_EQ(ParseJson(err(), "err")->at("error").at("request").get<std::string>().size(), 32u);
   environment_.erase("HONE_CA");
   EXPECT_EQ(Run({"job", "list"}), kExitBadInput);
   EXPECT_THAT(err(), HasSubstr("HONE_CA"));
@@ -271,13 +272,13 @@ TEST_F(CommandTest, ExplainTakesARecordOrAJobsBestTrial) {
   for (const double seconds : {3e-3, 1e-3, 2e-3}) {
     v1::TuningRecord& record = server_.state().records.emplace_back();
     record.set_name("records/" + std::to_string(server_.state().records.size()));
-    record.mutable_measurement()->set_p20_seconds(seconds);
     record.set_trace("trace 1; algorithm direct");
+    record.mutable_measurement()->set_p20_seconds(seconds);
   }
-  EXPECT_EQ(Run({"log", "explain", "3"}), kExitOk) << err();
   v1::TuningRecord& incumbent = server_.state().records.emplace_back();
   incumbent.set_name("records/4");  // the fastest, but without a schedule of its own
   incumbent.mutable_measurement()->set_p20_seconds(1e-4);
+  EXPECT_EQ(Run({"log", "explain", "3"}), kExitOk) << err();
   EXPECT_THAT(out(), HasSubstr("record     3"));
   EXPECT_EQ(Run({"log", "explain", "--job", "j1"}), kExitOk) << err();
   EXPECT_THAT(server_.state().filters.back(), HasSubstr("task=\"bb\""));
@@ -470,10 +471,10 @@ TEST_F(CommandTest, EveryCommandHasHelpWithExamplesAndRefusesUnknownOptions) {
     EXPECT_THAT(out(), Not(HasSubstr("model list")));
   }
   EXPECT_EQ(Run({"jobs", "--help"}), kExitUsage);
-  EXPECT_EQ(Run({"optimise"}), kExitUsage);
   EXPECT_THAT(err(), HasSubstr("did you mean hone job?"));
   EXPECT_EQ(Run({"--colour"}), kExitUsage);
   EXPECT_EQ(out(), "");
+  EXPECT_EQ(Run({"optimise"}), kExitUsage);
   EXPECT_THAT(err(), HasSubstr("hone optimize"));
   EXPECT_EQ(Run({}), kExitUsage);
 }

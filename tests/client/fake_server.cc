@@ -40,6 +40,8 @@ class Guard {
   Guard(FakeState& state, std::string token) : state(state), header_("Bearer " + token) {}
 
   std::optional<Status> Refuse(ServerContext* context) const {
+    if (auto id = context->client_metadata().find("x-request-id"); id != context->client_metadata().end())
+      context->AddTrailingMetadata("x-request-id", {id->second.data(), id->second.size()});
     auto range = context->client_metadata().equal_range("authorization");
     if (range.first != range.second && range.first->second == header_) return std::nullopt;
     return Status(StatusCode::UNAUTHENTICATED, "unknown token");

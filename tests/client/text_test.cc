@@ -7,6 +7,8 @@
 
 #include "client/arguments.h"
 #include "client/bench.h"
+#include "client/call_context.h"
+#include "client/console.h"
 #include "client/error.h"
 #include "client/explanation.h"
 #include "client/preflight.h"
@@ -78,6 +80,17 @@ TEST(UnitsTest, ParsesShapes) {
   EXPECT_THAT(shape->dims(), ElementsAre(1, 3, 48, 320));
   for (const char* bad : {"x", "=1", "x=", "x=1,", "x=0", "x=-1", "x=1,a"})
     EXPECT_FALSE(ParseShape(bad).ok()) << bad;
+}
+
+TEST(ErrorTest, NamesTheRequestWhereTheServersLogKnowsMore) {
+  const auto printed = [](const absl::Status& status) {
+    std::stringstream out, err;
+    PrintError({out, err}, WithRemedy(WithRequestId(status, "4f2e"), "wait"));
+    return err.str();
+  };
+  EXPECT_EQ(printed(absl::InternalError("broken")),
+            "hone: error: broken\n  remedy: wait\n  request: 4f2e in the server's log\n");
+  EXPECT_EQ(printed(absl::NotFoundError("no job")), "hone: error: no job\n  remedy: wait\n");
 }
 
 TEST(TableTest, FitsTheWidthAndKeepsControlCharactersOut) {
@@ -306,6 +319,7 @@ TEST(ExplanationTest, ShowsWhatMadeAPrediction) {
   const std::string svg = ExplanationSvg(explanation);
   EXPECT_THAT(svg, HasSubstr("a&lt;b"));
   EXPECT_EQ(svg.find("a<b"), std::string::npos);
+  EXPECT_THAT(svg, HasSubstr("on average"));
   EXPECT_THAT(svg, HasSubstr("mr = 14"));
   explanation.mutable_record()->mutable_measurement()->set_outcome(v1::OUTCOME_CRASH);
   explanation.mutable_record()->mutable_measurement()->set_message("killed by signal 11");
@@ -319,7 +333,6 @@ TEST(ExplanationTest, ShowsWhatMadeAPrediction) {
 TEST(RecordTextTest, CsvQuotesWhatItMust) {
   v1::TuningRecord record;
   record.set_trace("a,\"b\"");
-  EXPECT_THAT(svg, HasSubstr("on average"));
   record.mutable_measurement()->set_outcome(v1::OUTCOME_OK);
   const std::string line = CsvLine(record);
   EXPECT_THAT(line, HasSubstr(",\"a,\"\"b\"\"\"\n"));

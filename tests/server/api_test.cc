@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 #include <optional>
 #include <set>
 
@@ -313,6 +314,47 @@ TEST_F(ApiTest, InspectsByAChildOfItsOwn) {
   const grpc::Status status = caller.models->InspectModel(Caller::Context().get(), request, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.report_json(), "{\"main\":\"model.onnx\"}");
+}
+
+TEST_F(ApiTest, TheLogTellsCallsApartByTheIdThatTheirCallersKnow) {
+  const auto told = [](const grpc::ClientContext& context) {
+    const auto& trailing = context.GetServerTrailingMetadata();
+    const auto id = trailing.find("x-request-id");
+    return id == trailing.end() ? std::string() : std::string(id->second.data(), id->second.size());
+  };
+  const auto logged = [this](const std::string& event) {
+    std::ifstream log(folder_.path() + "/data.log");
+    std::string line, found;
+    while (std::getline(log, line)) {
+      if (line.find("\"event\":\"" + event + "\"") != std::string::npos) found += line;
+    }
+    return found;
+  };
+  Caller caller(server_.Channel(server_.AdminToken()));
+  v1::CreateJobRequest create;
+  create.mutable_spec()->set_model(caller.CreateModel("always_die=1").name());
+  v1::Job job;
+  const auto own = Caller::Context();
+  own->AddMetadata("x-request-id", "my-id");
+  ASSERT_TRUE(caller.jobs->CreateJob(own.get(), create, &job).ok());
+  EXPECT_EQ(told(*own), "my-id");
+  EXPECT_THAT(logged("job_created"), HasSubstr("\"request\":\"my-id\""));
+
+  v1::InspectModelRequest inspect;  // fails, by the server's fault
+  inspect.set_model(create.spec().model());
+  v1::InspectModelResponse inspected;
+  const auto anonymous = Caller::Context();
+  anonymous->AddMetadata("x-request-id", std::string(200, 'x'));  // too long: the server makes one
+  EXPECT_EQ(caller.models->InspectModel(anonymous.get(), inspect, &inspected).error_code(), grpc::INTERNAL);
+  ASSERT_FALSE(told(*anonymous).empty());
+  EXPECT_THAT(logged("call_failed"), HasSubstr("\"request\":\"" + told(*anonymous) + "\""));
+  EXPECT_THAT(logged("call_failed"), HasSubstr("hone-job"));
+
+  Caller stranger(server_.Channel("wrong"));
+  const auto refused = Caller::Context();
+  refused->AddMetadata("x-request-id", "strange");
+  EXPECT_EQ(stranger.jobs->CreateJob(refused.get(), create, &job).error_code(), grpc::UNAUTHENTICATED);
+  EXPECT_THAT(logged("call_refused"), HasSubstr("\"request\":\"strange\""));
 }
 
 TEST_F(ApiTest, AnInspectionEndsWithItsCaller) {

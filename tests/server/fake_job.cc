@@ -98,7 +98,9 @@ class FakeJob {
 
  private:
   absl::Status Inspect(const JobFrame& frame) {
-    if (ReadOptions(frame.files.at(0).get()).contains("hang"))
+    const Options options = ReadOptions(frame.files.at(0).get());
+    if (options.contains("always_die")) raise(SIGKILL);
+    if (options.contains("hang"))
       return link_.ReadFrame(absl::InfiniteFuture()).status();
     v1::JobMessage message;
     message.mutable_inspected()->set_report_json(
