@@ -146,8 +146,9 @@ std::string ProfileText(const ModuleProfile& profile, const Json& report, int wi
                     task.contains("floor_seconds") ? FormatPercent(JsonNumber(task, "roofline_fraction")) : "-",
                     JsonText(task, "calls"), JsonText(task, "algorithm"), JsonText(task, "label")});
   }
-  const std::string copies =
-      profile.copy_seconds > 0 ? absl::StrCat(", ", FormatLatency(profile.copy_seconds), " of it copies") : "";
+  const std::string copies = profile.copy_seconds > 0
+                                 ? absl::StrCat(", ", FormatLatency(profile.copy_seconds), " of it copies")
+                                 : "";
   const std::string head =
       absl::StrFormat("%s, threads %d: a run takes %s%s (median of %d runs)", profile.name, profile.threads,
                       FormatLatency(profile.run_seconds), copies, profile.runs);

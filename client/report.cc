@@ -200,9 +200,10 @@ std::string InspectText(const Json& report, int width) {
   for (const Json& tensor : JsonMember(report, "inputs")) fields.push_back({"input", TensorText(tensor)});
   for (const Json& tensor : JsonMember(report, "outputs")) fields.push_back({"output", TensorText(tensor)});
   fields.push_back({"nodes", OperatorsText(JsonMember(report, "operators"))});
-  fields.push_back({"work", absl::StrCat(FormatCount(JsonNumber(report, "flops"), "FLOP"), " per run, ",
-                                         FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))),
-                                         " of constants")});
+  fields.push_back(
+      {"work", absl::StrCat(FormatCount(JsonNumber(report, "flops"), "FLOP"), " per run, ",
+                            FormatBytes(static_cast<uint64_t>(JsonNumber(report, "constant_bytes"))),
+                            " of constants")});
   const double tuning = JsonNumber(report, "estimated_tuning_seconds");
   if (tuning > 0) fields.push_back({"tuning", "about " + FormatDuration(tuning)});
   std::string text = absl::StrCat(JsonText(report, "model"), ": ONNX opset ", JsonText(report, "opset"), ", ",

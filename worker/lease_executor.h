@@ -31,8 +31,8 @@ class LeaseExecutor {
  public:
   explicit LeaseExecutor(LeaseExecutorOptions options);
   LeaseResult Execute(const Lease& lease, const Cancellation& cancellation);
-  // Measures the machine's limits again; device() then has the best of each figure so far. Takes half a second,
-  // and the host lock.
+  // Measures the machine's limits again; device() then has the best of each figure so far. Takes half a
+  // second, and the host lock.
   absl::Status Calibrate();
   const Device& device() const { return options_.device; }
 

@@ -32,8 +32,8 @@ struct WorkerSessionOptions {
   absl::Duration poll = absl::Seconds(30);  // longest long poll
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(10);
-  // A device without work is calibrated again after so long, then after twice as long, up to an hour: the first
-  // time there may have been other programs beside it. Zero: never.
+  // A device without work is calibrated again after so long, then after twice as long, up to an hour: the
+  // first time there may have been other programs beside it. Zero: never.
   absl::Duration idle_calibration = absl::Minutes(1);
   absl::Duration stop_grace = absl::Seconds(5);  // a lease under way may take this much longer after Stop
   // Carries out leases instead of hone-runner, if set: a simulated device.

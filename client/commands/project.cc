@@ -58,8 +58,7 @@ std::string DeviceTime(const v1::Project& project) {
 absl::StatusOr<int> PrintProject(const CommandContext& context, const absl::StatusOr<v1::Project>& project) {
   if (absl::IsInvalidArgument(project.status()))
     return WithRemedy(project.status(), "a name has a-z and 0-9; --help shows how quotas are written");
-  if (absl::IsNotFound(project.status()))
-    return WithRemedy(project.status(), "hone project list shows them");
+  if (absl::IsNotFound(project.status())) return WithRemedy(project.status(), "hone project list shows them");
   if (!project.ok()) return project.status();
   if (context.console.json) {
     context.console.PrintJson(MessageJson(*project));

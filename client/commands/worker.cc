@@ -119,10 +119,10 @@ absl::StatusOr<int> RunWorkerShow(const CommandContext& context) {
       {"device class", device.device_class()},
       {"target", device.target()},
       {"cores", absl::StrCat(device.cores())},
-      {"read GB/s",
-       absl::StrFormat("L1 %.0f, L2 %.0f, L3 %.0f (%d of %d MiB), memory %.0f", calibration.l1_read_gbps(),
-                       calibration.l2_read_gbps(), calibration.l3_read_gbps(), calibration.l3_held_bytes() >> 20,
-                       device.l3_bytes() >> 20, calibration.dram_read_gbps())},
+      {"read GB/s", absl::StrFormat("L1 %.0f, L2 %.0f, L3 %.0f (%d of %d MiB), memory %.0f",
+                                    calibration.l1_read_gbps(), calibration.l2_read_gbps(),
+                                    calibration.l3_read_gbps(), calibration.l3_held_bytes() >> 20,
+                                    device.l3_bytes() >> 20, calibration.dram_read_gbps())},
       {"fork-join", FormatLatency(calibration.fork_join_us() * 1e-6)}};
   if (worker->lies() > 0) fields.push_back({"lies", absl::StrCat(worker->lies())});
   if (!worker->hold_reason().empty()) fields.push_back({"held because", worker->hold_reason()});

@@ -13,7 +13,7 @@ class MemoryViews {
  public:
   explicit MemoryViews(const Graph& graph);
 
-  const std::vector<bool>& is_view() const { return is_view_; }   // by node
+  const std::vector<bool>& is_view() const { return is_view_; }  // by node
   const std::vector<ViewAlias>& aliases() const { return aliases_; }
 
   // The parts (by position) of a concatenation that need a copy before the rest may lie in its result; empty if it is a

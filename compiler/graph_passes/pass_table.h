@@ -13,10 +13,11 @@ namespace hone {
 
 struct PassOptions {
   Target target;
-  int threads = 1;   // as the tasks will have them
+  int threads = 1;  // as the tasks will have them
   AlgorithmPolicy policy = AlgorithmPolicy::kFast;
-  const TaskCosts* costs = nullptr;   // what layouts are chosen by; null: a rule
-  std::function<void(const std::string&)> remark;   // hears what a pass has to say about its result, a line; may be empty
+  const TaskCosts* costs = nullptr;  // what layouts are chosen by; null: a rule
+  std::function<void(const std::string&)>
+      remark;  // hears what a pass has to say about its result, a line; may be empty
 };
 
 // A rewriting of the whole graph that keeps what it computes (floating-point results up to rounding).

@@ -19,8 +19,8 @@ static inline const void* HoneMapFile(long descriptor, uint64_t bytes) {
   return at < 0 && at > -4096 ? NULL : (const void*)at;
 }
 
-/* Enters pages that are about to be read into this process's page tables, all with one call instead of a fault for each
- * few: a third of the time. Linux 5.14; older kernels refuse, and the faults come. */
+/* Enters pages that are about to be read into this process's page tables, all with one call instead of a
+ * fault for each few: a third of the time. Linux 5.14; older kernels refuse, and the faults come. */
 static inline void HoneExpectReads(const void* memory, uint64_t bytes) {
   HoneSystemCall6(kHoneSysMadvise, (long)memory, (long)bytes, 22 /* MADV_POPULATE_READ */, 0, 0, 0);
 }

@@ -462,15 +462,18 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   choice.unroll = anchor.k_inner % 4 == 0 ? 4 : anchor.k_inner % 2 == 0 ? 2 : 1;
   choice.panels_outer = false;
   choice.tiles_per_block = std::max<int64_t>(1, 64 / choice.mr);
-  const int64_t tiles = (anchor.m + choice.mr - 1) / choice.mr, panels = (vectors + choice.nv - 1) / choice.nv;
+  const int64_t tiles = (anchor.m + choice.mr - 1) / choice.mr,
+                panels = (vectors + choice.nv - 1) / choice.nv;
   int64_t passes = 1;
   while (tiles > 1 && anchor.k / passes * choice.nv * choice.lanes * 4 > MostPanelBytes(target)) passes *= 2;
   if (passes > 1) choice.k_steps = (anchor.k + passes - 1) / passes;
   if (threads == 1) return choice;
-  // Threads that share out rows each read operand b whole; those that share out panels read all rows, and leave for the next
-  // task in two caches what it reads together.
-  const int64_t inputs = anchor.m / (anchor.taps[0] * anchor.taps[1]) * anchor.k, outputs = anchor.m * anchor.n;
-  const bool near = inputs * DTypeBytes(DType::kF32) <= target.row->l2_bytes;   // to be read again for every panel
+  // Threads that share out rows each read operand b whole; those that share out panels read all rows, and
+  // leave for the next task in two caches what it reads together.
+  const int64_t inputs = anchor.m / (anchor.taps[0] * anchor.taps[1]) * anchor.k,
+                outputs = anchor.m * anchor.n;
+  const bool near =
+      inputs * DTypeBytes(DType::kF32) <= target.row->l2_bytes;  // to be read again for every panel
   if (near && inputs + outputs < anchor.n * anchor.k && panels >= kChunksPerThread * threads) {
     choice.parallel_m = false;
     choice.parallel_n = choice.panels_outer = true;

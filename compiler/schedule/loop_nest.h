@@ -169,7 +169,7 @@ struct WinogradKernel {
   SymbolRef row, column;                  // source positions in source_indices
   std::vector<DimExpr> source_indices;    // of `source` in terms of image, channel, row, column
   WinogradDim dims[2];
-  int lanes = 16;                         // of the output transform, along the channels; at most the products'
+  int lanes = 16;  // of the output transform, along the channels; at most the products'
   int input_lanes = 16;                   // of the input transform
   // Few channels of a row-major source are interleaved first, with the padding, for the rows of tiles that a block touches:
   // [row of tiles, row, (column, channel)]. Phases along the columns then lie beside the channels. -1: read from the source.

@@ -71,7 +71,7 @@ struct NestStatistics {
   double vector_fraction = 1;       // share of lanes that do useful work
   double transcendental = 0;        // exp, tanh, erf... per run
   double scattered = 0;             // pieces in which vectors are loaded or stored that are not contiguous
-  double aliased_stores = 0;        // more of them, multiples of 4 KiB apart: they share a set of the nearest cache
+  double aliased_stores = 0;  // more of them, multiples of 4 KiB apart: they share a set of the nearest cache
   double transform_flops = 0, transform_bytes = 0;   // of algorithms that multiply less: their sums, their temporaries
 };
 

@@ -293,15 +293,17 @@ bool IsLoopOverBlocks(const StageLoops& stage, const Axis& axis) {
   });
 }
 
-// Where channels lie in blocks, threads share out the rows behind them, as they do in convolutions: each then finds in its
-// own cache what it computed before. Parts of equal height become the first axis, the blocks the second; too few rows stay
-// inside.
+// Where channels lie in blocks, threads share out the rows behind them, as they do in convolutions: each then
+// finds in its own cache what it computed before. Parts of equal height become the first axis, the blocks the
+// second; too few rows stay inside.
 void CutRows(int threads, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
   int blocks = 0;
   while (blocks < outputs && Extent(stage->axes[blocks]) == 1) ++blocks;
   const int rows = blocks + 1;
-  const auto inside = [&](int axis) { return axis >= outputs || axis == stage->lane_axis || axis == stage->tile_axis; };
+  const auto inside = [&](int axis) {
+    return axis >= outputs || axis == stage->lane_axis || axis == stage->tile_axis;
+  };
   if (inside(blocks) || inside(rows) || !IsLoopOverBlocks(*stage, stage->axes[blocks])) return;
   const Axis whole = stage->axes[rows];
   int64_t parts = threads;

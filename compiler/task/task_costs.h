@@ -4,8 +4,8 @@
 
 namespace hone {
 
-// What a task is expected to cost, seconds of one run; owned by the compiler, answered by the tuner (roofline prior).
-// Infinity: it cannot be compiled.
+// What a task is expected to cost, seconds of one run; owned by the compiler, answered by the tuner (roofline
+// prior). Infinity: it cannot be compiled.
 class TaskCosts {
  public:
   virtual ~TaskCosts() = default;

@@ -26,8 +26,8 @@ inline void LogEvent(const std::string& event, LogFields fields = {}) {
   LogEvent(LogLevel::kInfo, event, fields);
 }
 
-// While it lives, every event that its thread logs has this field too. Scopes nest; an event's own field of the
-// same name, or an inner scope's, comes instead.
+// While it lives, every event that its thread logs has this field too. Scopes nest; an event's own field of
+// the same name, or an inner scope's, comes instead.
 class LogScope {
  public:
   LogScope(const char* key, std::string value);

@@ -64,8 +64,7 @@ bool JobRunner::Recover(const absl::Status& death, const JobSession& session) {
     stored = services_.store.CountRestart(job_);
     services_.hub.Notify(JobTopic(job_));
   }
-  if (!stored.ok())
-    LogEvent(LogLevel::kError, "job_not_stored", {{"error", std::string(stored.message())}});
+  if (!stored.ok()) LogEvent(LogLevel::kError, "job_not_stored", {{"error", std::string(stored.message())}});
   return !absl::IsFailedPrecondition(stored);
 }
 

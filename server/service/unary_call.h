@@ -20,8 +20,8 @@ Credentials CredentialsOf(const grpc::CallbackServerContext& context);
 
 inline constexpr char kRequestIdKey[] = "x-request-id";
 inline constexpr size_t kMaxRequestId = 128;
-// What the log calls "request": the caller's x-request-id (metadata), or a new id. The trailing metadata tells
-// it to the caller. Once per call, before its first step; the steps run under LogScope("request", id).
+// What the log calls "request": the caller's x-request-id (metadata), or a new id. The trailing metadata
+// tells it to the caller. Once per call, before its first step; the steps run under LogScope("request", id).
 std::string BeginRequest(grpc::CallbackServerContext& context);
 
 // Runs `handler` (an absl::Status of const Principal&) on the executor and finishes the call with what it
@@ -31,14 +31,14 @@ template <typename Handler>
 grpc::ServerUnaryReactor* RunUnary(Executor& executor, const TokenTable& tokens,
                                    grpc::CallbackServerContext* context, Handler handler) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const bool accepted = executor.TryRun([&tokens, context, reactor, request = BeginRequest(*context),
-                                         handler = std::move(handler)] {
-    const LogScope scope("request", request);
-    const absl::StatusOr<Principal> principal = tokens.Authenticate(CredentialsOf(*context));
-    if (!principal.ok()) return reactor->Finish(ToGrpc(principal.status()));
-    const LogScope caller("principal", principal->Id());
-    reactor->Finish(ToGrpc(handler(*principal)));
-  });
+  const bool accepted = executor.TryRun(
+      [&tokens, context, reactor, request = BeginRequest(*context), handler = std::move(handler)] {
+        const LogScope scope("request", request);
+        const absl::StatusOr<Principal> principal = tokens.Authenticate(CredentialsOf(*context));
+        if (!principal.ok()) return reactor->Finish(ToGrpc(principal.status()));
+        const LogScope caller("principal", principal->Id());
+        reactor->Finish(ToGrpc(handler(*principal)));
+      });
   if (!accepted) reactor->Finish(ToGrpc(absl::ResourceExhaustedError("the server is overloaded; try again")));
   return reactor;
 }

@@ -127,9 +127,15 @@ grpc::ServerUnaryReactor* WorkerService::Synchronize(grpc::CallbackServerContext
                                                      v1::SynchronizeResponse* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   const double wait = request->wait_seconds() >= 0 ? std::min(request->wait_seconds(), kMaxWaitSeconds) : 0;
-  auto exchange = std::make_shared<Exchange>(
-      Exchange{
-      context_, call, reactor, request, response, absl::Now() + absl::Seconds(wait), BeginRequest(*call), {}, {}});
+  auto exchange = std::make_shared<Exchange>(Exchange{context_,
+                                                      call,
+                                                      reactor,
+                                                      request,
+                                                      response,
+                                                      absl::Now() + absl::Seconds(wait),
+                                                      BeginRequest(*call),
+                                                      {},
+                                                      {}});
   const bool accepted = context_.executor.TryRun([exchange] {
     const LogScope scope("request", exchange->request_id);
     const absl::Status begun = Begin(*exchange);

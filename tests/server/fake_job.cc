@@ -100,8 +100,7 @@ class FakeJob {
   absl::Status Inspect(const JobFrame& frame) {
     const Options options = ReadOptions(frame.files.at(0).get());
     if (options.contains("always_die")) raise(SIGKILL);
-    if (options.contains("hang"))
-      return link_.ReadFrame(absl::InfiniteFuture()).status();
+    if (options.contains("hang")) return link_.ReadFrame(absl::InfiniteFuture()).status();
     v1::JobMessage message;
     message.mutable_inspected()->set_report_json(
         absl::StrCat("{\"main\":\"", frame.message.inspect().main_file(), "\"}"));

@@ -37,7 +37,8 @@ TEST_F(CalibrationStoreTest, KeepsEachFiguresBest) {
   ASSERT_TRUE(KeepBestCalibration(path_, &device).ok());
   EXPECT_EQ(device.calibration.dram_read_gbps, 20);
   EXPECT_EQ(device.calibration.fork_join_us, 2);
-  EXPECT_EQ(device.calibration.fma_gflops, (std::map<std::string, double>{{"x86-64-v3", 40}, {"x86-64-v4", 7}}));
+  EXPECT_EQ(device.calibration.fma_gflops,
+            (std::map<std::string, double>{{"x86-64-v3", 40}, {"x86-64-v4", 7}}));
   EXPECT_EQ(device.calibration.l3_held_bytes, uint64_t{64} << 20);
 }
 

@@ -252,18 +252,22 @@ TEST_P(KernelTest, ShuffledBlocksAgreeWithTheInterpreter) {
   }
 }
 
-// Threads share out the rows of images in channel blocks, in parts of equal height; too few rows stay together.
+// Threads share out the rows of images in channel blocks, in parts of equal height; too few rows stay
+// together.
 TEST_P(KernelTest, RowsOfBlocksAreSharedOut) {
   const auto target = FindTarget(GetParam());
   ASSERT_TRUE(target.ok());
   if (!target->row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
-  const struct { int64_t rows, parts; } kImages[] = {{7, 0}, {14, 2}, {15, 3}};
-  const int64_t channels = 40;   // the last block is padded
+  const struct {
+    int64_t rows, parts;
+  } kImages[] = {{7, 0}, {14, 2}, {15, 3}};
+  const int64_t channels = 40;  // the last block is padded
   int compiled = 0, rejected = 0;
   for (const auto& image : kImages) {
     const TensorType x{DType::kF32, {1, channels, image.rows, 9}}, w{DType::kF32, {channels, 1, 3, 3}};
     const AttrMap attrs = {{"pads", std::vector<DimExpr>(4, DimExpr(1))}};
-    const auto test = MakeTask(*FindOp("depthwise_conv2d"), {"rows", {x, w}, attrs}, *target, 2, target->vector_width(), target->vector_width(), true);
+    const auto test = MakeTask(*FindOp("depthwise_conv2d"), {"rows", {x, w}, attrs}, *target, 2,
+                               target->vector_width(), target->vector_width(), true);
     ASSERT_TRUE(test.ok());
     CheckTask(*test, "depthwise", &compiled, &rejected);
     const auto program = LowerTask(test->task);
