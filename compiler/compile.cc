@@ -83,6 +83,10 @@ PassOptions PassOptionsOf(const CompileOptions& options, const TaskCosts& costs)
   return {.target = options.target, .threads = options.threads, .policy = options.policy, .costs = &costs};
 }
 
+absl::StatusOr<CutGraph> Cut(Graph graph, const CompileOptions& options, const TaskCosts& costs) {
+  return FuseIntoTasks(std::move(graph), options.target, options.threads, options.policy, &costs);
+}
+
 std::string PhaseNames() {
   std::string text = "import";
   for (const GraphPass& pass : PassTable()) absl::StrAppend(&text, ", ", std::string(pass.name));
@@ -101,7 +105,7 @@ absl::StatusOr<Graph> ImportModel(const ModelFiles& files, const CompileOptions&
 
 absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts& costs) {
   if (absl::Status status = RunPasses(graph, PassOptionsOf(options, costs)); !status.ok()) return status;
-  return FuseIntoTasks(std::move(graph), options.target, options.threads, options.policy);
+  return Cut(std::move(graph), options, costs);
 }
 
 absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, const std::string& symbol) {
@@ -125,8 +129,7 @@ absl::StatusOr<std::string> DumpAfter(const ModelFiles& files, const CompileOpti
   passes.remark = [&](const std::string& line) { absl::StrAppend(&remarks, "# ", line, "\n"); };
   if (absl::Status status = RunPasses(*graph, passes, observe); !status.ok()) return status;
   if (!text.empty()) return text;
-  const absl::StatusOr<CutGraph> cut =
-      FuseIntoTasks(*std::move(graph), options.target, options.threads, options.policy);
+  const absl::StatusOr<CutGraph> cut = Cut(*std::move(graph), options, costs);
   if (!cut.ok()) return cut.status();
   if (wanted == "cut") return cut->ToString();
   if (wanted == "plan") return DumpPlan(*cut);

@@ -25,7 +25,7 @@ struct CompileOptions {
 
 // Unimplemented: lists all nodes that are not supported. InvalidArgument: a broken model, or open dimensions.
 absl::StatusOr<Graph> ImportModel(const ModelFiles& files, const CompileOptions& options);
-// Runs the graph passes, then cuts. Layouts are chosen by what the tasks would cost.
+// Runs the graph passes, then cuts. Costs decide on layouts, and where tasks are joined into strips.
 absl::StatusOr<CutGraph> CutIntoTasks(Graph graph, const CompileOptions& options, const TaskCosts& costs);
 // InvalidArgument: the trace is no schedule of the task.
 absl::StatusOr<CompiledTask> CompileTask(const Task& task, const Trace& trace, const std::string& symbol);

@@ -20,6 +20,10 @@ double Is(const FeatureInput& x, std::string_view key, std::string_view value) {
   const Primitive* leaf = x.trace.Find("leaf");
   return leaf != nullptr && leaf->Option(key).value_or("") == value ? 1 : 0;
 }
+double StripRows(const FeatureInput& x) {
+  const Primitive* strip = x.trace.Find("strip");
+  return strip == nullptr ? 0 : static_cast<double>(Primitive{"", {}, {{"n", strip->operands[0]}}}.IntOption("n", 0));
+}
 double Operand(const FeatureInput& x, std::string_view verb, std::string_view value) {
   const Primitive* primitive = x.trace.Find(verb);
   return primitive != nullptr && primitive->operands.back() == value ? 1 : 0;
@@ -68,6 +72,9 @@ constexpr FeatureRow kRows[] = {
     {"winograd_tiles", [](const FeatureInput& x) { return Log(AlgorithmOption(x, "tiles")); }},
     {"log_transform_flops", [](const FeatureInput& x) { return Log(x.statistics.transform_flops); }},
     {"log_transform_bytes", [](const FeatureInput& x) { return Log(x.statistics.transform_bytes); }},
+    {"log_strip_rows", [](const FeatureInput& x) { return Log(StripRows(x)); }},
+    {"log_strip_bytes", [](const FeatureInput& x) { return Log(x.statistics.strip_bytes); }},
+    {"strip_in_l2", [](const FeatureInput& x) { return Log(x.statistics.strip_footprint / x.roofline.l2_bytes); }},
     {"parallel_n", [](const FeatureInput& x) { return Operand(x, "parallel", "n") + Operand(x, "parallel", "mn"); }},
 };
 // clang-format on

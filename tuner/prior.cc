@@ -32,6 +32,17 @@ double CompulsorySeconds(const NestStatistics& s, const Roofline& r) {
          s.constant_bytes / (r.BandwidthFor(std::max(bytes, r.model_constant_bytes)) * 1e9);
 }
 
+double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
+  const double peak = r.gflops * 1e9 * kSustained;
+  if (s.parts.empty()) {
+    return s.executed_flops / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds + s.transcendental * 20 / peak +
+           (kScatteredCycles * s.scattered + kAliasedCycles * s.aliased_stores) * r.cycle_seconds;
+  }
+  double seconds = 0;
+  for (const NestStatistics& part : s.parts) seconds += ComputeSeconds(part, r);
+  return seconds;
+}
+
 }  // namespace
 
 Roofline Roofline::Of(const Device& device, const Target& target) {
@@ -68,9 +79,7 @@ double Roofline::BandwidthFor(double bytes) const {
 
 double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
   const double peak = r.gflops * 1e9 * kSustained;
-  double compute = s.executed_flops / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds;
-  compute += s.transcendental * 20 / peak;
-  compute += (kScatteredCycles * s.scattered + kAliasedCycles * s.aliased_stores) * r.cycle_seconds;
+  const double compute = ComputeSeconds(s, r);
   const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
   // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
   const double once = CompulsorySeconds(s, r);
@@ -80,6 +89,7 @@ double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
     memory = std::max(memory, seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) + seconds(reads, s.a_panel_bytes) +
                                   seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes) + once);
   }
+  memory += seconds(s.strip_bytes, s.strip_footprint);
   // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
   const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
   const double copies = 2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms;

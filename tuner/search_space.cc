@@ -41,12 +41,21 @@ std::vector<std::string> WidthsWithinBlocks(const Task& task) {
   return Numbers(widths);
 }
 
-// Matmul-like tasks, dense convolutions among them.
-std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
+std::vector<Decision> ContractLeaf(const Task& task, const Anchor& anchor) {
   const int64_t lanes = task.target.vector_width();
   const int64_t vectors = (anchor.n + lanes - 1) / lanes;
   std::vector<std::string> hold = {"b", "a"};
   if (task.target.row->folds_broadcast) hold.push_back("none");
+  return {{"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
+          {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
+          {"vw", {absl::StrCat(lanes)}},
+          {"hold", hold},
+          {"ku", {"1", "2", "4"}},
+          {"rows", anchor.row > 1 ? std::vector<std::string>{"affine", "table"} : std::vector<std::string>{"affine"}}};
+}
+
+// Matmul-like tasks, dense convolutions among them.
+std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
   std::vector<int64_t> splits = {0};
   for (int64_t steps = 64; steps * 2 <= anchor.k; steps *= 2) splits.push_back(steps);
   std::vector<Decision> decisions;
@@ -57,18 +66,13 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
     decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
   }
   if (anchor.strassen() && task.policy == AlgorithmPolicy::kFast) decisions.push_back({"algorithm", {"direct", "strassen levels=1", "strassen levels=2"}});
-  const std::vector<Decision> leaf = {
-      {"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
-      {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
-      {"vw", {absl::StrCat(lanes)}},
-      {"hold", hold},
-      {"ku", {"1", "2", "4"}},
-      {"rows", anchor.row > 1 ? std::vector<std::string>{"affine", "table"} : std::vector<std::string>{"affine"}},
+  const std::vector<Decision> leaf = ContractLeaf(task, anchor), nest = {
       {"order", {"m,n", "n,m"}},
       {"block", UpTo(anchor.m, {1, 2, 4, 8, 16, 32, 64})},
       {"split", Numbers(splits)},
       {"parallel", task.threads > 1 ? std::vector<std::string>{"m", "n", "mn"} : std::vector<std::string>{"m"}}};
   decisions.insert(decisions.end(), leaf.begin(), leaf.end());
+  decisions.insert(decisions.end(), nest.begin(), nest.end());
   return decisions;
 }
 
@@ -80,6 +84,27 @@ std::vector<Decision> RowDecisions(const Task& task, const Anchor&) {
   return {{"unroll", {"1", "2", "4", "8"}}, {"vw", Widths(task)}};
 }
 
+// A leaf for each stage, whose decisions are named for its number: "0.mr".
+std::vector<Decision> StripDecisions(const Task& task, const Anchor& anchor) {
+  std::vector<int64_t> rows;
+  for (int64_t divisor = 1; divisor <= anchor.rows; ++divisor) {
+    if (anchor.rows % divisor == 0) rows.push_back(divisor);
+  }
+  std::vector<Decision> decisions = {{"strip", Numbers(rows)}};
+  for (size_t i = 0; i < anchor.parts.size(); ++i) {
+    const Anchor& part = anchor.parts[i];
+    const bool window = part.kind == AnchorKind::kWindow;
+    std::vector<Decision> own;
+    if (part.kind == AnchorKind::kContract) own = ContractLeaf(task, part);
+    else own = window ? WindowDecisions(task, part) : RowDecisions(task, part);
+    for (Decision& decision : own) {
+      if (decision.name == "rows") decision.values = {"affine"};
+      decisions.push_back({absl::StrCat(i, ".", decision.name), std::move(decision.values)});
+    }
+  }
+  return decisions;
+}
+
 struct Rule {
   AnchorKind kind;
   const char* leaf;
@@ -88,7 +113,19 @@ struct Rule {
 constexpr Rule kRules[] = {{AnchorKind::kContract, "contract", ContractDecisions},
                            {AnchorKind::kWindow, "window", WindowDecisions},
                            {AnchorKind::kRow, "row", RowDecisions},
-                           {AnchorKind::kMap, "map", RowDecisions}};
+                           {AnchorKind::kMap, "map", RowDecisions},
+                           {AnchorKind::kStrip, "", StripDecisions}};
+
+const char* LeafName(AnchorKind kind) {
+  const auto rule = std::find_if(std::begin(kRules), std::end(kRules), [&](const Rule& r) { return r.kind == kind; });
+  return rule->leaf;
+}
+
+// "0.mr": the stage, the option of its leaf.
+std::pair<size_t, std::string> PartOption(const std::string& name) {
+  const size_t dot = name.find('.');
+  return {std::stoul(name.substr(0, dot)), name.substr(dot + 1)};
+}
 
 size_t Pick(std::mt19937_64& random, size_t count) { return static_cast<size_t>(random() % count); }
 
@@ -109,6 +146,7 @@ SearchSpace::SearchSpace(const Task& task, const Anchor& anchor) {
     leaf_ = rule.leaf;
     decisions_ = rule.decisions(task, anchor);
   }
+  for (const Anchor& part : anchor.parts) leaves_.push_back(LeafName(part.kind));
   if (decisions_.empty() || decisions_.front().name != "algorithm") return;
   if (anchor.strassen()) saving_ *= 64.0 / 49;
   for (int d = 0; d < 2; ++d) {
@@ -163,7 +201,19 @@ std::string SearchSpace::Value(const Point& point, std::string_view name) const 
   return "";
 }
 
+Trace SearchSpace::StripTraceOf(const Point& point) const {
+  std::string text = absl::StrCat("trace ", Trace::kVersion, "; algorithm direct; strip ", Value(point, "strip"));
+  size_t stages = 0;
+  for (size_t d = 1; d < decisions_.size(); ++d) {
+    const auto [stage, option] = PartOption(decisions_[d].name);
+    if (stage == stages) absl::StrAppend(&text, "; leaf ", leaves_[stages++]);
+    absl::StrAppend(&text, " ", option, "=", decisions_[d].values[point[d]]);
+  }
+  return *Trace::Parse(text);
+}
+
 Trace SearchSpace::TraceOf(const Point& point) const {
+  if (!leaves_.empty()) return StripTraceOf(point);
   std::string leaf = absl::StrCat("leaf ", leaf_);
   std::string rest, algorithm = Value(point, "algorithm");
   if (algorithm.empty()) algorithm = "direct";
@@ -192,7 +242,27 @@ Trace SearchSpace::TraceOf(const Point& point) const {
   return *Trace::Parse(absl::StrCat("trace ", Trace::kVersion, "; algorithm ", algorithm, "; ", leaf, rest));
 }
 
+SearchSpace::Point SearchSpace::StripPointOf(const Trace& trace) const {
+  std::vector<const Primitive*> leaves;
+  for (const Primitive& primitive : trace.primitives) {
+    if (primitive.verb == "leaf") leaves.push_back(&primitive);
+  }
+  if (trace.Find("strip") == nullptr || leaves.size() != leaves_.size()) return {};
+  Point point;
+  for (const Decision& decision : decisions_) {
+    std::string value = trace.Find("strip")->operands[0];
+    if (decision.name != "strip") {
+      const auto [stage, option] = PartOption(decision.name);
+      value = std::string(leaves[stage]->Option(option).value_or(""));
+    }
+    const auto found = std::find(decision.values.begin(), decision.values.end(), value);
+    point.push_back(found == decision.values.end() ? 0 : static_cast<int>(found - decision.values.begin()));
+  }
+  return point;
+}
+
 SearchSpace::Point SearchSpace::PointOf(const Trace& trace) const {
+  if (!leaves_.empty()) return StripPointOf(trace);
   const Primitive* leaf = trace.Find("leaf");
   if (leaf == nullptr || leaf->operands[0] != leaf_ || trace.Find("algorithm") == nullptr) return {};
   Point point;

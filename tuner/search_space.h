@@ -40,8 +40,11 @@ class SearchSpace {
 
  private:
   std::string Value(const Point& point, std::string_view name) const;
+  Trace StripTraceOf(const Point& point) const;
+  Point StripPointOf(const Trace& trace) const;
 
   std::string leaf_;
+  std::vector<std::string> leaves_;   // of strips: each stage's
   double saving_ = 1;
   std::vector<Point> drawn_;   // empty: all
   std::vector<Decision> decisions_;

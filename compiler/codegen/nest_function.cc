@@ -6,6 +6,7 @@
 #include "compiler/codegen/contract_kernel.h"
 #include "compiler/codegen/kernel_function.h"
 #include "compiler/codegen/stage_kernel.h"
+#include "compiler/codegen/strip_kernel.h"
 #include "compiler/codegen/winograd_kernel.h"
 
 namespace hone {
@@ -13,6 +14,7 @@ namespace {
 
 int64_t Units(const Kernel& kernel) {
   if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) return winograd->Units();
+  if (const auto* strips = std::get_if<StripKernel>(&kernel)) return strips->Units();
   if (const auto* contract = std::get_if<ContractKernel>(&kernel)) return UnitsOf(*contract);
   return UnitsOf(std::get<StageKernel>(kernel));
 }
@@ -40,6 +42,8 @@ llvm::Function* AddRange(const LoopNest& nest, const Kernel& kernel, const Targe
     EmitContractKernel(*contract, target, name, begin, end, &emitter, function->getArg(1));
   } else if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) {
     EmitWinogradKernel(*winograd, target, name, begin, end, chunk_of(*winograd), &emitter);
+  } else if (const auto* strips = std::get_if<StripKernel>(&kernel)) {
+    EmitStripKernel(*strips, target, name, begin, end, chunk_of(*strips), &emitter);
   } else {
     const StageKernel& stages = std::get<StageKernel>(kernel);
     chunk_of(stages);

@@ -1,11 +1,13 @@
 #include "compiler/graph_passes/fuse_into_tasks.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/graph_passes/graph_matching.h"
+#include "compiler/graph_passes/join_strips.h"
 #include "compiler/graph_passes/memory_views.h"
 
 namespace hone {
@@ -233,11 +235,21 @@ absl::StatusOr<ExtractedTask> ExtractTask(const Graph& graph, const std::vector<
 }
 
 absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads,
-                                       AlgorithmPolicy policy) {
+                                       AlgorithmPolicy policy, const TaskCosts* costs) {
   CutGraph cut;
   const MemoryViews views(graph);
+  std::vector<std::vector<int>> groups = GroupIntoTasks(graph, views.is_view());
+  if (costs != nullptr) {
+    const auto seconds = [&](const std::vector<int>& nodes) {
+      absl::StatusOr<ExtractedTask> extracted = ExtractTask(graph, nodes);
+      const double price =
+          extracted.ok() ? costs->SecondsFor({std::move(extracted->graph), target, threads, policy}) : HUGE_VAL;
+      return std::isfinite(price) ? price : 0;
+    };
+    groups = JoinIntoStrips(graph, views, target, std::move(groups), seconds);
+  }
   std::map<std::string, int> known;
-  for (const std::vector<int>& nodes : GroupIntoTasks(graph, views.is_view())) {
+  for (const std::vector<int>& nodes : groups) {
     absl::StatusOr<ExtractedTask> extracted = ExtractTask(graph, nodes);
     if (!extracted.ok()) return extracted.status();
     Task task{std::move(extracted->graph), target, threads, policy};

@@ -2,6 +2,7 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/graph_passes/cut_graph.h"
+#include "compiler/task/task_costs.h"
 
 namespace hone {
 
@@ -18,9 +19,10 @@ absl::StatusOr<ExtractedTask> ExtractTask(const Graph& graph, const std::vector<
 
 // Cuts a graph with layouts into tasks. Every task has one anchor (anything but elementwise operators and
 // views) or begins with an elementwise operator, followed by the elementwise operators that fuse into it:
-// those that work on its result's shape and layout and leave a single result. What MemoryViews finds to be
+// those that work on its result's shape and layout and leave a single result. Where `costs` are given and
+// say that it pays, tasks that pass images on are joined (JoinIntoStrips). What MemoryViews finds to be
 // views needs no task.
 absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int threads,
-                                       AlgorithmPolicy policy);
+                                       AlgorithmPolicy policy, const TaskCosts* costs = nullptr);
 
 }  // namespace hone

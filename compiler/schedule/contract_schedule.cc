@@ -19,8 +19,8 @@ constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too 
 // A panel waits in the second-level cache for its uses beside the next one, which is under way, and operand a.
 int64_t MostPanelBytes(const Target& target) { return target.row->l2_bytes / 3; }
 
-// How an element offset moves along the m axes; nullopt: not by constant strides.
-using RowStrides = std::optional<std::vector<int64_t>>;
+// How an element offset moves along each m axis; nullopt: not by a constant stride.
+using RowStrides = std::vector<std::optional<int64_t>>;
 
 class ContractScheduler {
  public:
@@ -33,6 +33,7 @@ class ContractScheduler {
     SetAxes();
     if (!SplitReduction() || !FindStrides()) return Rejection::kNotLowered;
     CutRows();
+    if (!TilesHaveStrides()) return Rejection::kNotLowered;
     if (kernel_.patterns.size() > kMaxPatterns) return Rejection::kTooManyPatterns;
     if (!CutPasses()) return Rejection::kBadTile;
     SetOrder();
@@ -152,29 +153,23 @@ class ContractScheduler {
   }
 
   RowStrides StridesOf(const DimExpr& offset) const {
-    std::vector<int64_t> strides;
-    for (const Axis& axis : kernel_.m) {
-      const std::optional<int64_t> stride = Extent(axis) == 1 ? 0 : LaneStride(offset, axis.variable);
-      if (!stride) return std::nullopt;
-      strides.push_back(*stride);
-    }
+    RowStrides strides;
+    for (const Axis& axis : kernel_.m) strides.push_back(Extent(axis) == 1 ? 0 : LaneStride(offset, axis.variable));
     return strides;
   }
 
   bool FindStrides() {
     const DimExpr offset = AOffset();
-    const RowStrides a = StridesOf(offset);
-    if (!a) return false;
     for (const Axis& axis : kernel_.k) {
       const std::optional<int64_t> stride = LaneStride(offset, axis.variable);
       if (!stride) return false;
       k_strides_.push_back(*stride);
     }
-    strides_.push_back(a);
+    strides_.push_back(StridesOf(offset));
     const auto add = [&](ProgramTensorId tensor, const std::vector<LoadIndex>& indices) {
       std::vector<DimExpr> exprs;
       for (const LoadIndex& index : indices) {
-        if (!std::holds_alternative<DimExpr>(index)) return strides_.push_back(std::nullopt);
+        if (!std::holds_alternative<DimExpr>(index)) return strides_.push_back(RowStrides(kernel_.m.size()));
         exprs.push_back(std::get<DimExpr>(index));
       }
       strides_.push_back(StridesOf(tensors_[tensor].Offset(std::move(exprs))));
@@ -189,8 +184,15 @@ class ContractScheduler {
   // Whether stepping over the end of m axis `inner` is the same constant stride in every access.
   bool Merges(int inner) const {
     return std::all_of(strides_.begin(), strides_.end(), [&](const RowStrides& strides) {
-      return strides && (*strides)[inner - 1] == Extent(kernel_.m[inner]) * (*strides)[inner];
+      const std::optional<int64_t>&outside = strides[inner - 1], &inside = strides[inner];
+      return outside && inside && *outside == Extent(kernel_.m[inner]) * *inside;
     });
+  }
+
+  // Rows of a tile differ by constants in operand a.
+  bool TilesHaveStrides() const {
+    return std::all_of(strides_[0].begin() + kernel_.segment_axes, strides_[0].end(),
+                       [](const std::optional<int64_t>& stride) { return stride.has_value(); });
   }
 
   void CutRows() {
@@ -198,7 +200,7 @@ class ContractScheduler {
     int first = std::max(0, axes - 1);
     if (choice_.cross_rows) {
       first = std::max(0, axes - 2);
-    } else {
+    } else if (!choice_.rows_apart) {
       while (first > 0 && (Extent(kernel_.m[first - 1]) == 1 || Extent(kernel_.m[first]) == 1 || Merges(first))) {
         --first;
       }
@@ -240,9 +242,11 @@ class ContractScheduler {
         delta.push_back(static_cast<int>(coordinates[axis] - origin[axis]));
       }
       for (const RowStrides& strides : strides_) {
-        for (size_t axis = 0; axis < origin.size() && !strides; ++axis) key.push_back(delta[axis]);
         int64_t difference = 0;
-        for (size_t axis = 0; axis < origin.size() && strides; ++axis) difference += delta[axis] * (*strides)[axis];
+        for (size_t axis = 0; axis < origin.size(); ++axis) {
+          if (!strides[axis]) key.push_back(delta[axis]);
+          difference += delta[axis] * strides[axis].value_or(0);
+        }
         key.push_back(difference);
       }
       pattern.rows.push_back(std::move(delta));
@@ -260,7 +264,7 @@ class ContractScheduler {
     std::set<int64_t> offsets;
     for (const std::vector<int>& delta : pattern.rows) {
       int64_t offset = 0;
-      for (size_t axis = 0; axis < delta.size(); ++axis) offset += delta[axis] * (*strides_[0])[axis];
+      for (size_t axis = 0; axis < delta.size(); ++axis) offset += delta[axis] * strides_[0][axis].value_or(0);
       offsets.insert(offset);
     }
     for (int step = 1; step < choice_.unroll; ++step) {
@@ -289,7 +293,9 @@ class ContractScheduler {
     const int64_t segments = Points({kernel_.m.begin(), kernel_.m.begin() + kernel_.segment_axes});
     const int64_t tiles = segments * static_cast<int64_t>(kernel_.tiles.size());
     const int64_t panels = (VectorCount() + choice_.nv - 1) / choice_.nv;
-    const int64_t wanted = choice_.tiles_per_block > 0 ? choice_.tiles_per_block : choice_.panels_outer ? tiles : 1;
+    const int64_t row = static_cast<int64_t>(kernel_.tiles.size());
+    int64_t wanted = choice_.tiles_per_block > 0 ? choice_.tiles_per_block : choice_.panels_outer ? tiles : 1;
+    if (choice_.rows_apart) wanted = row;
     int64_t block = std::clamp<int64_t>(wanted, 1, tiles);
     if (threads_ > 1 && choice_.parallel_m) {
       block = std::min(block, std::max<int64_t>(1, tiles / (kChunksPerThread * threads_)));
@@ -386,19 +392,27 @@ std::variant<ContractPlan, Rejection> ScheduleContract(const StageLoops& stage, 
   return ContractScheduler(stage, view, choice, target, threads, tensors).Run();
 }
 
-std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
-  const Primitive* leaf = trace.Find("leaf");
-  if (leaf == nullptr || leaf->operands[0] != "contract") return Rejection::kWrongLeaf;
+std::variant<ContractChoice, Rejection> ReadContractLeaf(const Primitive& leaf) {
+  if (leaf.operands[0] != "contract") return Rejection::kWrongLeaf;
   ContractChoice choice;
-  choice.mr = static_cast<int>(leaf->IntOption("mr", 0));
-  choice.nv = static_cast<int>(leaf->IntOption("nv", 0));
-  choice.lanes = static_cast<int>(leaf->IntOption("vw", 0));
-  choice.unroll = static_cast<int>(leaf->IntOption("ku", 1));
-  const std::string_view hold = leaf->Option("hold").value_or("b"), rows = leaf->Option("rows").value_or("affine");
+  choice.mr = static_cast<int>(leaf.IntOption("mr", 0));
+  choice.nv = static_cast<int>(leaf.IntOption("nv", 0));
+  choice.lanes = static_cast<int>(leaf.IntOption("vw", 0));
+  choice.unroll = static_cast<int>(leaf.IntOption("ku", 1));
+  const std::string_view hold = leaf.Option("hold").value_or("b"), rows = leaf.Option("rows").value_or("affine");
   if (hold != "a" && hold != "b" && hold != "none") return Rejection::kWrongLeaf;
   if (rows != "affine" && rows != "table") return Rejection::kWrongLeaf;
   choice.hold = hold == "a" ? HeldSide::kA : hold == "b" ? HeldSide::kB : HeldSide::kNone;
   choice.cross_rows = rows == "table";
+  return choice;
+}
+
+std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
+  const Primitive* leaf = trace.Find("leaf");
+  if (leaf == nullptr) return Rejection::kWrongLeaf;
+  const std::variant<ContractChoice, Rejection> read = ReadContractLeaf(*leaf);
+  if (std::holds_alternative<Rejection>(read)) return read;
+  ContractChoice choice = std::get<ContractChoice>(read);
   const auto number = [](const std::string& text) {
     return Primitive{"", {}, {{"n", text}}}.IntOption("n", -1);
   };
@@ -424,12 +438,16 @@ std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
   return choice;
 }
 
-Trace ContractTrace(const ContractChoice& choice) {
+std::string ContractLeafText(const ContractChoice& choice) {
   static constexpr const char* kHeld[] = {"b", "a", "none"};
-  std::string text = absl::StrCat(
-      "trace ", Trace::kVersion, "; algorithm direct; leaf contract mr=", choice.mr, " nv=", choice.nv,
-      " vw=", choice.lanes, " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll,
-      " rows=", choice.cross_rows ? "table" : "affine", "; order ", choice.panels_outer ? "n,m" : "m,n");
+  return absl::StrCat("leaf contract mr=", choice.mr, " nv=", choice.nv, " vw=", choice.lanes,
+                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll,
+                      " rows=", choice.cross_rows ? "table" : "affine");
+}
+
+Trace ContractTrace(const ContractChoice& choice) {
+  std::string text = absl::StrCat("trace ", Trace::kVersion, "; algorithm direct; ", ContractLeafText(choice), "; order ",
+                                  choice.panels_outer ? "n,m" : "m,n");
   if (choice.tiles_per_block > 0) absl::StrAppend(&text, "; block m ", choice.tiles_per_block);
   if (choice.k_steps > 0) absl::StrAppend(&text, "; split k ", choice.k_steps);
   absl::StrAppend(&text, "; parallel ", choice.parallel_m ? "m" : "", choice.parallel_n ? "n" : "");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <variant>
 
 #include "compiler/schedule/contract_view.h"
@@ -12,15 +13,19 @@ struct ContractChoice {
   int mr = 0, nv = 0, lanes = 0, unroll = 1;
   HeldSide hold = HeldSide::kB;
   bool cross_rows = false;          // rows=table
+  bool rows_apart = false;          // no tile crosses image rows, even where they lie together; blocks are rows
   bool panels_outer = false;        // order n,m
   int64_t tiles_per_block = 0;      // 0: one (order m,n) or all (order n,m)
   int64_t k_steps = 0;              // per pass; 0: all
   bool parallel_m = true, parallel_n = false;
 };
 std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace);
+// What `leaf contract ...` alone says.
+std::variant<ContractChoice, Rejection> ReadContractLeaf(const Primitive& leaf);
 
-// The trace of a choice: the inverse of ReadContractChoice.
+// The trace of a choice: the inverse of ReadContractChoice; and its leaf alone.
 Trace ContractTrace(const ContractChoice& choice);
+std::string ContractLeafText(const ContractChoice& choice);
 
 struct ContractPlan {
   ContractKernel kernel;

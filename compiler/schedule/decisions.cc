@@ -3,6 +3,45 @@
 #include <algorithm>
 
 namespace hone {
+namespace {
+
+std::variant<StageChoice, Rejection> ReadStageLeaf(const Primitive& leaf, const Target& target) {
+  const std::string& kind = leaf.operands[0];
+  if (kind != "window" && kind != "row" && kind != "map") return Rejection::kWrongLeaf;
+  StageChoice choice{.lanes = static_cast<int>(leaf.IntOption("vw", target.vector_width()))};
+  const int count = static_cast<int>(leaf.IntOption(kind == "window" ? "tile" : "unroll", 1));
+  if (kind == "map") {
+    choice.points = count;
+  } else {
+    choice.tile = count;
+    if (kind == "row") choice.partial = count;
+  }
+  const std::vector<int>& widths = target.row->vector_widths;
+  if (std::find(widths.begin(), widths.end(), choice.lanes) == widths.end()) return Rejection::kWidthNotOfTarget;
+  if (count < 1) return Rejection::kBadTile;
+  if (count + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
+  return choice;
+}
+
+// Every stage has a leaf.
+std::variant<StripChoice, Rejection> ReadStrips(const Trace& trace, const Target& target) {
+  StripChoice choice{.rows = Primitive{"", {}, {{"n", trace.Find("strip")->operands[0]}}}.IntOption("n", 0)};
+  for (const Primitive& leaf : trace.primitives) {
+    if (leaf.verb != "leaf") continue;
+    if (leaf.operands[0] == "contract") {
+      const std::variant<ContractChoice, Rejection> read = ReadContractLeaf(leaf);
+      if (std::holds_alternative<Rejection>(read)) return std::get<Rejection>(read);
+      choice.leaves.push_back(std::get<ContractChoice>(read));
+    } else {
+      const std::variant<StageChoice, Rejection> read = ReadStageLeaf(leaf, target);
+      if (std::holds_alternative<Rejection>(read)) return std::get<Rejection>(read);
+      choice.leaves.push_back(std::get<StageChoice>(read));
+    }
+  }
+  return choice;
+}
+
+}  // namespace
 
 std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Target& target) {
   const Primitive* algorithm = trace.Find("algorithm");
@@ -15,6 +54,12 @@ std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Targe
   const Primitive* leaf = trace.Find("leaf");
   if (leaf == nullptr) return Rejection::kWrongLeaf;
   const std::string& kind = leaf->operands[0];
+  if (trace.Find("strip") != nullptr) {
+    if (winograd || strassen) return Rejection::kWrongLeaf;
+    std::variant<StripChoice, Rejection> strips = ReadStrips(trace, target);
+    if (std::holds_alternative<Rejection>(strips)) return std::get<Rejection>(strips);
+    return Decisions{.leaf = Decisions::Leaf::kStage, .strips = std::get<StripChoice>(std::move(strips))};
+  }
   Decisions decisions{.strassen = strassen ? static_cast<int>(algorithm->IntOption("levels", 1)) : 0};
   if (strassen && kind != "contract") return Rejection::kWrongLeaf;
   if (winograd) {
@@ -29,22 +74,10 @@ std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Targe
     decisions.contract = std::get<ContractChoice>(choice);
     return decisions;
   }
-  if (kind != "window" && kind != "row" && kind != "map") return Rejection::kWrongLeaf;
+  const std::variant<StageChoice, Rejection> choice = ReadStageLeaf(*leaf, target);
+  if (std::holds_alternative<Rejection>(choice)) return std::get<Rejection>(choice);
   decisions.leaf = Decisions::Leaf::kStage;
-  decisions.anchor.lanes = static_cast<int>(leaf->IntOption("vw", target.vector_width()));
-  const int count = static_cast<int>(leaf->IntOption(kind == "window" ? "tile" : "unroll", 1));
-  if (kind == "map") {
-    decisions.anchor.points = count;
-  } else {
-    decisions.anchor.tile = count;
-    if (kind == "row") decisions.anchor.partial = count;
-  }
-  const std::vector<int>& widths = target.row->vector_widths;
-  if (std::find(widths.begin(), widths.end(), decisions.anchor.lanes) == widths.end()) {
-    return Rejection::kWidthNotOfTarget;
-  }
-  if (count < 1) return Rejection::kBadTile;
-  if (count + 2 > target.row->vector_registers) return Rejection::kTooManyRegisters;
+  decisions.anchor = std::get<StageChoice>(choice);
   return decisions;
 }
 

@@ -5,6 +5,7 @@
 
 #include "compiler/schedule/contract_schedule.h"
 #include "compiler/schedule/stage_schedule.h"
+#include "compiler/schedule/strip_schedule.h"
 #include "compiler/schedule/winograd_schedule.h"
 
 namespace hone {
@@ -16,6 +17,7 @@ struct Decisions {
   std::optional<WinogradChoice> winograd;   // with contract leaves
   int strassen = 0;                         // levels, with contract leaves; 0: none
   StageChoice anchor;          // of the costliest stage, for stage leaves
+  std::optional<StripChoice> strips;        // of all stages; the leaves above are none then
   bool fuse_rows = true;
 };
 std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Target& target);

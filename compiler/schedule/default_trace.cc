@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -12,6 +13,7 @@ namespace hone {
 namespace {
 
 constexpr int64_t kShortRows = 16;   // longer ones have too many ways of being crossed
+constexpr int64_t kStripRows = 8;    // more gain nothing: what the stages hand on leaves the nearer caches
 constexpr int64_t kWinogradTiles[] = {9, 16, 20, 28, 40, 49};   // that a block transforms and multiplies together
 
 // The choices for the products of one block of tiles: few rows, many of them at once.
@@ -45,6 +47,27 @@ void AddTrace(const Task& task, const TensorProgram& program, const std::string&
   if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) traces->push_back(std::move(trace));
 }
 
+std::string LeafOf(const Anchor& part, const Target& target) {
+  const int lanes = target.vector_width();
+  if (part.kind == AnchorKind::kContract) return ContractLeafText(DefaultContractChoice(part, target, 1));
+  if (part.kind == AnchorKind::kWindow) return absl::StrCat("leaf window tile=", WindowTile(part.tile_extent, target), " vw=", lanes);
+  return absl::StrCat("leaf map unroll=1 vw=", lanes);
+}
+
+int64_t ChunkBytes(const Scheduled& scheduled) { return std::get<StripKernel>(scheduled.nest.kernels.front()).chunk_bytes; }
+
+// The highest strips that stay in the second-level cache beside what they are made from.
+std::optional<Trace> DefaultStrips(const Task& task, const TensorProgram& program, const Anchor& anchor) {
+  std::optional<Trace> best;
+  for (Trace& trace : StripTraces(task, anchor)) {   // lowest first
+    const auto scheduled = Schedule(task, program, trace);
+    if (!std::holds_alternative<Scheduled>(scheduled)) continue;
+    if (best && ChunkBytes(std::get<Scheduled>(scheduled)) > task.target.row->l2_bytes / 2) break;
+    best = std::move(trace);
+  }
+  return best;
+}
+
 }  // namespace
 
 Trace ReferenceTrace() { return *Trace::Parse("trace 1; algorithm direct; leaf generic"); }
@@ -62,6 +85,9 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
     if (std::exchange(choice.k_steps, 0) > 0) candidates.push_back(ContractTrace(choice));   // where passes are not possible
   };
   if (anchor.ok()) {
+    if (anchor->kind == AnchorKind::kStrip) {
+      if (std::optional<Trace> strips = DefaultStrips(task, program, *anchor)) return *std::move(strips);
+    }
     if (anchor->kind == AnchorKind::kContract) {
       const ContractChoice choice = DefaultContractChoice(*anchor, task.target, task.threads);
       const int hiding = 3 * task.target.row->fma_latency * task.target.row->fma_per_cycle / 2;
@@ -85,6 +111,17 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
     if (std::holds_alternative<Scheduled>(Schedule(task, program, trace))) return trace;
   }
   return ReferenceTrace();
+}
+
+std::vector<Trace> StripTraces(const Task& task, const Anchor& anchor) {
+  std::vector<Trace> traces;
+  std::string leaves;
+  for (const Anchor& part : anchor.parts) absl::StrAppend(&leaves, "; ", LeafOf(part, task.target));
+  for (int64_t rows = 1; rows <= std::min(kStripRows, anchor.rows); ++rows) {
+    if (anchor.rows % rows != 0) continue;
+    traces.push_back(*Trace::Parse(absl::StrCat("trace 1; algorithm direct; strip ", rows, leaves)));
+  }
+  return traces;
 }
 
 std::vector<int64_t> WinogradSizes(const Anchor& anchor) {

@@ -304,6 +304,14 @@ void ForEachLoad(const StageLoops& stage, const std::function<void(const Scalar&
   for (const Store& store : stage.stores) ForEachLoad(store.value, visit);
 }
 
+int LoadsOf(const FusedStages& fused, ProgramTensorId tensor) {
+  int loads = 0;
+  for (const StageLoops& stage : fused.stages) {
+    ForEachLoad(stage, [&](const Scalar& load) { loads += load.tensor == tensor ? 1 : 0; });
+  }
+  return loads;
+}
+
 ScalarCost CostOf(const ScalarRef& scalar) {
   ScalarCost cost;
   for (const ScalarRef& operand : scalar->operands) {

@@ -26,6 +26,7 @@ std::variant<FusedStages, Rejection> FuseStages(const TensorProgram& program, bo
 void ForEachLoad(const ScalarRef& scalar, const std::function<void(const Scalar& load)>& visit);
 // The loads of a stage: of what it reduces and of what it stores.
 void ForEachLoad(const StageLoops& stage, const std::function<void(const Scalar& load)>& visit);
+int LoadsOf(const FusedStages& fused, ProgramTensorId tensor);   // how often stages load it
 // Multiplications by one and additions of nothing aside: operations per evaluation, transcendental ones apart.
 struct ScalarCost {
   int operations = 0, transcendental = 0;

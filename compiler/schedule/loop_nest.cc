@@ -81,10 +81,20 @@ std::string KernelText(const WinogradKernel& kernel) {
   return text;
 }
 
+std::string KernelText(const StripKernel& kernel) {
+  std::string text = absl::StrCat("strips images ", kernel.images, " x", kernel.strips, " rows ", kernel.rows, " chunks ",
+                                  kernel.chunks, "\n");
+  for (const StripKernel::Part& part : kernel.parts) {
+    absl::StrAppend(&text, "  [", part.begin.ToString(), ", ", part.end.ToString(), ") of ", part.units, " ",
+                    std::visit([](const auto& k) { return KernelText(k); }, part.kernel));
+  }
+  return text;
+}
+
 }  // namespace
 
 DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {
-  for (int d = 0; d < outer; ++d) index[d] = d + 1 == outer ? Mod(index[d], DimExpr(rows)) : DimExpr(0);
+  for (const int d : rolled) index[d] = Mod(index[d], dims[d]);
   return layout.Offset(dims, index);
 }
 

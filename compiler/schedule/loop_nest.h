@@ -24,13 +24,12 @@ struct NestTensor {
     kNone,       // computed where it is used
     kArgument,   // buffer number `argument` of the entry point
     kScratch,    // at byte `offset` of the task's scratch
-    kChunk,      // at byte `offset` of the scratch of one parallel chunk; of its first `outer` indices the last is taken
-                 // modulo `rows`, the others as 0
+    kChunk,      // at byte `offset` of the scratch of one parallel chunk, which keeps a part of the tensor
   };
   Place place = Place::kNone;
   int argument = -1;
   int64_t offset = 0;
-  int outer = 0, rows = 1;
+  std::vector<int> rolled;     // dimensions of which `dims` are kept, as a ring: indices are taken modulo that
   DType dtype = DType::kF32;
   std::vector<DimExpr> dims;   // constant
   Layout layout;
@@ -191,7 +190,26 @@ struct WinogradKernel {
   int64_t Tiles() const { return image.extent.Constant() * dims[0].tiles * dims[1].tiles; }
 };
 
-using Kernel = std::variant<StageKernel, ContractKernel, WinogradKernel>;
+// Stages that take turns, a strip of the last one's rows at a time; what one hands to the next stays in the chunk's
+// scratch, as a ring of rows. A part computes the units of its own kernel (rows or strips of its result, per image) from
+// where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`.
+struct StripKernel {
+  struct Part {
+    std::variant<StageKernel, ContractKernel> kernel;
+    int64_t rows = 1;       // of its result, per image
+    int64_t units = 1;      // per image
+    DimExpr begin, end;     // that a strip needs, in terms of `strip`
+  };
+  SymbolRef strip;
+  int64_t images = 1, strips = 1, rows = 1;   // rows of the result per strip
+  std::vector<Part> parts;                    // the last one's units are strips, or rows of them
+  int chunks = 1;
+  int64_t chunk_bytes = 0, scratch_offset = 0;
+
+  int64_t Units() const { return images * strips; }
+};
+
+using Kernel = std::variant<StageKernel, ContractKernel, WinogradKernel, StripKernel>;
 
 // A constant of the program as the kernels want it: transformed, then laid out.
 struct NestConstant {

@@ -212,6 +212,53 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 
+// The share of a part's rows that chunks compute again.
+double RepeatedShare(const StripKernel& kernel, const StripKernel::Part& part) {
+  if (kernel.chunks <= 1 || kernel.strips < 2) return 0;
+  const auto at = [&](const DimExpr& expr, int64_t strip) {
+    return expr.Substitute({{kernel.strip, DimExpr(strip)}}).Constant();
+  };
+  const int64_t middle = kernel.strips / 2;
+  const int64_t shared = std::max<int64_t>(0, at(part.end, middle - 1) - at(part.begin, middle));
+  return static_cast<double>((kernel.chunks - 1) * shared) / static_cast<double>(kernel.images * part.units);
+}
+
+// The leaf is that of the costliest part.
+void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
+  NestStatistics sum, costliest;
+  for (const StripKernel::Part& part : kernel.parts) {
+    NestStatistics own;
+    std::visit([&](const auto& k) { Add(k, nest, target, &own); }, part.kernel);
+    own.executed_flops *= 1 + RepeatedShare(kernel, part);
+    sum.flops += own.flops;
+    sum.executed_flops += own.executed_flops;
+    sum.leaf_calls += own.leaf_calls;
+    sum.copy_bytes += own.copy_bytes;
+    sum.transcendental += own.transcendental;
+    if (own.executed_flops > costliest.executed_flops) costliest = own;
+    sum.parts.push_back(own);
+    const auto stored = [](const auto& k) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(k)>, StageKernel>) return k.stages[0].stores[0].tensor;
+      else return k.stores[0].tensor;
+    };
+    const NestTensor& result = nest.tensors[static_cast<size_t>(std::visit(stored, part.kernel))];
+    if (result.place != NestTensor::Place::kChunk) continue;
+    const double row = static_cast<double>(result.bytes) / static_cast<double>(result.dims[2].Constant());
+    sum.strip_bytes += 2 * row * static_cast<double>(kernel.images * part.rows);
+  }
+  *statistics = costliest;
+  statistics->parts = std::move(sum.parts);
+  statistics->flops = sum.flops;
+  statistics->executed_flops = sum.executed_flops;
+  statistics->leaf_calls = sum.leaf_calls;
+  statistics->copy_bytes = sum.copy_bytes;
+  statistics->transcendental = sum.transcendental;
+  statistics->strip_bytes = sum.strip_bytes;
+  statistics->strip_footprint = static_cast<double>(kernel.chunk_bytes);
+  statistics->a_reads = statistics->b_reads = 1;
+  statistics->parallel_chunks = kernel.chunks;
+}
+
 }  // namespace
 
 NestStatistics StatisticsOf(const LoopNest& nest, const Target& target) {
@@ -227,8 +274,15 @@ NestStatistics StatisticsOf(const LoopNest& nest, const Target& target) {
   for (const Kernel& kernel : nest.kernels) {
     if (const auto* contract = std::get_if<ContractKernel>(&kernel)) mark(contract->stores);
     if (const auto* winograd = std::get_if<WinogradKernel>(&kernel)) mark(winograd->stores);
-    if (const auto* stages = std::get_if<StageKernel>(&kernel)) {
-      for (const StageLoops& stage : stages->stages) mark(stage.stores);
+    const auto mark_stages = [&](const StageKernel& stages) {
+      for (const StageLoops& stage : stages.stages) mark(stage.stores);
+    };
+    if (const auto* stages = std::get_if<StageKernel>(&kernel)) mark_stages(*stages);
+    if (const auto* strips = std::get_if<StripKernel>(&kernel)) {
+      for (const StripKernel::Part& part : strips->parts) {
+        if (const auto* contract = std::get_if<ContractKernel>(&part.kernel)) mark(contract->stores);
+        if (const auto* stages = std::get_if<StageKernel>(&part.kernel)) mark_stages(*stages);
+      }
     }
   }
   int first_constant = nest.arguments;

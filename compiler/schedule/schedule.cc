@@ -9,6 +9,7 @@
 #include "compiler/schedule/nest_statistics.h"
 #include "compiler/schedule/stage_schedule.h"
 #include "compiler/schedule/strassen_schedule.h"
+#include "compiler/schedule/strip_schedule.h"
 #include "compiler/schedule/winograd_schedule.h"
 
 namespace hone {
@@ -35,11 +36,15 @@ class NestBuilder {
 
   std::variant<Scheduled, Rejection> Run() {
     PlaceTensors();
+    if (decisions_.strips) {
+      if (const auto rejection = AddStrips()) return *rejection;
+      return Finish();
+    }
     const int anchor = CostliestStage(fused_);
     std::optional<WinogradView> winograd;
     if (decisions_.winograd) {
       winograd = ViewAsWinograd(fused_, anchor);
-      if (!winograd || Loads(winograd->contract.b) != 1) return Rejection::kWrongLeaf;
+      if (!winograd || LoadsOf(fused_, winograd->contract.b) != 1) return Rejection::kWrongLeaf;
     }
     const bool generic = decisions_.leaf == Decisions::Leaf::kGeneric;
     for (size_t s = 0; s < fused_.stages.size();) {
@@ -62,6 +67,11 @@ class NestBuilder {
         AddStage(s++, is_anchor ? decisions_.anchor : StageChoice(), task_.threads);
       }
     }
+    return Finish();
+  }
+
+ private:
+  std::variant<Scheduled, Rejection> Finish() {
     if (!PlaceScratch()) return Rejection::kTooLarge;
     NestStatistics statistics = StatisticsOf(nest_, task_.target);
     statistics.flops -= saved_flops_;
@@ -69,7 +79,6 @@ class NestBuilder {
     return Scheduled{std::move(nest_), statistics};
   }
 
- private:
   void PlaceTensors() {
     std::vector<Layout> inputs, outputs;
     for (const TensorId id : task_.graph.inputs()) inputs.push_back(task_.graph.tensor(id).layout);
@@ -115,46 +124,15 @@ class NestBuilder {
   void AddStage(size_t s, const StageChoice& choice, int threads) {
     StageLoops stage = fused_.stages[s];
     PickLanes(nest_.tensors, task_.target, choice, &stage);
-    PackForLanes(stage);
+    for (const auto& [constant, layout] : PackingsForLanes(fused_, nest_.tensors, stage)) SetConstantLayout(constant, layout);
     ArrangeLoops(nest_.tensors, task_.target, choice, &stage);
     nest_.kernels.push_back(KernelOf(std::move(stage), threads));
-  }
-
-  // Constants that the lanes of a stage step through in strides are stored in blocks of lanes: one load per vector.
-  void PackForLanes(const StageLoops& stage) {
-    const int outputs = static_cast<int>(stage.axes.size());
-    if (stage.lane_axis < 0 || stage.lane_axis >= outputs) return;
-    const DimExpr lane(stage.axes[stage.lane_axis].variable);
-    ForEachLoad(stage, [&](const Scalar& load) {
-      if (fused_.tensors[load.tensor].role != ProgramTensor::Role::kConstant || Loads(load.tensor) != 1) return;
-      NestTensor& constant = nest_.tensors[load.tensor];
-      int lane_dim = -1, uses = 0;
-      for (size_t d = 0; d < load.indices.size(); ++d) {
-        const DimExpr* index = std::get_if<DimExpr>(&load.indices[d]);
-        if (index == nullptr || !(*index == lane)) continue;
-        lane_dim = static_cast<int>(d);
-        ++uses;
-      }
-      const bool innermost = lane_dim + 1 == constant.layout.rank();
-      if (uses == 1 && !innermost && constant.layout.IsPlain()) {
-        SetConstantLayout(load.tensor, Layout::Blocked(constant.layout.rank(), lane_dim, stage.lanes));
-      }
-    });
   }
 
   void SetConstantLayout(ProgramTensorId tensor, const Layout& layout) {
     nest_.tensors[tensor].layout = layout;
     const int inputs = static_cast<int>(task_.graph.inputs().size());
     nest_.constants[nest_.tensors[tensor].argument - inputs].layout = layout;
-  }
-
-  // How often stages load a tensor.
-  int Loads(ProgramTensorId tensor) const {
-    int loads = 0;
-    for (const StageLoops& stage : fused_.stages) {
-      ForEachLoad(stage, [&](const Scalar& load) { loads += load.tensor == tensor ? 1 : 0; });
-    }
-    return loads;
   }
 
   // The end of the run of stages from s that share rows: those that feed each other row by row.
@@ -213,9 +191,10 @@ class NestBuilder {
       if (loads && (s < begin || s >= end)) return;
     }
     placed.place = NestTensor::Place::kChunk;
-    placed.outer = outer;
-    placed.rows = rows;
-    for (int d = 0; d < outer; ++d) placed.dims[d] = DimExpr(d + 1 == outer ? rows : 1);
+    for (int d = 0; d < outer; ++d) {
+      placed.rolled.push_back(d);
+      placed.dims[d] = DimExpr(d + 1 == outer ? rows : 1);
+    }
   }
 
   std::optional<Rejection> AddContract(const StageLoops& stage) {
@@ -242,7 +221,7 @@ class NestBuilder {
 
   std::optional<Rejection> AddStrassen(const StageLoops& stage) {
     const std::optional<ContractView> view = ViewAsContract(stage);
-    if (!view || fused_.tensors[view->b].role != ProgramTensor::Role::kConstant || Loads(view->b) != 1) {
+    if (!view || fused_.tensors[view->b].role != ProgramTensor::Role::kConstant || LoadsOf(fused_, view->b) != 1) {
       return Rejection::kWrongLeaf;
     }
     std::variant<StrassenPlan, Rejection> planned =
@@ -263,6 +242,18 @@ class NestBuilder {
     return std::nullopt;
   }
 
+  std::optional<Rejection> AddStrips() {
+    const std::optional<StripView> view = ViewAsStrips(fused_);
+    if (!view) return Rejection::kWrongLeaf;
+    std::variant<StripPlan, Rejection> planned =
+        ScheduleStrips(fused_, *view, *decisions_.strips, task_.target, task_.threads, &nest_.tensors);
+    if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
+    StripPlan& plan = std::get<StripPlan>(planned);
+    for (const auto& [constant, layout] : plan.constants) SetConstantLayout(constant, layout);
+    nest_.kernels.push_back(std::move(plan.kernel));
+    return std::nullopt;
+  }
+
   // The transformed constant has its place.
   void TransformConstant(ProgramTensorId b, const Layout& packed, AxisTransforms transforms) {
     NestTensor& weights = nest_.tensors[b];
@@ -275,7 +266,7 @@ class NestBuilder {
   // Constants are packed ahead, everything else at each run.
   ProgramTensorId PackedOperand(ProgramTensorId b, const Layout& layout) {
     const ProgramTensor& tensor = fused_.tensors[b];
-    if (tensor.role == ProgramTensor::Role::kConstant && Loads(b) == 1) {
+    if (tensor.role == ProgramTensor::Role::kConstant && LoadsOf(fused_, b) == 1) {
       SetConstantLayout(b, layout);
       return b;
     }
@@ -316,6 +307,7 @@ class NestBuilder {
         place(*winograd);
         nest_.scratch_bytes += WinogradKernel::kCounterBytes * winograd->chunks;
       }
+      if (StripKernel* strips = std::get_if<StripKernel>(&kernel)) place(*strips);
     }
     return nest_.scratch_bytes <= kMaxScratchBytes;
   }
@@ -358,15 +350,9 @@ static int AnchorStage(const FusedStages& fused) {
   return costliest;
 }
 
-absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
-  std::variant<FusedStages, Rejection> result = FuseStages(program);
-  if (std::holds_alternative<Rejection>(result)) {
-    return absl::UnimplementedError(std::string(RejectionText(std::get<Rejection>(result))));
-  }
-  const FusedStages& fused = std::get<FusedStages>(result);
-  if (fused.stages.empty()) return absl::InvalidArgumentError("the program computes nothing");
-  Anchor anchor{.stage = AnchorStage(fused)};
-  const StageLoops& stage = fused.stages[anchor.stage];
+static Anchor AnchorOf(const FusedStages& fused, int index) {
+  const StageLoops& stage = fused.stages[index];
+  Anchor anchor{.stage = index};
   anchor.outer = Points(stage.axes);
   anchor.lanes = stage.axes.empty() ? 1 : Extent(stage.axes.back());
   anchor.outer /= std::max<int64_t>(1, anchor.lanes);
@@ -402,6 +388,32 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
   anchor.tile_extent = anchor.lanes;
   if (window) anchor.lanes = Extent(stage.axes[1]);
   return anchor;
+}
+
+// Several stages that read each other row by row, windows without their padding.
+static std::optional<Anchor> StripAnchor(const TensorProgram& program) {
+  if (program.stages.size() < 2) return std::nullopt;
+  const std::variant<FusedStages, Rejection> result = FuseStages(program, true);
+  const FusedStages* fused = std::get_if<FusedStages>(&result);
+  if (fused == nullptr || !ViewAsStrips(*fused)) return std::nullopt;
+  Anchor anchor{.kind = AnchorKind::kStrip, .stage = CostliestStage(*fused)};
+  for (size_t s = 0; s < fused->stages.size(); ++s) {
+    anchor.parts.push_back(AnchorOf(*fused, static_cast<int>(s)));
+    if (fused->stages[s].reduce.empty()) anchor.parts.back().kind = AnchorKind::kMap;
+  }
+  anchor.rows = Extent(fused->stages.back().axes[2]);
+  return anchor;
+}
+
+absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program) {
+  std::variant<FusedStages, Rejection> result = FuseStages(program);
+  if (std::holds_alternative<Rejection>(result)) {
+    return absl::UnimplementedError(std::string(RejectionText(std::get<Rejection>(result))));
+  }
+  const FusedStages& fused = std::get<FusedStages>(result);
+  if (fused.stages.empty()) return absl::InvalidArgumentError("the program computes nothing");
+  if (const std::optional<Anchor> strips = StripAnchor(program)) return *strips;
+  return AnchorOf(fused, AnchorStage(fused));
 }
 
 std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgram& program, const Trace& trace) {

@@ -18,7 +18,8 @@ namespace hone {
 //   kWindow:   out[.., w, c] over a small window, no axis shared between lanes (depthwise, pooling)
 //   kRow:      a reduction of whole rows, with elementwise stages around it (softmax, normalisation, reduce)
 //   kMap:      no reduction
-enum class AnchorKind : uint8_t { kContract, kWindow, kRow, kMap };
+//   kStrip:    several such stages on images, each reading the one before row by row (StripView)
+enum class AnchorKind : uint8_t { kContract, kWindow, kRow, kMap, kStrip };
 
 struct Anchor {
   AnchorKind kind = AnchorKind::kMap;
@@ -33,6 +34,8 @@ struct Anchor {
   int64_t tile_extent = 1;         // kWindow: extent of the output axis that a register tile runs along
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
   int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
+  std::vector<Anchor> parts;       // kStrip: of each stage
+  int64_t rows = 1;                // kStrip: of the result
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
   // Whether Strassen's algorithm may win: below, its sums cost as much as the products it saves.
   bool strassen() const {
@@ -73,6 +76,9 @@ struct NestStatistics {
   double scattered = 0;             // pieces in which vectors are loaded or stored that are not contiguous
   double aliased_stores = 0;  // more of them, multiples of 4 KiB apart: they share a set of the nearest cache
   double transform_flops = 0, transform_bytes = 0;   // of algorithms that multiply less: their sums, their temporaries
+  std::vector<NestStatistics> parts;   // of strips: each stage's operations and leaf; the sums and the costliest's leaf are above
+  double strip_bytes = 0;           // written and read again between the stages of strips
+  double strip_footprint = 0;       // ... of one strip
 };
 
 struct Scheduled {
@@ -93,5 +99,7 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
 // The same of Strassen's, for one thread and one level: two gain more or lose, by what only a measurement tells, and cores
 // that share its temporaries lose.
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program);
+// Sound schedules of a task of several stages: strips of any height, the leaves that each stage would have alone.
+std::vector<Trace> StripTraces(const Task& task, const Anchor& anchor);
 
 }  // namespace hone

@@ -330,6 +330,29 @@ void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, con
   }
 }
 
+std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const FusedStages& fused, const std::vector<NestTensor>& tensors,
+                                                                 const StageLoops& stage) {
+  std::vector<std::pair<ProgramTensorId, Layout>> packings;
+  if (stage.lane_axis < 0 || stage.lane_axis >= static_cast<int>(stage.axes.size())) return packings;
+  const DimExpr lane(stage.axes[stage.lane_axis].variable);
+  ForEachLoad(stage, [&](const Scalar& load) {
+    if (fused.tensors[load.tensor].role != ProgramTensor::Role::kConstant || LoadsOf(fused, load.tensor) != 1) return;
+    const NestTensor& constant = tensors[load.tensor];
+    int lane_dim = -1, uses = 0;
+    for (size_t d = 0; d < load.indices.size(); ++d) {
+      const DimExpr* index = std::get_if<DimExpr>(&load.indices[d]);
+      if (index == nullptr || !(*index == lane)) continue;
+      lane_dim = static_cast<int>(d);
+      ++uses;
+    }
+    const bool innermost = lane_dim + 1 == constant.layout.rank();
+    if (uses == 1 && !innermost && constant.layout.IsPlain()) {
+      packings.emplace_back(load.tensor, Layout::Blocked(constant.layout.rank(), lane_dim, stage.lanes));
+    }
+  });
+  return packings;
+}
+
 void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                   StageLoops* stage) {
   const SymbolRef blocks = SplitBlocks(tensors, stage);
@@ -432,6 +455,29 @@ StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int 
     kernel.stages.push_back(std::move(stage));
   }
   kernel.chunks = Chunks(Points(kernel.outer), threads);
+  return kernel;
+}
+
+StageKernel RowBlocksOf(StageLoops stage, int image, int row, int64_t rows, const std::vector<NestTensor>& tensors,
+                        const Target& target, const StageChoice& choice) {
+  StageKernel kernel;
+  const Axis all = stage.axes[row];
+  kernel.outer = {stage.axes[image], all};
+  if (rows > 1) {
+    const int64_t blocks = Extent(all) / rows;
+    const SymbolRef block = MakeSymbol(all.variable->name + "_rows", 0, blocks - 1);
+    const SymbolRef inside = MakeSymbol(all.variable->name, 0, rows - 1);
+    kernel.outer.back() = {block, DimExpr(blocks)};
+    SubstituteInto({{all.variable, DimExpr(rows) * DimExpr(block) + DimExpr(inside)}}, &stage);
+    stage.axes[row] = {inside, DimExpr(rows)};
+  } else {
+    stage.axes.erase(stage.axes.begin() + row);
+    if (stage.lane_axis > row) --stage.lane_axis;
+  }
+  stage.axes.erase(stage.axes.begin() + image);
+  if (stage.lane_axis > image) --stage.lane_axis;
+  ArrangeLoops(tensors, target, choice, &stage);
+  kernel.stages.push_back(std::move(stage));
   return kernel;
 }
 

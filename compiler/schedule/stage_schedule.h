@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "compiler/schedule/fused_stages.h"
@@ -23,6 +24,9 @@ int WindowTile(int64_t extent, const Target& target);
 // Picks the axis that runs in vectors: one along which accesses are contiguous or broadcast; narrower vectors than
 // chosen where only they fit. `tensors` have their layouts.
 void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice, StageLoops* stage);
+// Constants that the lanes of a stage step through in strides, in blocks of lanes instead: one load per vector.
+std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const FusedStages& fused, const std::vector<NestTensor>& tensors,
+                                                                 const StageLoops& stage);
 // Cuts the axis of the lanes into blocks where it is stored so, orders the axes as they lie in the stored tensor, and
 // picks the axis that is tiled.
 void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
@@ -46,5 +50,9 @@ int RowsTogether(const FusedStages& fused, size_t begin, size_t end, int outer, 
 StageKernel RowKernelOf(const FusedStages& fused, size_t begin, size_t end, int outer, int rows,
                         const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                         int threads);
+
+// One kernel of a stage whose lanes are picked: its outer axes are `image` and blocks of `rows` of the later axis `row`.
+StageKernel RowBlocksOf(StageLoops stage, int image, int row, int64_t rows, const std::vector<NestTensor>& tensors,
+                        const Target& target, const StageChoice& choice);
 
 }  // namespace hone

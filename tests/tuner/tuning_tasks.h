@@ -27,6 +27,27 @@ inline Task ConvTask(int64_t c, int64_t oc, int64_t size, int64_t kernel, const 
   return task;
 }
 
+// 1x1 to `wide` channels, 3x3 of each, 1x1 to `c`, on size x size images, channel-blocked.
+inline Task StripTask(int64_t c, int64_t wide, int64_t size, const Target& target, int threads = 1) {
+  Task task;
+  const auto weights = [&](const std::vector<int64_t>& dims) {
+    auto constant = std::make_shared<ConstantData>();
+    constant->dims = dims;
+    return task.graph.AddConstant("w", constant);
+  };
+  TensorId x = task.graph.AddInput("x", {DType::kF32, {DimExpr(1), DimExpr(c), DimExpr(size), DimExpr(size)}});
+  x = task.graph.AddNode("conv2d", {x, weights({wide, c, 1, 1})}, {}, "expand").value()[0];
+  x = task.graph.AddNode("depthwise_conv2d", {x, weights({wide, 1, 3, 3})}, {{"pads", std::vector<DimExpr>(4, DimExpr(1))}}, "dw").value()[0];
+  x = task.graph.AddNode("conv2d", {x, weights({c, wide, 1, 1})}, {}, "project").value()[0];
+  task.graph.SetOutputs({x});
+  for (const TensorId id : {task.graph.inputs()[0], x}) {
+    task.graph.tensor(id).layout = Layout::Blocked(4, 1, target.vector_width());
+  }
+  task.target = target;
+  task.threads = threads;
+  return task;
+}
+
 inline TaskSearch SearchOf(Task task, int weight = 1) {
   const Roofline roofline = Roofline::Of(Device(), task.target);
   TensorProgram program = LowerTask(task).value();

@@ -2,7 +2,8 @@
 """Modules of whole networks against ONNX Runtime: compare.py untuned|tuned BIN_FOLDER WORK_FOLDER NETWORK...
 
 Bar: rtol 1e-3, atol 1e-4 and a relative L2 error of 1e-4, with one and two threads. Untuned modules are made for the host
-and for x86-64-v3; tuned ones for the host, by `hone optimize` with a short budget, once for each number of threads.
+and for x86-64-v3, there with tasks joined into strips wherever that is possible; tuned ones for the host, by
+`hone optimize` with a short budget, once for each number of threads.
 NETWORK is a name of make_models.py, or a file with its inputs' shapes: model.onnx:x=1,3,48,192. Weights are random, but
 outputs are held to a standard deviation of 0.1 to 10 (files are not: they are what they are).
 """
@@ -45,12 +46,12 @@ def load(directory):
 
 def untuned(bin_folder):
     def make(model, out, shapes):
-        for target in ("host", "x86-64-v3"):
+        for target, *joined in (("host",), ("x86-64-v3", "join")):
             folder = out / target
-            arguments = [f"{key}={','.join(map(str, dims))}" for key, dims in shapes.items()]
+            arguments = [*joined, *(f"{key}={','.join(map(str, dims))}" for key, dims in shapes.items())]
             subprocess.run([bin_folder / "untuned_module", model, folder, f"target={target}", *arguments], check=True)
             for threads in (1, 2):
-                yield target, folder / "model.so", threads
+                yield " ".join((target, *joined)), folder / "model.so", threads
     return make
 
 

@@ -1,7 +1,8 @@
-// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [reference] [INPUT=1,3,224,224 ...]
+// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [join] [reference] [INPUT=1,3,224,224 ...]
 //
-// The module that a job without trials makes for one thread (`rule`: with layouts by rule; `reference`: of
-// reference traces), without server: what the models' conformance runs.
+// The module that a job without trials makes for one thread, without server: what the models' conformance runs. `rule`: with
+// layouts by rule; `join`: tasks that can be computed over strips together are, whatever that costs; `reference`: of
+// reference traces.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -18,22 +19,26 @@
 namespace hone {
 namespace {
 
-// Of equal costs, what the rule says stays.
-class NoCosts : public TaskCosts {
+// Of equal costs, what the rule says stays; but the fewer tasks the better, unless they cost nothing.
+class EqualCosts : public TaskCosts {
  public:
-  double SecondsFor(const Task&) const override { return 0; }
+  explicit EqualCosts(double seconds) : seconds_(seconds) {}
+  double SecondsFor(const Task&) const override { return seconds_; }
+
+ private:
+  const double seconds_;
 };
 
 struct Request {
   std::string model, out;
-  bool reference = false, rule = false;
+  bool reference = false, rule = false, join = false;
   CompileOptions options;
 };
 
 absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   if (argc < 3)
     return absl::InvalidArgumentError(
-        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [reference] [INPUT=dims ...]");
+        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [join] [reference] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
@@ -42,6 +47,8 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
       request.reference = true;
     } else if (parts[0] == "rule") {
       request.rule = true;
+    } else if (parts[0] == "join") {
+      request.join = true;
     } else if (parts[0] == "target") {
       target = parts.back();
     } else {
@@ -69,9 +76,11 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
       ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
   if (!graph.ok()) return graph.status();
   const Roofline roofline = Roofline::Of(Device(), request.options.target);
+  const PriorCosts prior(roofline);
+  const EqualCosts equal(request.join ? 1 : 0);
+  const bool priced = !request.rule && !request.join;
   const absl::StatusOr<CutGraph> cut =
-      request.rule ? CutIntoTasks(*std::move(graph), request.options, NoCosts())
-                   : CutIntoTasks(*std::move(graph), request.options, PriorCosts(roofline));
+      CutIntoTasks(*std::move(graph), request.options, priced ? static_cast<const TaskCosts&>(prior) : equal);
   if (!cut.ok()) return cut.status();
   ModuleOptions options{.name = "model",
                         .model_digest = Sha256Hex(*bytes),

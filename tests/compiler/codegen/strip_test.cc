@@ -1,0 +1,140 @@
+// Tasks of several stages over strips of rows against the interpreter.
+#include <gtest/gtest.h>
+
+#include "compiler/runtime/input_generator.h"
+#include "tests/compiler/codegen/test_task.h"
+
+namespace hone {
+namespace {
+
+struct Layer {
+  enum Kind { kPointwise, kDepthwise, kPool, kScale } kind;
+  int64_t channels = 0;           // kPointwise: of the result
+  int64_t kernel = 1, stride = 1; // kDepthwise, kPool; pads are kernel / 2
+};
+
+struct Case {
+  const char* name;
+  std::vector<int64_t> x;   // image
+  std::vector<Layer> layers;
+  bool residual = false;
+  int threads = 1;
+};
+
+using enum Layer::Kind;
+const Case kCases[] = {
+    {"inverted_residual", {1, 24, 12, 11}, {{kPointwise, 72}, {kDepthwise, 0, 3}, {kPointwise, 24}}, true},
+    {"threads", {2, 24, 12, 11}, {{kPointwise, 72}, {kDepthwise, 0, 3}, {kPointwise, 24}}, true, 3},
+    {"strided", {1, 16, 17, 14}, {{kPointwise, 48}, {kDepthwise, 0, 3, 2}, {kPointwise, 40}}, false, 2},
+    {"strided_even", {1, 16, 16, 16}, {{kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 20}}, false, 2},
+    {"separable", {1, 40, 10, 9}, {{kDepthwise, 0, 5}, {kPointwise, 32}}, false, 2},
+    {"expansion", {1, 32, 9, 16}, {{kPointwise, 64}, {kDepthwise, 0, 3}}, false, 2},
+    {"two_windows", {1, 32, 12, 8}, {{kDepthwise, 0, 3}, {kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 16}}, false, 2},
+    {"adjacent_windows", {1, 16, 12, 8}, {{kDepthwise, 0, 3}, {kDepthwise, 0, 3}, {kDepthwise, 0, 3}}, false, 3},
+    {"pooled", {1, 16, 12, 12}, {{kPointwise, 32}, {kPool, 0, 3, 2}}, false, 2},
+    {"scaled", {1, 32, 8, 8}, {{kScale}, {kPointwise, 48}}, false, 2},
+    {"sparse_rows", {1, 16, 18, 6}, {{kPointwise, 16}, {kDepthwise, 0, 1, 3}, {kPointwise, 16}}, false, 2},
+    {"one_row", {1, 16, 1, 20}, {{kPointwise, 32}, {kDepthwise, 0, 3}, {kPointwise, 16}}},
+};
+
+HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
+  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
+  for (int64_t e = 0; e < tensor.Elements(); ++e) {
+    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
+  }
+  return tensor;
+}
+
+TestTask MakeTask(const Case& c, const Target& target) {
+  TestTask made;
+  Graph& graph = made.task.graph;
+  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.inputs.push_back(Generate(dims, made.inputs.size()));
+    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
+  };
+  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
+    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
+    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
+  };
+  const auto shape = [&](TensorId id) { return *ConstantShape(graph.tensor(id).type.shape); };
+  TensorId y = input("x", c.x);
+  for (const Layer& layer : c.layers) {
+    const int64_t channels = shape(y)[1];
+    AttrMap attrs = {{"strides", std::vector<DimExpr>(2, DimExpr(layer.stride))},
+                     {"pads", std::vector<DimExpr>(4, DimExpr(layer.kernel / 2))}};
+    switch (layer.kind) {
+      case kPointwise:
+        y = graph.AddNode("conv2d", {y, constant("w", {layer.channels, channels, 1, 1})}, {}, "pointwise").value()[0];
+        y = graph.AddNode("add", {y, constant("b", {1, layer.channels, 1, 1})}, {}, "bias").value()[0];
+        if (&layer != &c.layers.back()) y = graph.AddNode("hard_swish", {y}, {}, "act").value()[0];
+        break;
+      case kDepthwise:
+        y = graph.AddNode("depthwise_conv2d", {y, constant("w", {channels, 1, layer.kernel, layer.kernel})}, attrs, "dw").value()[0];
+        y = graph.AddNode("relu", {y}, {}, "act").value()[0];
+        break;
+      case kPool:
+        attrs["kernel"] = std::vector<DimExpr>(2, DimExpr(layer.kernel));
+        y = graph.AddNode("average_pool2d", {y}, attrs, "pool").value()[0];
+        break;
+      case kScale: y = graph.AddNode("mul", {y, input("gate", {1, channels, 1, 1})}, {}, "scale").value()[0]; break;
+    }
+  }
+  if (c.residual) y = graph.AddNode("add", {y, input("residual", shape(y))}, {}, "residual").value()[0];
+  graph.SetOutputs({y});
+  for (int t = 0; t < graph.tensor_count(); ++t) {
+    Tensor& tensor = graph.tensor({t});
+    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+  }
+  made.task.target = target;
+  made.task.threads = c.threads;
+  return made;
+}
+
+class StripTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(StripTest, AgreesWithTheInterpreter) {
+  const Target target = FindTarget(GetParam()).value();
+  if (!target.row->runs_here()) GTEST_SKIP() << "this machine does not run " << GetParam();
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    const TestTask made = MakeTask(c, target);
+    const TensorProgram program = LowerTask(made.task).value();
+    const Anchor anchor = FindAnchor(program).value();
+    ASSERT_EQ(anchor.kind, AnchorKind::kStrip);
+    const std::vector<HostTensor> expected = Interpret(program, made.Operands()).value();
+    std::vector<Trace> traces = StripTraces(made.task, anchor);
+    ASSERT_FALSE(traces.empty());
+    traces.push_back(ReferenceTrace());
+    for (const Trace& trace : traces) {
+      const auto scheduled = Schedule(made.task, program, trace);
+      ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled))
+          << trace.ToString() << ": " << RejectionText(std::get<Rejection>(scheduled));
+      const auto error = MachineCodeError(made, std::get<Scheduled>(scheduled), expected);
+      ASSERT_TRUE(error.ok()) << error.status();
+      EXPECT_LE(*error, 5e-6) << trace.ToString() << "\n" << std::get<Scheduled>(scheduled).nest.ToString();
+    }
+  }
+}
+
+TEST_P(StripTest, IsRefusedWhereItDoesNotApply) {
+  const Target target = FindTarget(GetParam()).value();
+  const auto refused = [&](const Case& c, const std::string& strips) {
+    const Task task = MakeTask(c, target).task;
+    const Trace trace = Trace::Parse("trace 1; algorithm direct; " + strips).value();
+    return std::holds_alternative<Rejection>(Schedule(task, LowerTask(task).value(), trace));
+  };
+  const std::string vw = " vw=" + std::to_string(target.vector_width());
+  const std::string window = "; leaf window tile=3" + vw, contract = "; leaf contract mr=4 nv=1 hold=b ku=1" + vw;
+  const Case separable = {"", {1, 32, 12, 9}, {{kDepthwise, 0, 3}, {kPointwise, 32}}};
+  EXPECT_FALSE(refused(separable, "strip 4" + window + contract));
+  EXPECT_TRUE(refused(separable, "strip 5" + window + contract)) << "no divisor of the rows";
+  EXPECT_TRUE(refused(separable, "strip 4" + contract + window)) << "the leaves of other stages";
+  EXPECT_TRUE(refused(separable, "strip 4" + window)) << "a leaf is missing";
+  EXPECT_TRUE(refused({"", {1, 32, 12, 9}, {{kPointwise, 32}}}, "strip 4" + contract)) << "one stage";
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, StripTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),
+                         [](const auto& instance) { return std::string("v") + std::string(instance.param).back(); });
+
+}  // namespace
+}  // namespace hone
