@@ -62,7 +62,7 @@ class PricedBy : public TaskCosts {
 CutGraph CutOf(Graph graph, double (*seconds)(const Task&)) {
   EXPECT_TRUE(RunPasses(graph, {.target = kV3}).ok());
   const PricedBy costs(seconds);
-  return FuseIntoTasks(std::move(graph), kV3, 1, AlgorithmPolicy::kFast, &costs).value();
+  return FuseIntoTasks(std::move(graph), kV3, 1, AlgorithmPolicy::kFast, seconds == nullptr ? nullptr : &costs).value();
 }
 
 // Numbers of operators that are not elementwise, by call; conversions of layouts are left out.
