@@ -178,7 +178,7 @@ TEST_F(CommandTest, InspectPrintsTheReportAndFailsOnUnsupported) {
           "operators":{"Conv":2},"flops":2e9,"constant_bytes":1000,"tasks":[{"label":"conv","weight":2,"flops":1e9}],
           "estimated_tuning_seconds":90})";
   EXPECT_EQ(Run({"inspect", model()}), kExitOk);
-  EXPECT_THAT(out(), HasSubstr("input   x  f32 [1,3]"));
+  EXPECT_THAT(out(), HasSubstr("input   x f32 [1,3]"));
   EXPECT_THAT(out(), HasSubstr("2.00 GFLOP"));
   EXPECT_THAT(out(), HasSubstr("1m 30s"));
   server_.state().dump_text = "cut text\n";

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <fstream>
 #include <regex>
 #include <thread>
 #include <vector>
@@ -63,7 +62,7 @@ TEST_F(HttpTest, AnswersProbesAndRefusesNonsense) {
 
 TEST_F(HttpTest, MetricsAreInPrometheusTextAndHoldNoSecret) {
   Caller caller(server_.Channel(server_.AdminToken()));
-  caller.CreateJob(caller.CreateModel("batches=1 trials=1").name(), "my request");
+  caller.CreateJob(caller.CreateModel("batches=1 trials=1").name());
   const std::string stranger(64, 'e');
   EXPECT_FALSE(Call(server_.Channel(stranger), "/hone.v1.JobService/ListJobs").ok());
   EXPECT_FALSE(Call(server_.Channel(server_.AdminToken()), "/hone.v1.JobService/" + stranger).ok());
@@ -86,8 +85,6 @@ TEST_F(HttpTest, MetricsAreInPrometheusTextAndHoldNoSecret) {
     EXPECT_TRUE(std::regex_match(text, line)) << text;
   for (const std::string& secret : {stranger, server_.AdminToken(), server_.EnrolToken()})
     EXPECT_THAT(answer.body, Not(HasSubstr(secret)));
-  std::ifstream log(folder_.path() + "/data.log");
-  EXPECT_THAT(std::string(std::istreambuf_iterator<char>(log), {}), HasSubstr(R"("request":"my request")"));
 }
 
 TEST_F(HttpTest, WhileItStopsCallsUnderWayEndAndNewOnesAreRefused) {
@@ -106,7 +103,10 @@ TEST_F(HttpTest, WhileItStopsCallsUnderWayEndAndNewOnesAreRefused) {
   EXPECT_THAT(Get("/readyz").body, HasSubstr("stopping"));
   EXPECT_EQ(Get("/healthz").status, 200);
   v1::ListJobsResponse jobs;
-  const grpc::Status refused = caller.jobs->ListJobs(Caller::Context().get(), {}, &jobs);
+  grpc::Status refused;
+  for (int i = 0; i < 100 && refused.ok(); ++i) {   // it says so before it is so
+    refused = caller.jobs->ListJobs(Caller::Context().get(), {}, &jobs);
+  }
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(refused.error_message(), HasSubstr("is stopping; call again"));
   part.set_data("tes");

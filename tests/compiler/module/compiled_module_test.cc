@@ -147,7 +147,7 @@ TEST(CompiledModuleTest, ConvolutionsAgreeWithPlainLoops) {
         SCOPED_TRACE(std::string(name) + " " + between.ToString());
         const ThreeConvs model(*target, threads, between);
         ASSERT_EQ(model.tasks.size(), 3u);
-        EXPECT_EQ(model.winograd, between.BlockOf(1) % target->vector_width() == 0 ? 2 : 0);
+        EXPECT_EQ(model.winograd, between.IsPlain() ? 0 : 2);
         EXPECT_EQ(model.strassen, between.BlockOf(1) < 16 ? 1 : 0);
         ModuleOptions options = TinyOptions("convs");
         options.target = *target;
