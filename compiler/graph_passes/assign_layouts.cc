@@ -13,8 +13,7 @@ namespace {
 constexpr double kClearGain = 0.995;  // share of the rule's price
 
 // Seconds of all tasks of the graph in these layouts.
-absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, const PassOptions& options,
-                                    PricedTasks* prices) {
+absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, const PassOptions& options) {
   if (absl::Status status = ApplyLayouts(choice, &graph); !status.ok()) return status;
   graph.Compact();
   if (absl::Status status = PlaceConcats(graph, options); !status.ok()) return status;
@@ -23,7 +22,7 @@ absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, con
       FuseIntoTasks(std::move(graph), options.target, options.threads, options.policy);
   if (!cut.ok()) return cut.status();
   std::vector<double> seconds;
-  for (const Task& task : cut->tasks) seconds.push_back(prices->SecondsOf(task));
+  for (const Task& task : cut->tasks) seconds.push_back(options.costs->SecondsFor(task));
   double sum = 0;
   for (const TaskCall& call : cut->calls) sum += seconds[static_cast<size_t>(call.task)];
   return sum;
@@ -34,17 +33,16 @@ absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, con
 absl::Status AssignLayouts(Graph& graph, const PassOptions& options) {
   const LayoutChoice rule = LayoutsByRule(graph, options.target);
   if (options.costs == nullptr) return ApplyLayouts(rule, &graph);
-  PricedTasks prices(*options.costs);
-  const absl::StatusOr<LayoutSolution> solved = SolveLayouts(graph, options, &prices);
+  const absl::StatusOr<LayoutSolution> solved = SolveLayouts(graph, options);
   if (absl::IsNotFound(solved.status())) {
     if (options.remark)
       options.remark(absl::StrCat("layouts by rule: ", std::string(solved.status().message())));
     return ApplyLayouts(rule, &graph);
   }
   if (!solved.ok()) return solved.status();
-  const absl::StatusOr<double> by_rule = SecondsOfCut(graph, rule, options, &prices);
+  const absl::StatusOr<double> by_rule = SecondsOfCut(graph, rule, options);
   if (!by_rule.ok()) return by_rule.status();
-  const absl::StatusOr<double> by_solver = SecondsOfCut(graph, solved->choice, options, &prices);
+  const absl::StatusOr<double> by_solver = SecondsOfCut(graph, solved->choice, options);
   if (!by_solver.ok()) return by_solver.status();
   const bool better = *by_solver < kClearGain * *by_rule;
   if (options.remark) {

@@ -37,10 +37,9 @@ bool IsView(const Node& node) { return node.op->op_class == OpClass::kView; }
 
 class LayoutProblem {
  public:
-  LayoutProblem(const Graph& graph, const PassOptions& options, PricedTasks* prices)
+  LayoutProblem(const Graph& graph, const PassOptions& options)
       : graph_(graph),
         options_(options),
-        prices_(*prices),
         blocks_(BlockAlternatives(graph, options.target)),
         variables_(blocks_.size(), -1) {}
 
@@ -142,7 +141,7 @@ class LayoutProblem {
     task.graph.tensor(from).layout = LayoutOf(task.graph.tensor(from), at_hand.written);
     task.graph.tensor(to->front()).layout = LayoutOf(task.graph.tensor(from), at_hand.copied);
     task.graph.SetOutputs(*to);
-    return prices_.SecondsOf(task);
+    return options_.costs->SecondsFor(task);
   }
 
   // Returns how many tasks it adds to what is priced.
@@ -195,7 +194,7 @@ class LayoutProblem {
         tensor.layout = LayoutOf(tensor, NearestTo(outputs[j], out));
       }
     }
-    return known->second = prices_.SecondsOf(group->task);
+    return known->second = options_.costs->SecondsFor(group->task);
   }
 
   bool ReadsBlocked(const Group& group, TensorId operand) const {
@@ -281,7 +280,6 @@ class LayoutProblem {
 
   const Graph& graph_;
   const PassOptions& options_;
-  PricedTasks& prices_;
   std::vector<std::vector<int64_t>> blocks_;    // by tensor: what it may be stored in
   std::map<int64_t, std::vector<bool>> views_;  // by block of all images, node
   std::vector<Group> groups_;
@@ -293,15 +291,8 @@ class LayoutProblem {
 
 }  // namespace
 
-double PricedTasks::SecondsOf(const Task& task) {
-  const auto [known, added] = seconds_.try_emplace(task.Key(), 0);
-  if (added) known->second = costs_.SecondsFor(task);
-  return known->second;
-}
-
-absl::StatusOr<LayoutSolution> SolveLayouts(const Graph& graph, const PassOptions& options,
-                                            PricedTasks* prices) {
-  return LayoutProblem(graph, options, prices).Run();
+absl::StatusOr<LayoutSolution> SolveLayouts(const Graph& graph, const PassOptions& options) {
+  return LayoutProblem(graph, options).Run();
 }
 
 }  // namespace hone
