@@ -62,16 +62,7 @@ class StripJoiner {
     if (anchor.op->op_class == OpClass::kWindow) {
       return anchor.inputs.size() == 1 || graph_.tensor(anchor.inputs[1]).constant != nullptr;
     }
-    return anchor.op->name == "conv2d" && IsPointwise(anchor);
-  }
-
-  bool IsPointwise(const Node& conv) const {
-    const Tensor& weights = graph_.tensor(conv.inputs[1]);
-    const auto window = ConstantShape({weights.type.shape[2], weights.type.shape[3]});
-    if (weights.constant == nullptr || window != std::vector<int64_t>{1, 1}) return false;
-    if (IntAttr(conv.attrs, "group", 1) != 1) return false;
-    const std::vector<int64_t> pads = IntsAttr(conv.attrs, "pads");
-    return std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
+    return IsPointwise(graph_, anchor);
   }
 
   // The one group that reads a group's result, if both work by rows on it; -1: there is none.

@@ -18,13 +18,10 @@ double Count(const Graph& graph, TensorId id) {
   return count;
 }
 
-// A convolution whose outputs are each a sum over the channels of one pixel at the same place.
-bool IsPointwise(const Graph& graph, const Node& node) {
-  if (node.op->name != "conv2d" || graph.tensor(node.inputs[1]).constant == nullptr) return false;
-  const std::vector<DimExpr>&in = graph.tensor(node.inputs[0]).type.shape, &out = graph.tensor(node.outputs[0]).type.shape;
-  const std::vector<DimExpr>& kernel = graph.tensor(node.inputs[1]).type.shape;
+// Each output is a sum over the channels of the pixel at its own place.
+bool IsPixelwise(const Graph& graph, const Node& node) {
   const std::vector<int64_t> strides = IntsAttr(node.attrs, "strides");
-  return kernel[2] == DimExpr(1) && kernel[3] == DimExpr(1) && kernel[1] == in[1] && in[2] == out[2] && in[3] == out[3] &&
+  return IsPointwise(graph, node) &&
          std::all_of(strides.begin(), strides.end(), [](int64_t stride) { return stride == 1; });
 }
 
@@ -78,7 +75,7 @@ void PoolBefore(Graph& graph, NodeId id) {
     pooled = sum->inputs[static_cast<size_t>(1 - constant)];
   }
   const Node* producer = ProducerIf(graph, pooled, "conv2d");
-  if (producer == nullptr || !HasOneUse(graph, pooled) || !IsPointwise(graph, *producer)) return;
+  if (producer == nullptr || !HasOneUse(graph, pooled) || !IsPixelwise(graph, *producer)) return;
   const Node convolution = *producer;
   if (!PoolsFirst(graph, convolution, pooling, convolution.inputs[0])) return;
   const TensorId small = Append(graph, pooling, {convolution.inputs[0]});
@@ -91,7 +88,8 @@ void PoolBefore(Graph& graph, NodeId id) {
 void PoolBehind(Graph& graph, NodeId id) {
   const Node convolution = graph.node(id);
   const Node* producer = ProducerIf(graph, convolution.inputs[0], "average_pool2d");
-  if (producer == nullptr || !HasOneUse(graph, convolution.inputs[0]) || !IsPointwise(graph, convolution)) return;
+  if (producer == nullptr || !HasOneUse(graph, convolution.inputs[0]) || !IsPixelwise(graph, convolution))
+    return;
   const Node pooling = *producer;
   if (PoolsFirst(graph, convolution, pooling, pooling.inputs[0])) return;
   const TensorId large = Append(graph, convolution, {pooling.inputs[0], convolution.inputs[1]});
