@@ -1,8 +1,6 @@
 #include "client/server_certificate.h"
 
 #include <netdb.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -15,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/error.h"
+#include "proto/certificates/openssl.h"
 #include "proto/values/file_descriptor.h"
 #include "proto/values/sha256.h"
 
@@ -23,15 +22,9 @@ namespace {
 
 constexpr unsigned char kHttp2[] = {2, 'h', '2'};  // as gRPC's servers want to be asked
 
-template <typename T, void (*Free)(T*)>
-struct Deleter {
-  void operator()(T* value) const { Free(value); }
-};
-using ContextPointer = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX, SSL_CTX_free>>;
-using SslPointer = std::unique_ptr<SSL, Deleter<SSL, SSL_free>>;
-using X509Pointer = std::unique_ptr<X509, Deleter<X509, X509_free>>;
-using BioPointer = std::unique_ptr<BIO, Deleter<BIO, BIO_free_all>>;
-using AddressesPointer = std::unique_ptr<addrinfo, Deleter<addrinfo, freeaddrinfo>>;
+using ContextPointer = std::unique_ptr<SSL_CTX, OpensslDeleter<SSL_CTX, SSL_CTX_free>>;
+using SslPointer = std::unique_ptr<SSL, OpensslDeleter<SSL, SSL_free>>;
+using AddressesPointer = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
 absl::Status NoAnswer(const std::string& address, absl::string_view why) {
   return WithRemedy(absl::UnavailableError(absl::StrCat("no server answers at ", address, " (", why, ")")),
@@ -48,7 +41,7 @@ absl::StatusOr<FileDescriptor> Connect(const std::string& address, absl::Duratio
   addrinfo* list = nullptr;
   const int error = getaddrinfo(std::string(host).c_str(), address.substr(colon + 1).c_str(), &hints, &list);
   if (error != 0) return NoAnswer(address, gai_strerror(error));
-  const AddressesPointer addresses(list);
+  const AddressesPointer addresses(list, freeaddrinfo);
   const timeval limit = absl::ToTimeval(timeout);
   int reason = 0;
   for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
@@ -60,14 +53,6 @@ absl::StatusOr<FileDescriptor> Connect(const std::string& address, absl::Duratio
     reason = errno == EINPROGRESS ? ETIMEDOUT : errno;
   }
   return NoAnswer(address, strerror(reason));
-}
-
-std::string ToPem(X509* certificate) {
-  const BioPointer bio(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(bio.get(), certificate);
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &data);
-  return std::string(data, static_cast<size_t>(size));
 }
 
 }  // namespace
@@ -82,9 +67,9 @@ absl::StatusOr<std::string> FetchServerCertificate(const std::string& address, a
   SSL_set_alpn_protos(ssl.get(), kHttp2, sizeof(kHttp2));
   SSL_set_fd(ssl.get(), socket->get());
   if (SSL_connect(ssl.get()) != 1) return NoAnswer(address, "what is there does not speak TLS");
-  const X509Pointer certificate(SSL_get1_peer_certificate(ssl.get()));
+  const CertificatePointer certificate(SSL_get1_peer_certificate(ssl.get()));
   if (certificate == nullptr) return NoAnswer(address, "it shows no certificate");
-  return ToPem(certificate.get());
+  return PemOf(certificate.get());
 }
 
 std::optional<std::string> ParseFingerprint(absl::string_view text) {
