@@ -3,7 +3,6 @@
 
 
 #include "compiler/ops/op.h"
-#include "compiler/runtime/input_generator.h"
 #include "tests/compiler/codegen/test_task.h"
 
 namespace hone {
@@ -33,35 +32,19 @@ const Case kCases[] = {
     {"conv_row", {1, 32, 1, 17}, {32, 32, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true},
 };
 
-HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
-  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
-  for (int64_t e = 0; e < tensor.Elements(); ++e) {
-    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
-  }
-  return tensor;
-}
-
 // relu(product + bias + residual), or the product alone.
 TestTask MakeTask(const Case& c, const Target& target) {
   TestTask made;
   Graph& graph = made.task.graph;
-  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.inputs.push_back(Generate(dims, made.inputs.size()));
-    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
-  };
-  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
-    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
-  };
   const bool conv = c.x.size() == 4;
-  const TensorId x = input("x", c.x), w = constant("w", c.w);
+  const TensorId x = made.AddInput("x", c.x), w = made.AddConstant("w", c.w);
   const AttrMap attrs = {{"strides", std::vector<DimExpr>{DimExpr(c.stride), DimExpr(c.stride)}}};
   TensorId y = graph.AddNode(conv ? "conv2d" : "matmul", {x, w}, conv ? attrs : AttrMap(), "product").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> bias = conv ? std::vector<int64_t>{1, c.w[0], 1, 1} : std::vector<int64_t>{c.w[1]};
     const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
-    y = graph.AddNode("add", {y, constant("bias", bias)}, {}, "bias").value()[0];
-    y = graph.AddNode("add", {y, input("residual", dims)}, {}, "residual").value()[0];
+    y = graph.AddNode("add", {y, made.AddConstant("bias", bias)}, {}, "bias").value()[0];
+    y = graph.AddNode("add", {y, made.AddInput("residual", dims)}, {}, "residual").value()[0];
     y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
   }
   graph.SetOutputs({y});

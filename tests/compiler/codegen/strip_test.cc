@@ -1,7 +1,6 @@
 // Tasks of several stages over strips of rows against the interpreter.
 #include <gtest/gtest.h>
 
-#include "compiler/runtime/input_generator.h"
 #include "tests/compiler/codegen/test_task.h"
 
 namespace hone {
@@ -37,49 +36,43 @@ const Case kCases[] = {
     {"one_row", {1, 16, 1, 20}, {{kPointwise, 32}, {kDepthwise, 0, 3}, {kPointwise, 16}}},
 };
 
-HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
-  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
-  for (int64_t e = 0; e < tensor.Elements(); ++e) {
-    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
-  }
-  return tensor;
-}
-
 TestTask MakeTask(const Case& c, const Target& target) {
   TestTask made;
   Graph& graph = made.task.graph;
-  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.inputs.push_back(Generate(dims, made.inputs.size()));
-    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
-  };
-  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
-    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
-  };
   const auto shape = [&](TensorId id) { return *ConstantShape(graph.tensor(id).type.shape); };
-  TensorId y = input("x", c.x);
+  TensorId y = made.AddInput("x", c.x);
   for (const Layer& layer : c.layers) {
     const int64_t channels = shape(y)[1];
     AttrMap attrs = {{"strides", std::vector<DimExpr>(2, DimExpr(layer.stride))},
                      {"pads", std::vector<DimExpr>(4, DimExpr(layer.kernel / 2))}};
     switch (layer.kind) {
       case kPointwise:
-        y = graph.AddNode("conv2d", {y, constant("w", {layer.channels, channels, 1, 1})}, {}, "pointwise").value()[0];
-        y = graph.AddNode("add", {y, constant("b", {1, layer.channels, 1, 1})}, {}, "bias").value()[0];
+        y = graph
+                .AddNode("conv2d", {y, made.AddConstant("w", {layer.channels, channels, 1, 1})}, {},
+                         "pointwise")
+                .value()[0];
+        y = graph.AddNode("add", {y, made.AddConstant("b", {1, layer.channels, 1, 1})}, {}, "bias")
+                .value()[0];
         if (&layer != &c.layers.back()) y = graph.AddNode("hard_swish", {y}, {}, "act").value()[0];
         break;
       case kDepthwise:
-        y = graph.AddNode("depthwise_conv2d", {y, constant("w", {channels, 1, layer.kernel, layer.kernel})}, attrs, "dw").value()[0];
+        y = graph
+                .AddNode("depthwise_conv2d",
+                         {y, made.AddConstant("w", {channels, 1, layer.kernel, layer.kernel})}, attrs, "dw")
+                .value()[0];
         y = graph.AddNode("relu", {y}, {}, "act").value()[0];
         break;
       case kPool:
         attrs["kernel"] = std::vector<DimExpr>(2, DimExpr(layer.kernel));
         y = graph.AddNode("average_pool2d", {y}, attrs, "pool").value()[0];
         break;
-      case kScale: y = graph.AddNode("mul", {y, input("gate", {1, channels, 1, 1})}, {}, "scale").value()[0]; break;
+      case kScale:
+        y = graph.AddNode("mul", {y, made.AddInput("gate", {1, channels, 1, 1})}, {}, "scale").value()[0];
+        break;
     }
   }
-  if (c.residual) y = graph.AddNode("add", {y, input("residual", shape(y))}, {}, "residual").value()[0];
+  if (c.residual)
+    y = graph.AddNode("add", {y, made.AddInput("residual", shape(y))}, {}, "residual").value()[0];
   graph.SetOutputs({y});
   for (int t = 0; t < graph.tensor_count(); ++t) {
     Tensor& tensor = graph.tensor({t});

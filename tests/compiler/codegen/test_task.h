@@ -6,15 +6,34 @@
 
 #include "absl/status/statusor.h"
 #include "compiler/codegen/codegen.h"
+#include "compiler/runtime/input_generator.h"
 #include "compiler/schedule/schedule.h"
 #include "compiler/tensor_program/interpreter.h"
 #include "tests/compiler/codegen/candidate_runner.h"
 
 namespace hone {
 
+inline HostTensor GenerateReals(const std::vector<int64_t>& dims, uint64_t number) {
+  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
+  for (int64_t e = 0; e < tensor.Elements(); ++e) {
+    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
+  }
+  return tensor;
+}
+
 struct TestTask {
   Task task;
   std::vector<HostTensor> inputs, constants;
+
+  // Add an f32 tensor to the graph, and what it holds.
+  TensorId AddInput(const char* name, const std::vector<int64_t>& dims) {
+    inputs.push_back(GenerateReals(dims, inputs.size()));
+    return task.graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
+  }
+  TensorId AddConstant(const char* name, const std::vector<int64_t>& dims) {
+    constants.push_back(GenerateReals(dims, 10 + constants.size()));
+    return task.graph.AddConstant(name, MakeConstant(DType::kF32, dims, constants.back().bytes));
+  }
 
   std::vector<HostTensor> Operands() const {
     std::vector<HostTensor> operands = inputs;

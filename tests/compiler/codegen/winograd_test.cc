@@ -5,7 +5,6 @@
 #include <random>
 
 #include "compiler/ops/op.h"
-#include "compiler/runtime/input_generator.h"
 #include "compiler/schedule/cook_toom.h"
 #include "compiler/schedule/linear_program.h"
 #include "tests/compiler/codegen/test_task.h"
@@ -334,35 +333,19 @@ const Case kCases[] = {
      {3, 3}},
 };
 
-HostTensor Generate(const std::vector<int64_t>& dims, uint64_t number) {
-  HostTensor tensor = HostTensor::Zeros(DType::kF32, dims);
-  for (int64_t e = 0; e < tensor.Elements(); ++e) {
-    tensor.Set(e, HoneGenerateReal(1, number, static_cast<uint64_t>(e), -1, 1));
-  }
-  return tensor;
-}
-
 // relu(conv + bias + residual), or the convolution alone.
 TestTask MakeTask(const Case& c, const Target& target) {
   TestTask made;
   Graph& graph = made.task.graph;
-  const auto input = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.inputs.push_back(Generate(dims, made.inputs.size()));
-    return graph.AddInput(name, {DType::kF32, {dims.begin(), dims.end()}});
-  };
-  const auto constant = [&](const char* name, const std::vector<int64_t>& dims) {
-    made.constants.push_back(Generate(dims, 10 + made.constants.size()));
-    return graph.AddConstant(name, MakeConstant(DType::kF32, dims, made.constants.back().bytes));
-  };
-  const TensorId x = input("x", c.x);
-  const TensorId w = constant("w", c.w);
+  const TensorId x = made.AddInput("x", c.x);
+  const TensorId w = made.AddConstant("w", c.w);
   const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())},
                          {"strides", std::vector<DimExpr>(c.strides.begin(), c.strides.end())}};
   TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
-    y = graph.AddNode("add", {y, constant("bias", {1, c.w[0], 1, 1})}, {}, "bias").value()[0];
-    y = graph.AddNode("add", {y, input("residual", dims)}, {}, "residual").value()[0];
+    y = graph.AddNode("add", {y, made.AddConstant("bias", {1, c.w[0], 1, 1})}, {}, "bias").value()[0];
+    y = graph.AddNode("add", {y, made.AddInput("residual", dims)}, {}, "residual").value()[0];
     y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
   }
   graph.SetOutputs({y});
