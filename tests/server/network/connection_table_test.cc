@@ -1,6 +1,8 @@
 #include "server/network/connection_table.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,7 +38,14 @@ class ConnectionTableTest : public testing::Test {
   }
   static void Say(const FileDescriptor& caller, std::string_view text) {
     EXPECT_EQ(send(caller.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-    absl::SleepFor(absl::Milliseconds(5));  // loopback
+    WaitForArrival(caller);
+  }
+  // Returns when the other end's kernel has acknowledged all that was sent, an end of the stream too.
+  static void WaitForArrival(const FileDescriptor& caller) {
+    const absl::Time limit = absl::Now() + absl::Seconds(5);
+    int under_way = 1;
+    while (under_way > 0 && absl::Now() < limit) ASSERT_EQ(ioctl(caller.get(), SIOCOUTQ, &under_way), 0);
+    EXPECT_EQ(under_way, 0);
   }
   static bool IsEnded(const FileDescriptor& caller) {
     char byte;
@@ -84,7 +93,7 @@ TEST_F(ConnectionTableTest, OthersThanTlsAndThoseWhoLeaveInTheMiddleAreEnded) {
   Say(endless, std::string_view("\x16\x03\x01\xff\xff", 5));
   Say(leaving, std::string_view(kHello, 7));
   shutdown(leaving.get(), SHUT_WR);
-  absl::SleepFor(absl::Milliseconds(5));
+  WaitForArrival(leaving);
   EXPECT_TRUE(table.TakeSpoken().empty());
   for (const FileDescriptor* caller : {&plain, &endless, &leaving}) EXPECT_TRUE(IsEnded(*caller));
 }

@@ -9,7 +9,10 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "server/storage/sqlite_connection.h"
+#include "server/storage/sqlite_store.h"
 #include "tests/server/temporary_folder.h"
 
 namespace hone {
@@ -144,6 +147,25 @@ TEST(MigrationsTest, TokensOfWorkersBecomeGoodForEnrollingForAWhile) {
 TEST(MigrationsTest, NumbersRiseByOne) {
   int version = 0;
   for (const Migration& migration : Migrations()) EXPECT_EQ(migration.version, ++version) << migration.title;
+}
+
+TEST(MigrationsTest, TokensOfTheFirstSchemaAreTheOwners) {
+  TemporaryFolder folder;
+  const std::string path = folder.path() + "/old.db";
+  {
+    auto db = Connection::Open(path, Connection::Mode::kWriter);
+    ASSERT_TRUE(db.ok()) << db.status();
+    for (const Migration& migration : Migrations().first(3)) ASSERT_TRUE((*db)->Execute(migration.sql).ok());
+    ASSERT_TRUE(
+        (*db)->Execute("INSERT INTO tokens VALUES('h', 'admin', 'owner', 5); PRAGMA user_version=3").ok());
+  }
+  auto store = SqliteStore::Open({.path = path, .clock = absl::Now, .make_lost_record = {}, .readers = 1});
+  ASSERT_TRUE(store.ok()) << store.status();
+  const std::vector<TokenRow> tokens = *(*store)->ListTokens({0, 10});
+  ASSERT_EQ(tokens.size(), 1u);
+  EXPECT_EQ(tokens[0].hash, "h");
+  EXPECT_EQ(tokens[0].create_time, 5);
+  EXPECT_EQ(tokens[0].user_role, "admin");
 }
 
 }  // namespace

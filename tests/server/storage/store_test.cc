@@ -7,10 +7,8 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/storage/migrations.h"
-#include "server/storage/sqlite_connection.h"
 #include "server/storage/sqlite_store.h"
-#include "tests/server/temporary_folder.h"
+#include "tests/server/storage/store_test.h"
 
 namespace hone {
 namespace {
@@ -29,104 +27,12 @@ RecordRow LostRecord(const LeaseGrant& lease, const TrialRow& trial) {
           .status = "infrastructure"};
 }
 
-struct Backend {
-  const char* name;
-  absl::StatusOr<std::unique_ptr<Store>> (*open)(const std::string& folder, Clock clock);
-};
-
 absl::StatusOr<std::unique_ptr<Store>> OpenSqlite(const std::string& folder, Clock clock) {
   auto store = SqliteStore::Open(
       {.path = folder + "/hone.db", .clock = std::move(clock), .make_lost_record = LostRecord});
   if (!store.ok()) return store.status();
   return std::unique_ptr<Store>(*std::move(store));
 }
-
-class StoreTest : public testing::TestWithParam<Backend> {
- protected:
-  StoreTest() { Reopen(); }
-
-  void Reopen() {
-    store_.reset();
-    auto store = GetParam().open(folder_.path(), [this] { return now_; });
-    ASSERT_TRUE(store.ok()) << store.status();
-    store_ = *std::move(store);
-  }
-
-  void AddModel() {
-    ModelRow model{.id = "m1",
-                   .display_name = "net",
-                   .main_file = "a.onnx",
-                   .files = {{"a.onnx", {std::string(64, 'a'), 10}}}};
-    ASSERT_TRUE(store_->CreateModel(model, {}).ok());
-  }
-  // A running job with a device class.
-  void AddJob(const std::string& id, const std::string& device_class = "class") {
-    ASSERT_TRUE(
-        store_->CreateJob({.id = id, .model = "m1", .model_display_name = "net", .spec_bytes = "spec"}, {})
-            .ok());
-    ASSERT_TRUE(store_->StartJob(id).ok());
-    ASSERT_TRUE(store_->ChooseDevice(id, device_class, "device").ok());
-  }
-  void AddBatch(const std::string& job, uint32_t number, int trials,
-                BatchKind kind = BatchKind::kCandidates) {
-    std::vector<TrialRow> rows;
-    for (int i = 0; i < trials; ++i) {
-      rows.push_back({.trial_id = absl::StrCat("b", number, ".", i),
-                      .trace = absl::StrCat("trace ", i),
-                      .object = {std::string(64, 'b'), 5}});
-    }
-    ASSERT_TRUE(store_
-                    ->StoreBatch({.job = job,
-                                  .number = number,
-                                  .kind = kind,
-                                  .objects = {"object of " + job},
-                                  .proposal_bytes = "proposal",
-                                  .run_seconds = 100},
-                                 rows, {})
-                    .ok());
-  }
-  void AddWorker(const std::string& id, const std::string& request_id = "") {
-    RequestKey key{"enrol:owner", "Enrol", request_id, "digest"};
-    ASSERT_TRUE(store_->Enrol({.id = id, .display_name = id}, key).ok());
-  }
-  LeaseGrant Claim(const std::string& worker, const std::string& device_class = "class") {
-    auto grant = store_->ClaimLease(worker, device_class, 30);
-    EXPECT_TRUE(grant.ok()) << grant.status();
-    return grant.ok() && *grant ? **grant : LeaseGrant{};
-  }
-  static RecordRow Result(const LeaseGrant& lease, const std::string& trial, double latency = 1e-3) {
-    return {.job = lease.batch.job,
-            .batch = lease.batch.number,
-            .trial_id = trial,
-            .counted = true,
-            .model = "net",
-            .task_id = "t",
-            .target = "x86-64-v3",
-            .worker = lease.worker,
-            .status = "ok",
-            .latency_seconds = latency,
-            .trace = "trace",
-            .record_bytes = "record"};
-  }
-  LeaseCompletion Complete(const LeaseGrant& lease) {
-    LeaseCompletion completion{.lease_id = lease.lease_id, .worker = lease.worker};
-    for (const TrialRow& trial : lease.trials) completion.ended.push_back(Result(lease, trial.trial_id));
-    return completion;
-  }
-  std::vector<std::string> LogOf(const std::string& job) {
-    std::vector<std::string> ids;
-    const std::vector<RecordRow> log = *store_->ListLog(job, 0);
-    for (const RecordRow& record : log) {
-      ids.push_back(record.trial_id);
-      EXPECT_EQ(record.sequence, ids.size());
-    }
-    return ids;
-  }
-
-  TemporaryFolder folder_;
-  absl::Time now_ = absl::FromUnixSeconds(1'800'000'000);
-  std::unique_ptr<Store> store_;
-};
 
 TEST_P(StoreTest, MutationsHappenOncePerRequestId) {
   AddModel();
@@ -295,162 +201,6 @@ TEST_P(StoreTest, TrialsThatEndedAtOnceAreRecordedAndNeverLeased) {
   EXPECT_EQ(store_->GetJob("j1")->trials_done, 1u);
 }
 
-TEST_P(StoreTest, LeasesGoToTheirDeviceClassOldestFirst) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1", "other");
-  AddBatch("j1", 1, 1);
-  AddJob("j2");
-  AddBatch("j2", 1, 3);
-  const LeaseGrant grant = Claim("w1");
-  EXPECT_EQ(grant.batch.job, "j2");
-  EXPECT_EQ(grant.model_display_name, "net");
-  EXPECT_EQ(grant.spec_bytes, "spec");
-  ASSERT_THAT(grant.trials, SizeIs(3));
-  EXPECT_EQ(grant.trials[2].trial_id, "b1.2");
-  EXPECT_EQ(grant.trials[2].attempts, 1u);
-  EXPECT_TRUE(store_->GetWorker("w1")->busy);
-  EXPECT_EQ(Claim("w2").lease_id, "");
-  EXPECT_EQ(Claim("w2", "other").batch.job, "j1");
-}
-
-TEST_P(StoreTest, CompletionIsFencedByTheLease) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 2);
-  const LeaseGrant grant = Claim("w1");
-  LeaseCompletion stranger = Complete(grant);
-  stranger.worker = "w2";
-  EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(stranger)));
-  LeaseCompletion completion = Complete(grant);
-  completion.incumbent = Result(grant, "b1.incumbent");
-  completion.incumbent->counted = false;
-  completion.incumbent->trace = "";
-  completion.incumbent_trial = "b1.1";
-  ASSERT_TRUE(store_->CompleteLease(completion).ok());
-  EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(completion)));
-  EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0", "b1.1", "b1.incumbent"));
-  EXPECT_EQ(store_->ListLog("j1", 2)->at(0).trace, "trace 1");
-  EXPECT_EQ(store_->GetJob("j1")->trials_done, 2u);
-  EXPECT_EQ(store_->GetWorker("w1")->trials_done, 2u);
-  EXPECT_FALSE(store_->GetWorker("w1")->busy);
-}
-
-TEST_P(StoreTest, AWorkerThatWokeLateCannotCompleteItsSuccessorsAttempt) {
-  AddModel();
-  AddWorker("w1");
-  AddWorker("w2");
-  AddJob("j1");
-  AddBatch("j1", 1, 1);
-  const LeaseGrant late = Claim("w1");
-  now_ += absl::Seconds(31);
-  EXPECT_THAT(*store_->ExpireLeases(), ElementsAre("j1"));
-  const LeaseGrant second = Claim("w2");
-  EXPECT_NE(second.lease_id, late.lease_id);
-  EXPECT_EQ(second.trials.at(0).attempts, 2u);
-  EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(Complete(late))));
-  EXPECT_THAT(LogOf("j1"), IsEmpty());
-  EXPECT_TRUE(store_->CompleteLease(Complete(second)).ok());
-  EXPECT_EQ(store_->ListLog("j1", 0)->at(0).attempts, 2u);
-}
-
-TEST_P(StoreTest, LostCandidatesAreLeasedSinglyAndDeadLetteredAfterThreeAttempts) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 2);
-  EXPECT_THAT(Claim("w1").trials, SizeIs(2));
-  for (int attempt = 2; attempt <= 3; ++attempt) {
-    now_ += absl::Seconds(31);
-    ASSERT_TRUE(store_->ExpireLeases().ok());
-    for (int i = 0; i < 2; ++i) {
-      const LeaseGrant single = Claim("w1");
-      ASSERT_THAT(single.trials, SizeIs(1));
-      EXPECT_EQ(single.trials[0].attempts, static_cast<uint32_t>(attempt));
-    }
-  }
-  EXPECT_THAT(LogOf("j1"), IsEmpty());
-  now_ += absl::Seconds(31);
-  ASSERT_TRUE(store_->ExpireLeases().ok());
-  EXPECT_EQ(Claim("w1").lease_id, "");
-  EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0", "b1.1"));
-  EXPECT_EQ(store_->ListLog("j1", 0)->at(0).status, "infrastructure");
-  EXPECT_EQ(store_->GetJob("j1")->trials_done, 2u);
-}
-
-TEST_P(StoreTest, ModuleLeasesStayWholeWhenLost) {
-  AddModel();
-  AddJob("j1");
-  AddBatch("j1", 1, 2, BatchKind::kModule);
-  Claim("w1");
-  now_ += absl::Seconds(31);
-  ASSERT_TRUE(store_->ExpireLeases().ok());
-  EXPECT_THAT(Claim("w1").trials, SizeIs(2));
-}
-
-TEST_P(StoreTest, TrialsMissingInAResultGoOnAlone) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 3);
-  const LeaseGrant grant = Claim("w1");
-  LeaseCompletion completion = Complete(grant);
-  completion.ended.erase(completion.ended.begin() + 1);
-  completion.ended.push_back(Result(grant, "b9.9"));  // not of this lease
-  ASSERT_TRUE(store_->CompleteLease(completion).ok());
-  EXPECT_THAT(LogOf("j1"), ElementsAre("b1.0", "b1.2"));
-  const LeaseGrant rest = Claim("w1");
-  ASSERT_THAT(rest.trials, SizeIs(1));
-  EXPECT_EQ(rest.trials[0].trial_id, "b1.1");
-}
-
-TEST_P(StoreTest, HeartbeatsRenewUpToTheRunLimit) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 1);  // may run 100 s
-  const std::string lease = Claim("w1").lease_id;
-  for (int i = 0; i < 4; ++i) {
-    now_ += absl::Seconds(20);
-    EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {lease}})->abandon, IsEmpty());
-    EXPECT_THAT(*store_->ExpireLeases(), IsEmpty());
-  }
-  now_ += absl::Seconds(21);
-  EXPECT_THAT(*store_->ExpireLeases(), SizeIs(1));
-  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {lease}})->abandon,
-              ElementsAre(lease));
-}
-
-TEST_P(StoreTest, LeasesAWorkerForgotAreQueuedAgain) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 1);
-  AddBatch("j1", 2, 1);
-  const std::string kept = Claim("w1").lease_id;
-  Claim("w1");
-  const HeartbeatAnswer answer =
-      *store_->RecordHeartbeat({.worker = "w1", .running_leases = {kept}, .drop_unlisted = true});
-  EXPECT_THAT(answer.jobs, ElementsAre("j1"));
-  EXPECT_THAT(answer.abandon, IsEmpty());
-  EXPECT_EQ(Claim("w1").batch.number, 2u);
-}
-
-TEST_P(StoreTest, TheEndOfAJobDropsItsLeases) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 1);
-  AddBatch("j1", 2, 1);
-  const LeaseGrant grant = Claim("w1");
-  ASSERT_TRUE(store_->EndJob("j1", JobState::kCancelled, "", std::nullopt).ok());
-  EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(Complete(grant))));
-  EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {grant.lease_id}})->abandon,
-              SizeIs(1));
-  EXPECT_EQ(Claim("w1").lease_id, "");
-}
-
 TEST_P(StoreTest, BlobsAreNeededByModelsModulesAndUnfinishedJobs) {
   const std::string graph(64, 'a'), library(64, 'c');
   AddModel();
@@ -577,25 +327,6 @@ TEST_P(StoreTest, ClaimsLastAsLongAsTheirProjectNeedsThem) {
   now_ += absl::Hours(1);
   ASSERT_TRUE(store_->DeleteModel("m1", {}).ok());
   EXPECT_FALSE(*store_->HasClaim(kDefaultProject, blob.sha256));
-}
-
-TEST(MigrationTest, TokensOfTheFirstSchemaAreTheOwners) {
-  TemporaryFolder folder;
-  const std::string path = folder.path() + "/old.db";
-  {
-    auto db = Connection::Open(path, Connection::Mode::kWriter);
-    ASSERT_TRUE(db.ok()) << db.status();
-    for (const Migration& migration : Migrations().first(3)) ASSERT_TRUE((*db)->Execute(migration.sql).ok());
-    ASSERT_TRUE(
-        (*db)->Execute("INSERT INTO tokens VALUES('h', 'admin', 'owner', 5); PRAGMA user_version=3").ok());
-  }
-  auto store = SqliteStore::Open({.path = path, .clock = absl::Now, .make_lost_record = {}, .readers = 1});
-  ASSERT_TRUE(store.ok()) << store.status();
-  const std::vector<TokenRow> tokens = *(*store)->ListTokens({0, 10});
-  ASSERT_THAT(tokens, SizeIs(1));
-  EXPECT_EQ(tokens[0].hash, "h");
-  EXPECT_EQ(tokens[0].create_time, 5);
-  EXPECT_EQ(tokens[0].user_role, "admin");
 }
 
 TEST_P(StoreTest, FiltersSelectRecords) {
