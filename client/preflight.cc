@@ -1,6 +1,8 @@
 #include "client/preflight.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,16 +12,35 @@
 namespace hone {
 namespace {
 
-std::string NodeLine(const Json& node) {
-  std::string line = absl::StrCat("\n  node '", JsonText(node, "node"), "' (", JsonText(node, "operator"));
+// "operator, attribute): reason": what nodes refused alike have in common.
+std::string Refusal(const Json& node) {
+  std::string text = JsonText(node, "operator");
   const std::string opset = JsonText(node, "opset");
-  if (!opset.empty()) absl::StrAppend(&line, ", opset ", opset);
+  if (!opset.empty()) absl::StrAppend(&text, ", opset ", opset);
   const std::string attribute = JsonText(node, "attribute");
-  if (!attribute.empty()) absl::StrAppend(&line, ", attribute ", attribute);
-  absl::StrAppend(&line, "): ", JsonText(node, "reason"));
+  if (!attribute.empty()) absl::StrAppend(&text, ", attribute ", attribute);
+  absl::StrAppend(&text, "): ", JsonText(node, "reason"));
   const std::string remedy = JsonText(node, "remedy");
-  if (!remedy.empty()) absl::StrAppend(&line, "; ", remedy);
-  return line;
+  if (!remedy.empty()) absl::StrAppend(&text, "; ", remedy);
+  return text;
+}
+
+// A line per refusal, in the order of the first node of each.
+std::string RefusalLines(const Json& nodes) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> refusals;
+  for (const Json& node : nodes) {
+    const std::string refusal = Refusal(node);
+    auto at =
+        std::find_if(refusals.begin(), refusals.end(), [&](const auto& r) { return r.first == refusal; });
+    if (at == refusals.end()) at = refusals.insert(at, {refusal, {}});
+    at->second.push_back(JsonText(node, "node"));
+  }
+  std::string lines;
+  for (const auto& [refusal, names] : refusals) {
+    const std::string more = names.size() > 1 ? absl::StrCat(" and ", names.size() - 1, " more") : "";
+    absl::StrAppend(&lines, "\n  node '", names[0], "'", more, " (", refusal);
+  }
+  return lines;
 }
 
 // --shape flags that bind every open dimension of every input: symbols get an example value, 1 for a first
@@ -52,8 +73,8 @@ std::string SymbolName(const Json& symbol) {
 absl::Status CheckPreflight(const Json& report) {
   const Json& unsupported = JsonMember(report, "unsupported");
   if (!unsupported.empty()) {
-    std::string message = absl::StrCat(unsupported.size(), " nodes of the model are not supported:");
-    for (const Json& node : unsupported) message += NodeLine(node);
+    const std::string message =
+        absl::StrCat(unsupported.size(), " nodes of the model are not supported:", RefusalLines(unsupported));
     return WithRemedy(absl::FailedPreconditionError(message),
                       "change or cut these nodes out of the model, then try again");
   }

@@ -167,6 +167,18 @@ TEST(PreflightTest, NamesEveryNodeWithItsRemedy) {
   EXPECT_THAT(status.message(), HasSubstr("node 'n2' (Resize, opset 13, attribute mode): cubic; use linear"));
 }
 
+TEST(PreflightTest, NodesRefusedAlikeAreOneLine) {
+  auto report = ParseJson(R"({"unsupported":[
+      {"node":"n1","operator":"Det","opset":11,"reason":"no such operator here","remedy":"cut it"},
+      {"node":"n2","operator":"Resize","attribute":"mode","opset":11,"reason":"cubic","remedy":"use linear"},
+      {"node":"n3","operator":"Det","opset":11,"reason":"no such operator here","remedy":"cut it"}]})",
+                          "t");
+  EXPECT_EQ(CheckPreflight(*report).message(),
+            "3 nodes of the model are not supported:\n"
+            "  node 'n1' and 1 more (Det, opset 11): no such operator here; cut it\n"
+            "  node 'n2' (Resize, opset 11, attribute mode): cubic; use linear");
+}
+
 TEST(PreflightTest, GivesTheVeryShapeFlag) {
   auto report = ParseJson(R"({"unsupported":[],"unbound_symbols":["N","W"],
       "inputs":[{"name":"x","dtype":"f32","shape":["N",3,48,"W"]}]})",

@@ -37,6 +37,8 @@ void Gemm(NodeContext& c) {
 
 }  // namespace
 
-std::vector<OnnxOpRow> MatrixOnnxOps() { return {{"MatMul", 1, 22, 2, MatMul}, {"Gemm", 7, 22, 2, Gemm}}; }
+std::vector<OnnxOpRow> MatrixOnnxOps() {
+  return {{"MatMul", 1, kMaxOpset, 2, MatMul}, {"Gemm", 7, kMaxOpset, 2, Gemm}};
+}
 
 }  // namespace hone

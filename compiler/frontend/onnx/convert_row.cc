@@ -122,6 +122,20 @@ void LayerNormalization(NodeContext& c) {
                         {{"axis", int64_t{axis}}, {"epsilon", c.Float("epsilon", 1e-5)}}));
 }
 
+// x / sqrt(mean(x x) + epsilon) scale, over the axes from `axis` on.
+void RmsNormalization(NodeContext& c) {
+  const TensorId x = c.Input(0), scale = c.Input(1);
+  if (!c.RequireRank(x, 1, 8)) return;
+  const int rank = c.Type(x).rank();
+  std::vector<int64_t> axes;
+  for (int axis = c.Axis(c.Int("axis", -1), rank); axis < rank; ++axis) axes.push_back(axis);
+  const TensorId mean =
+      c.Emit("reduce_mean", {c.Emit("mul", {x, x})}, {{"axes", ToDims(axes)}, {"keepdims", int64_t{1}}});
+  if (!c.ok()) return;
+  const TensorId shifted = c.Emit("add", {mean, c.ScalarLike(mean, c.Float("epsilon", 1e-5))});
+  c.SetOutput(0, c.Emit("mul", {c.Emit("div", {x, c.Emit("sqrt", {shifted})}), scale}));
+}
+
 void LpNormalization(NodeContext& c) {
   const TensorId x = c.Input(0);
   if (!c.RequireRank(x, 1, 8)) return;
@@ -158,23 +172,24 @@ void CumSum(NodeContext& c) {
 }  // namespace
 
 std::vector<OnnxOpRow> RowOnnxOps() {
-  return {{"Softmax", 1, 22, 1, Softmax},
-          {"LogSoftmax", 1, 22, 1, LogSoftmax},
-          {"ReduceSum", 1, 22, 1, ReduceSum},
-          {"ReduceMean", 1, 22, 1, ReduceMean},
-          {"ReduceMax", 1, 22, 1, ReduceMax},
-          {"ReduceMin", 1, 22, 1, ReduceMin},
-          {"ReduceProd", 1, 22, 1, ReduceProd},
-          {"ReduceL1", 1, 22, 1, ReduceL1},
-          {"ReduceL2", 1, 22, 1, ReduceL2},
-          {"ReduceSumSquare", 1, 22, 1, ReduceSumSquare},
-          {"ReduceLogSum", 1, 22, 1, ReduceLogSum},
-          {"ReduceLogSumExp", 1, 22, 1, ReduceLogSumExp},
-          {"ArgMax", 1, 22, 1, ArgMaxOf},
-          {"ArgMin", 1, 22, 1, ArgMinOf},
-          {"LayerNormalization", 17, 22, 2, LayerNormalization},
-          {"LpNormalization", 1, 22, 1, LpNormalization},
-          {"CumSum", 11, 22, 2, CumSum}};
+  return {{"Softmax", 1, kMaxOpset, 1, Softmax},
+          {"LogSoftmax", 1, kMaxOpset, 1, LogSoftmax},
+          {"ReduceSum", 1, kMaxOpset, 1, ReduceSum},
+          {"ReduceMean", 1, kMaxOpset, 1, ReduceMean},
+          {"ReduceMax", 1, kMaxOpset, 1, ReduceMax},
+          {"ReduceMin", 1, kMaxOpset, 1, ReduceMin},
+          {"ReduceProd", 1, kMaxOpset, 1, ReduceProd},
+          {"ReduceL1", 1, kMaxOpset, 1, ReduceL1},
+          {"ReduceL2", 1, kMaxOpset, 1, ReduceL2},
+          {"ReduceSumSquare", 1, kMaxOpset, 1, ReduceSumSquare},
+          {"ReduceLogSum", 1, kMaxOpset, 1, ReduceLogSum},
+          {"ReduceLogSumExp", 1, kMaxOpset, 1, ReduceLogSumExp},
+          {"ArgMax", 1, kMaxOpset, 1, ArgMaxOf},
+          {"ArgMin", 1, kMaxOpset, 1, ArgMinOf},
+          {"LayerNormalization", 17, kMaxOpset, 2, LayerNormalization},
+          {"RMSNormalization", 23, kMaxOpset, 2, RmsNormalization},
+          {"LpNormalization", 1, kMaxOpset, 1, LpNormalization},
+          {"CumSum", 11, kMaxOpset, 2, CumSum}};
 }
 
 }  // namespace hone

@@ -252,12 +252,12 @@ void NonZero(NodeContext& c) {
 }  // namespace
 
 std::vector<OnnxOpRow> ShapeOnnxOps() {
-  return {{"Shape", 1, 22, 1, Shape},       {"Size", 1, 22, 1, Size},
-          {"Reshape", 5, 22, 2, Reshape},   {"Flatten", 1, 22, 1, Flatten},
-          {"Squeeze", 1, 22, 1, Squeeze},   {"Unsqueeze", 1, 22, 1, Unsqueeze},
-          {"Constant", 1, 22, 0, Constant}, {"ConstantOfShape", 9, 22, 1, ConstantOfShape},
-          {"Range", 11, 22, 3, Range},      {"Trilu", 14, 22, 1, Trilu},
-          {"NonZero", 9, 22, 1, NonZero}};
+  return {{"Shape", 1, kMaxOpset, 1, Shape},       {"Size", 1, kMaxOpset, 1, Size},
+          {"Reshape", 5, kMaxOpset, 2, Reshape},   {"Flatten", 1, kMaxOpset, 1, Flatten},
+          {"Squeeze", 1, kMaxOpset, 1, Squeeze},   {"Unsqueeze", 1, kMaxOpset, 1, Unsqueeze},
+          {"Constant", 1, kMaxOpset, 0, Constant}, {"ConstantOfShape", 9, kMaxOpset, 1, ConstantOfShape},
+          {"Range", 11, kMaxOpset, 3, Range},      {"Trilu", 14, kMaxOpset, 1, Trilu},
+          {"NonZero", 9, kMaxOpset, 1, NonZero}};
 }
 
 }  // namespace hone

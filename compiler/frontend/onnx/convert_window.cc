@@ -337,16 +337,16 @@ void Lrn(NodeContext& c) {
 }  // namespace
 
 std::vector<OnnxOpRow> WindowOnnxOps() {
-  return {{"Conv", 1, 22, 2, Conv},
-          {"ConvTranspose", 1, 22, 2, ConvTranspose},
-          {"MaxPool", 1, 22, 1, MaxPool},
-          {"AveragePool", 7, 22, 1, AveragePool},
-          {"GlobalAveragePool", 1, 22, 1, GlobalAveragePool},
-          {"GlobalMaxPool", 1, 22, 1, GlobalMaxPool},
-          {"BatchNormalization", 9, 22, 5, BatchNormalization},
-          {"InstanceNormalization", 6, 22, 3, InstanceNormalization},
-          {"GroupNormalization", 18, 22, 3, GroupNormalization},
-          {"LRN", 1, 22, 1, Lrn}};
+  return {{"Conv", 1, kMaxOpset, 2, Conv},
+          {"ConvTranspose", 1, kMaxOpset, 2, ConvTranspose},
+          {"MaxPool", 1, kMaxOpset, 1, MaxPool},
+          {"AveragePool", 7, kMaxOpset, 1, AveragePool},
+          {"GlobalAveragePool", 1, kMaxOpset, 1, GlobalAveragePool},
+          {"GlobalMaxPool", 1, kMaxOpset, 1, GlobalMaxPool},
+          {"BatchNormalization", 9, kMaxOpset, 5, BatchNormalization},
+          {"InstanceNormalization", 6, kMaxOpset, 3, InstanceNormalization},
+          {"GroupNormalization", 18, kMaxOpset, 3, GroupNormalization},
+          {"LRN", 1, kMaxOpset, 1, Lrn}};
 }
 
 }  // namespace hone

@@ -15,7 +15,7 @@ struct OnnxOpRow {
   void (*convert)(NodeContext& c);
 };
 
-constexpr int kMinOpset = 9, kMaxOpset = 22;
+constexpr int kMinOpset = 9, kMaxOpset = 27;
 
 // Null: no row of that name for the opset.
 const OnnxOpRow* FindOnnxOp(std::string_view name, int64_t opset);
