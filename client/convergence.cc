@@ -30,6 +30,13 @@ Range Latencies(const std::vector<ConvergencePoint>& points) {
   return {low->predicted_seconds, high->predicted_seconds};
 }
 
+// A latency, or how far it lies below the axis' other end if both would read alike.
+std::string LowLabel(const Range& range) {
+  const std::string label = FormatLatency(range.low);
+  if (range.low == range.high || label != FormatLatency(range.high)) return label;
+  return absl::StrFormat("-%.2g %%", 100 * (1 - range.low / range.high));
+}
+
 }  // namespace
 
 std::vector<ConvergencePoint> Convergence(
@@ -73,9 +80,9 @@ std::string ConvergenceText(const std::vector<ConvergencePoint>& points, int wid
   std::string text;
   for (int row = 0; row < kTextHeight; ++row) {
     const bool labelled = row == 0 || row == kTextHeight - 1;
-    const double seconds = row == 0 ? range.high : range.low;
+    const std::string label = row == 0 ? FormatLatency(range.high) : LowLabel(range);
     grid[row].erase(grid[row].find_last_not_of(' ') + 1);
-    absl::StrAppendFormat(&text, "%*s |%s\n", kLabelWidth, labelled ? FormatLatency(seconds) : "", grid[row]);
+    absl::StrAppendFormat(&text, "%*s |%s\n", kLabelWidth, labelled ? label : "", grid[row]);
   }
   absl::StrAppendFormat(&text, "%*s +%s\n", kLabelWidth, "", std::string(columns, '-'));
   const std::string end = absl::StrCat(points.back().trial, " trials, ",
@@ -104,15 +111,14 @@ std::string ConvergenceSvg(const std::vector<ConvergencePoint>& points, const st
     const double y = bottom - range.Fraction(point.predicted_seconds) * (bottom - kMargin);
     absl::StrAppendFormat(&path, path.empty() ? "M%.1f %.1f" : "H%.1fV%.1f", x, y);
   }
-  absl::StrAppendFormat(
-      &svg,
-      "<path d=\"%s\" fill=\"none\" stroke=\"#1f77b4\" stroke-width=\"2\"/>\n"
-      "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%s</text>\n"
-      "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%s</text>\n"
-      "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%d trials, %s</text>\n</svg>\n",
-      path, kMargin - 6, kMargin + 4, FormatLatency(range.high), kMargin - 6, bottom + 4,
-      FormatLatency(range.low), right, bottom + 22, points.back().trial,
-      FormatDuration(points.back().elapsed_seconds));
+  absl::StrAppendFormat(&svg,
+                        "<path d=\"%s\" fill=\"none\" stroke=\"#1f77b4\" stroke-width=\"2\"/>\n"
+                        "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%s</text>\n"
+                        "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%s</text>\n"
+                        "<text x=\"%g\" y=\"%g\" text-anchor=\"end\">%d trials, %s</text>\n</svg>\n",
+                        path, kMargin - 6, kMargin + 4, FormatLatency(range.high), kMargin - 6, bottom + 4,
+                        LowLabel(range), right, bottom + 22, points.back().trial,
+                        FormatDuration(points.back().elapsed_seconds));
   return svg;
 }
 

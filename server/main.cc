@@ -13,10 +13,12 @@
 #include "server/config.h"
 #include "server/execution/log.h"
 #include "server/server.h"
+#include "server/storage/sqlite_connection.h"
 
 namespace {
 
 constexpr int kArenas = 4;
+constexpr size_t kPageCacheBytes = size_t{8} << 20;
 
 // All that is acknowledged is stored: where a graceful stop takes too long, or a second signal comes, the
 // process ends at once.
@@ -69,6 +71,7 @@ int main(int argc, char** argv) {
   // What calls take and return on twenty threads leaves holes in every arena: in 16 of them three times what
   // was in use.
   mallopt(M_ARENA_MAX, kArenas);
+  if (const absl::Status kept = hone::ReservePageCache(kPageCacheBytes); !kept.ok()) return Fail(kept, 1);
   hone::SetLogLevel(config->log_level);
   // Blocked in all threads, which inherit the mask; this one waits for them.
   sigset_t signals;

@@ -17,7 +17,8 @@ absl::StatusOr<Target> FindTarget(std::string_view name) {
   }
   if (found != nullptr) return Target{found};
   if (name == "host") return absl::NotFoundError(absl::StrCat("no target runs on this machine; there are: ", names));
-  return absl::NotFoundError(absl::StrCat("unknown target '", std::string(name), "'; there are: ", names));
+  return absl::InvalidArgumentError(
+      absl::StrCat("unknown target '", std::string(name), "'; there are: ", names));
 }
 
 }  // namespace hone

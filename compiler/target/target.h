@@ -38,7 +38,7 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
-// "host" resolves by CPU detection. NotFound lists the names there are.
+// "host" resolves by CPU detection. InvalidArgument lists the names there are, NotFound: none runs here.
 absl::StatusOr<Target> FindTarget(std::string_view name);
 
 }  // namespace hone

@@ -197,6 +197,10 @@ struct LeaseGrant {
   std::string failure;           // why it was lost, if it was
 };
 
+struct LostLease {
+  std::string lease_id, worker, job;
+};
+
 struct LeaseCompletion {
   std::string lease_id;
   std::string worker;

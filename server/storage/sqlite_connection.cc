@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "server/execution/status_macros.h"
 
@@ -38,7 +40,22 @@ absl::StatusCode CodeOf(int sqlite_code) {
   }
 }
 
+constexpr size_t kPageBytes = 4096;  // SQLite's default
+
 }  // namespace
+
+absl::Status ReservePageCache(size_t bytes) {
+  int header = 0;  // of a slot, behind its page
+  if (sqlite3_config(SQLITE_CONFIG_PCACHE_HDRSZ, &header) != SQLITE_OK)
+    return absl::FailedPreconditionError("SQLite is in use already");
+  const size_t slot = kPageBytes + static_cast<size_t>(header), slots = bytes / slot;
+  static std::vector<char> pages;
+  pages.resize(slots * slot);
+  if (sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages.data(), static_cast<int>(slot),
+                     static_cast<int>(slots)) != SQLITE_OK)
+    return absl::InternalError("SQLite takes no memory for its page cache");
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path, Mode mode) {
   sqlite3* database = nullptr;

@@ -19,6 +19,10 @@ struct Bytes {
   std::string_view bytes;
 };
 
+// All connections together keep so many bytes of pages, taken now and for good: caches that grow as a
+// database does would look like a leak, and leave holes. Once, before the first connection of the process.
+absl::Status ReservePageCache(size_t bytes);
+
 // One SQLite connection with its cache of prepared statements. Not thread-safe. All SQLite errors become
 // absl::Status here.
 class Connection {

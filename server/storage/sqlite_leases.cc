@@ -300,17 +300,19 @@ absl::Status SqliteStore::LoseLeasesOf(Connection& db, const std::string& worker
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<std::string>> SqliteStore::ExpireLeases() {
-  std::vector<std::string> jobs;
+absl::StatusOr<std::vector<LostLease>> SqliteStore::ExpireLeases() {
+  std::vector<LostLease> lost;
   HONE_RETURN_IF_ERROR(writer_.Run([&](Connection& db) -> absl::Status {
     std::vector<int64_t> expired;
     {
-      Query query(db,
-                  "SELECT number, job FROM leases WHERE state = 'leased' AND lease_until < ? ORDER BY number",
-                  Now());
+      Query query(
+          db,
+          "SELECT number, lease_id, worker, job FROM leases WHERE state = 'leased' AND lease_until < ? "
+          "ORDER BY number",
+          Now());
       while (query.Next()) {
         expired.push_back(query.Int(0));
-        jobs.push_back(query.Text(1));
+        lost.push_back({.lease_id = query.Text(1), .worker = query.Text(2), .job = query.Text(3)});
       }
       HONE_RETURN_IF_ERROR(query.status());
     }
@@ -318,7 +320,7 @@ absl::StatusOr<std::vector<std::string>> SqliteStore::ExpireLeases() {
       HONE_RETURN_IF_ERROR(LoseLease(db, lease, "the worker was silent, or ran too long"));
     return absl::OkStatus();
   }));
-  return jobs;
+  return lost;
 }
 
 absl::StatusOr<HeartbeatAnswer> SqliteStore::RecordHeartbeat(const Heartbeat& heartbeat) {

@@ -77,7 +77,7 @@ class SqliteStore : public Store {
                                                        double lease_seconds) override;
   absl::StatusOr<LeaseGrant> GetLease(const std::string& lease_id) override;
   absl::Status CompleteLease(const LeaseCompletion& completion) override;
-  absl::StatusOr<std::vector<std::string>> ExpireLeases() override;
+  absl::StatusOr<std::vector<LostLease>> ExpireLeases() override;
 
   absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const RequestKey& request) override;
   absl::StatusOr<WorkerRow> GetWorker(const std::string& id) override;

@@ -122,8 +122,8 @@ class Store {
   // Fenced: NotFound (and nothing changes) unless the worker holds this very lease. With its kMaxLies-th lie
   // the worker is quarantined: all its records are marked suspect.
   virtual absl::Status CompleteLease(const LeaseCompletion& completion) = 0;
-  // Leases whose time is over are lost. Returns the jobs concerned.
-  virtual absl::StatusOr<std::vector<std::string>> ExpireLeases() = 0;
+  // Leases whose time is over are lost; returns them.
+  virtual absl::StatusOr<std::vector<LostLease>> ExpireLeases() = 0;
 
   // With the same request the same worker again (the first answer was lost).
   virtual absl::StatusOr<WorkerRow> Enrol(const WorkerRow& worker, const RequestKey& request) = 0;

@@ -241,9 +241,9 @@ absl::StatusOr<v1::Worker> LeaseBroker::Control(const std::string& worker, Worke
 }
 
 absl::Status LeaseBroker::ExpireLeases() {
-  HONE_ASSIGN_OR_RETURN(std::vector<std::string> jobs, store_.ExpireLeases());
-  for (const std::string& job : jobs) {
-    LogEvent(LogLevel::kWarning, "lease_expired", {{"job", job}});
+  HONE_ASSIGN_OR_RETURN(const std::vector<LostLease> leases, store_.ExpireLeases());
+  for (const auto& [lease, worker, job] : leases) {
+    LogEvent(LogLevel::kWarning, "lease_expired", {{"lease", lease}, {"worker", worker}, {"job", job}});
     NotifyChanged(job);
   }
   return absl::OkStatus();

@@ -9,6 +9,7 @@
 #include "client/bench.h"
 #include "client/call_context.h"
 #include "client/console.h"
+#include "client/convergence.h"
 #include "client/error.h"
 #include "client/explanation.h"
 #include "client/preflight.h"
@@ -185,6 +186,13 @@ TEST(PreflightTest, GivesTheVeryShapeFlag) {
                           "t");
   EXPECT_THAT(RemedyOf(CheckPreflight(*report)), HasSubstr("--shape 'x=1,3,48,<W>'"));
   EXPECT_TRUE(CheckPreflight(*ParseJson("{}", "t")).ok());
+}
+
+TEST(ConvergenceTest, EndsThatReadAlikeAreToldApart) {
+  const std::string text = ConvergenceText({{1, 0, 100.0e-3}, {2, 1, 99.96e-3}}, 40);
+  EXPECT_THAT(text, HasSubstr("100 ms |"));
+  EXPECT_THAT(text, HasSubstr("-0.04 % |"));
+  EXPECT_THAT(ConvergenceText({{1, 0, 100e-3}, {2, 1, 50e-3}}, 40), HasSubstr("50.0 ms |"));
 }
 
 v1::Job SampleJob() {

@@ -59,7 +59,11 @@ TEST_P(StoreTest, AWorkerThatWokeLateCannotCompleteItsSuccessorsAttempt) {
   AddBatch("j1", 1, 1);
   const LeaseGrant late = Claim("w1");
   now_ += absl::Seconds(31);
-  EXPECT_THAT(*store_->ExpireLeases(), ElementsAre("j1"));
+  const std::vector<LostLease> lost = *store_->ExpireLeases();
+  ASSERT_THAT(lost, SizeIs(1));
+  EXPECT_EQ(lost[0].lease_id, late.lease_id);
+  EXPECT_EQ(lost[0].worker, "w1");
+  EXPECT_EQ(lost[0].job, "j1");
   const LeaseGrant second = Claim("w2");
   EXPECT_NE(second.lease_id, late.lease_id);
   EXPECT_EQ(second.trials.at(0).attempts, 2u);
