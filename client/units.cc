@@ -21,7 +21,7 @@ struct Scale {
 };
 
 std::string Scaled(double value, absl::string_view unit) {
-  const int digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const int digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
   return absl::StrFormat("%.*f %s", digits, value, unit);
 }
 

@@ -30,6 +30,7 @@ TEST(UnitsTest, FormatsLatency) {
   EXPECT_EQ(FormatLatency(1.234e-9), "1.23 ns");
   EXPECT_EQ(FormatLatency(456e-6), "456 us");
   EXPECT_EQ(FormatLatency(12.34e-3), "12.3 ms");
+  EXPECT_EQ(FormatLatency(99.96e-3), "100 ms");
   EXPECT_EQ(FormatLatency(0.9999), "1.00 s");
   EXPECT_EQ(FormatLatency(2.5), "2.50 s");
 }
