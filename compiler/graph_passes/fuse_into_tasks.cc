@@ -9,6 +9,7 @@
 #include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/join_strips.h"
 #include "compiler/graph_passes/memory_views.h"
+#include "compiler/graph_passes/rounding_policy.h"
 
 namespace hone {
 namespace {
@@ -238,12 +239,15 @@ absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int th
                                        AlgorithmPolicy policy, const TaskCosts* costs) {
   CutGraph cut;
   const MemoryViews views(graph);
+  const RoundingPolicy rounding(graph, policy);
   std::vector<std::vector<int>> groups = GroupIntoTasks(graph, views.is_view());
   if (costs != nullptr) {
     const auto seconds = [&](const std::vector<int>& nodes) {
       absl::StatusOr<ExtractedTask> extracted = ExtractTask(graph, nodes);
       const double price =
-          extracted.ok() ? costs->SecondsFor({std::move(extracted->graph), target, threads, policy}) : HUGE_VAL;
+          extracted.ok()
+              ? costs->SecondsFor({std::move(extracted->graph), target, threads, rounding.For(nodes)})
+              : HUGE_VAL;
       return std::isfinite(price) ? price : 0;
     };
     groups = JoinIntoStrips(graph, views, target, std::move(groups), seconds);
@@ -252,7 +256,7 @@ absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int th
   for (const std::vector<int>& nodes : groups) {
     absl::StatusOr<ExtractedTask> extracted = ExtractTask(graph, nodes);
     if (!extracted.ok()) return extracted.status();
-    Task task{std::move(extracted->graph), target, threads, policy};
+    Task task{std::move(extracted->graph), target, threads, rounding.For(nodes)};
     const auto [entry, fresh] = known.emplace(task.Key(), static_cast<int>(cut.tasks.size()));
     if (fresh) cut.tasks.push_back(std::move(task));
     extracted->call.task = entry->second;

@@ -7,6 +7,7 @@
 #include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/memory_views.h"
 #include "compiler/graph_passes/pbqp.h"
+#include "compiler/graph_passes/rounding_policy.h"
 
 namespace hone {
 namespace {
@@ -40,6 +41,7 @@ class LayoutProblem {
   LayoutProblem(const Graph& graph, const PassOptions& options)
       : graph_(graph),
         options_(options),
+        rounding_(graph, options.policy),
         blocks_(BlockAlternatives(graph, options.target)),
         variables_(blocks_.size(), -1) {}
 
@@ -104,8 +106,9 @@ class LayoutProblem {
       for (const TensorId id : extracted->call.outputs) {
         if (extracted->call.outputs.size() > 1) blocks_[id.index] = {0};
       }
+      const AlgorithmPolicy policy = rounding_.For(nodes);
       Group group{.nodes = std::move(nodes),
-                  .task = {std::move(extracted->graph), options_.target, options_.threads, options_.policy},
+                  .task = {std::move(extracted->graph), options_.target, options_.threads, policy},
                   .inputs = std::move(extracted->call.inputs),
                   .result = extracted->call.outputs.front()};
       groups_.push_back(std::move(group));
@@ -280,6 +283,7 @@ class LayoutProblem {
 
   const Graph& graph_;
   const PassOptions& options_;
+  const RoundingPolicy rounding_;
   std::vector<std::vector<int64_t>> blocks_;    // by tensor: what it may be stored in
   std::map<int64_t, std::vector<bool>> views_;  // by block of all images, node
   std::vector<Group> groups_;

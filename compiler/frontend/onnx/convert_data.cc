@@ -10,7 +10,6 @@ namespace hone {
 namespace {
 
 constexpr int64_t kMaxParts = 4096;
-constexpr int64_t kMaxScattered = int64_t{1} << 22;  // indices made
 
 void Transpose(NodeContext& c) {
   const TensorId x = c.Input(0);
@@ -137,80 +136,6 @@ void Split(NodeContext& c) {
   }
   if (c.ok() && !(c.Shape(x)[axis] == DimExpr(at)))
     c.Fail(absl::StrCat("the parts make ", at, " of ", c.Shape(x)[axis].ToString()));
-}
-
-// One constant index is a slice.
-void Gather(NodeContext& c) {
-  const TensorId x = c.Input(0), indices = c.Input(1);
-  if (!c.RequireRank(x, 1, 16)) return;
-  const int axis = c.Axis(c.Int("axis", 0), c.Type(x).rank());
-  if (!c.ok()) return;
-  const DimExpr size = c.Shape(x)[axis];
-  if (c.IsConstant(indices) && !c.IsConstant(x) && Product(c.Shape(indices)) == DimExpr(1) &&
-      size.IsConstant()) {
-    const std::vector<int64_t> index = c.Integers(1, "indices");
-    if (!c.ok()) return;
-    const int64_t at = index[0] < 0 ? index[0] + size.Constant() : index[0];
-    if (at < 0 || at >= size.Constant())
-      return c.Fail(absl::StrCat("index ", index[0], " of ", size.Constant()));
-    std::vector<DimExpr> shape = c.Shape(x);
-    shape.erase(shape.begin() + axis);
-    shape.insert(shape.begin() + axis, c.Shape(indices).size(), DimExpr(1));
-    return c.SetOutput(0, c.Reshape(c.Slice(x, axis, at, at + 1), std::move(shape)));
-  }
-  c.SetOutput(0, c.Emit("gather", {x, indices}, {{"axis", int64_t{axis}}}));
-}
-
-// `x` seen as rows, of which row i becomes row from[i] of `updates` (rows too), or stays where that is -1.
-TensorId ReplaceRows(NodeContext& c, TensorId x, TensorId updates, const std::vector<int64_t>& from) {
-  const auto rows = static_cast<int64_t>(from.size());
-  std::vector<int64_t> picked(from.size());
-  for (int64_t i = 0; i < rows; ++i) picked[i] = from[i] < 0 ? i : rows + from[i];
-  const std::vector<DimExpr> shape = c.Shape(x);
-  const DimExpr row = FloorDiv(Product(shape), DimExpr(rows));
-  const DimExpr changes = FloorDiv(Product(c.Shape(updates)), row);
-  const TensorId both =
-      c.Emit("concat", {c.Reshape(x, {DimExpr(rows), row}), c.Reshape(updates, {changes, row})},
-             {{"axis", int64_t{0}}});
-  return c.Reshape(c.Emit("gather", {both, c.IntegersConstant(picked, {rows})}, {{"axis", int64_t{0}}}),
-                   shape);
-}
-
-// Constant indices, [changes..., k] into the first k dimensions: later ones win, as in a loop.
-void ScatterNd(NodeContext& c) {
-  const TensorId x = c.Input(0), indices = c.Input(1), updates = c.Input(2);
-  if (!c.RequireRank(x, 1, 16) || !c.RequireRank(indices, 1, 16)) return;
-  if (c.String("reduction", "none") != "none") {
-    return c.Unsupported("reduction", "a sum of what is scattered", "only reduction=none is supported");
-  }
-  const int last = c.Type(indices).rank() - 1;
-  const int64_t depth = c.StaticDim(indices, last, "indices");
-  const std::vector<int64_t> index = c.Integers(1, "indices");
-  if (!c.ok()) return;
-  if (depth < 1 || depth > c.Type(x).rank()) return c.Fail(absl::StrCat("indices of ", depth, " dimensions"));
-  std::vector<int64_t> dims;
-  int64_t rows = 1;
-  for (int d = 0; d < depth && c.ok(); ++d) {
-    dims.push_back(c.StaticDim(x, d, "data"));
-    if (c.ok() && (dims[d] < 1 || (rows *= dims[d]) > kMaxScattered))
-      return c.Unsupported("data", "so many places to scatter to", absl::StrCat("at most ", kMaxScattered));
-  }
-  std::vector<DimExpr> expected(c.Shape(indices).begin(), c.Shape(indices).begin() + last);
-  expected.insert(expected.end(), c.Shape(x).begin() + depth, c.Shape(x).end());
-  if (!c.ok()) return;
-  if (c.Shape(updates) != expected || c.Type(updates).dtype != c.Type(x).dtype)
-    return c.Fail("updates do not fit data and indices");
-  std::vector<int64_t> from(static_cast<size_t>(rows), -1);
-  for (size_t i = 0; i < index.size(); i += static_cast<size_t>(depth)) {
-    int64_t row = 0;
-    for (int64_t d = 0; d < depth; ++d) {
-      const int64_t at = index[i + d] < 0 ? index[i + d] + dims[d] : index[i + d];
-      if (at < 0 || at >= dims[d]) return c.Fail(absl::StrCat("index ", index[i + d], " of ", dims[d]));
-      row = row * dims[d] + at;
-    }
-    from[row] = static_cast<int64_t>(i) / depth;
-  }
-  c.SetOutput(0, ReplaceRows(c, x, updates, from));
 }
 
 void Pad(NodeContext& c) {
@@ -442,8 +367,6 @@ std::vector<OnnxOpRow> DataOnnxOps() {
           {"Concat", 4, kMaxOpset, 1, Concat},
           {"Slice", 1, kMaxOpset, 1, Slice},
           {"Split", 2, kMaxOpset, 1, Split},
-          {"Gather", 1, kMaxOpset, 2, Gather},
-          {"ScatterND", 11, kMaxOpset, 3, ScatterNd},
           {"Pad", 2, kMaxOpset, 1, Pad},
           {"Resize", 10, kMaxOpset, 1, Resize},
           {"Upsample", 9, 9, 2, Upsample},

@@ -5,8 +5,8 @@ namespace hone {
 const std::vector<OnnxOpRow>& OnnxOpTable() {
   static const std::vector<OnnxOpRow> table = [] {
     std::vector<OnnxOpRow> rows;
-    for (const auto& part : {ElementwiseOnnxOps(), WindowOnnxOps(), MatrixOnnxOps(), RowOnnxOps(),
-                             DataOnnxOps(), ShapeOnnxOps()}) {
+    for (const auto& part : {ElementwiseOnnxOps(), WindowOnnxOps(), MatrixOnnxOps(), EinsumOnnxOps(),
+                             RowOnnxOps(), DataOnnxOps(), IndexOnnxOps(), ShapeOnnxOps()}) {
       rows.insert(rows.end(), part.begin(), part.end());
     }
     return rows;

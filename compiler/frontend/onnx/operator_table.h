@@ -25,8 +25,10 @@ const std::vector<OnnxOpRow>& OnnxOpTable();
 std::vector<OnnxOpRow> ElementwiseOnnxOps();
 std::vector<OnnxOpRow> WindowOnnxOps();
 std::vector<OnnxOpRow> MatrixOnnxOps();
+std::vector<OnnxOpRow> EinsumOnnxOps();
 std::vector<OnnxOpRow> RowOnnxOps();
 std::vector<OnnxOpRow> DataOnnxOps();
+std::vector<OnnxOpRow> IndexOnnxOps();
 std::vector<OnnxOpRow> ShapeOnnxOps();
 
 // Shape arithmetic over symbols: whether the node's outputs were set from inputs known as integer

@@ -1,8 +1,8 @@
-// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [join] [reference] [INPUT=1,3,224,224 ...]
+// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [join] [reference] [exact] [INPUT=1,3,224,224 ...]
 //
-// The module that a job without trials makes for one thread, without server: what the models' conformance runs. `rule`: with
-// layouts by rule; `join`: tasks that can be computed over strips together are, whatever that costs; `reference`: of
-// reference traces.
+// The module that a job without trials makes for one thread, without server: what the models' conformance
+// runs. `rule`: with layouts by rule; `join`: tasks that can be computed over strips together are, whatever
+// that costs; `reference`: of reference traces; `exact`: without algorithms that change rounding.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -38,7 +38,7 @@ struct Request {
 absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   if (argc < 3)
     return absl::InvalidArgumentError(
-        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [join] [reference] [INPUT=dims ...]");
+        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [join] [reference] [exact] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
@@ -49,6 +49,8 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
       request.rule = true;
     } else if (parts[0] == "join") {
       request.join = true;
+    } else if (parts[0] == "exact") {
+      request.options.policy = AlgorithmPolicy::kExact;
     } else if (parts[0] == "target") {
       target = parts.back();
     } else {
