@@ -1,6 +1,5 @@
 #include "server/server.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -27,7 +26,6 @@ constexpr size_t kBackupQueue = 2;
 constexpr double kCallsShare = 0.5;  // of drain-seconds, for the calls under way; children and store need the rest
 constexpr uint64_t kOutboxShare = 3;    // one in so many bytes of a job's memory
 constexpr absl::Duration kSweepPeriod = absl::Minutes(10);
-constexpr absl::Duration kMemoryPeriod = absl::Minutes(1);  // of returning what calls have used to the system
 constexpr char kTimerTopic[] = "timer";  // nobody notifies it
 
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
@@ -91,10 +89,6 @@ absl::Status Server::Serve() {
   Repeat("lease_expiry", std::min(absl::Seconds(1), absl::Seconds(config_.lease_seconds / 4)),
          [this] { return broker_->ExpireLeases(); });
   Repeat("blob_sweep", kSweepPeriod, [this] { return SweepBlobs(); });
-  Repeat("memory_return", kMemoryPeriod, [] {
-    malloc_trim(0);
-    return absl::OkStatus();
-  });
   HONE_RETURN_IF_ERROR(folder_->WriteEndpoint(edge_->address(), http_->address()));
   LogEvent("serving", {{"grpc", edge_->address()},
                        {"http", http_->address()},
