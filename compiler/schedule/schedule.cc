@@ -426,7 +426,8 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
   if (inexact && task.policy == AlgorithmPolicy::kExact) return Rejection::kNotExact;
   const Decisions::Leaf leaf = std::get<Decisions>(decisions).leaf;
   const bool blocks = std::get<Decisions>(decisions).strips || ReadsBlocks(task.graph);
-  std::variant<FusedStages, Rejection> fused = FuseStages(program, leaf != Decisions::Leaf::kGeneric && blocks);
+  std::variant<FusedStages, Rejection> fused =
+      FuseStages(program, leaf != Decisions::Leaf::kGeneric && blocks);
   if (std::holds_alternative<Rejection>(fused)) return std::get<Rejection>(fused);
   return NestBuilder(task, std::get<FusedStages>(std::move(fused)), std::get<Decisions>(decisions)).Run();
 }

@@ -120,7 +120,8 @@ class StripScheduler {
     NestTensor& ring = tensors_[fused_.stages[s].stores[0].tensor];
     ring.place = NestTensor::Place::kChunk;
     ring.rolled = {kImage};
-    ProgramTensorId like = fused_.stages.back().stores[0].tensor;   // a row-major input goes no further than its padding
+    ProgramTensorId like =
+        fused_.stages.back().stores[0].tensor;  // a row-major input goes no further than its padding
     if (view_.parts[s].padding) {
       ForEachLoad(fused_.stages[s], [&](const Scalar& load) { like = load.tensor; });
     } else {
@@ -152,6 +153,9 @@ class StripScheduler {
     const bool constant = fused_.tensors[view.b].role == ProgramTensor::Role::kConstant;
     if (leaf == nullptr || !constant || LoadsOf(fused_, view.b) != 1) return Rejection::kWrongLeaf;
     if (leaf->cross_rows || leaf->k_steps > 0) return Rejection::kNotLowered;
+    // Every row reads all weights again.
+    const int64_t weights = Points(stage.reduce) * Extent(stage.axes[view.n]) * DTypeBytes(stage.dtype);
+    if (padded && weights > target_.row->l2_bytes / 2) return Rejection::kNotLowered;
     ContractChoice rows = *leaf;
     rows.rows_apart = true;
     rows.panels_outer = Extent(stage.axes[kColumn]) <= Extent(stage.axes[view.n]);   // the smaller operand stays near
@@ -221,7 +225,8 @@ class StripScheduler {
 }  // namespace
 
 int StripView::Computing() const {
-  return static_cast<int>(std::count_if(parts.begin(), parts.end(), [](const Part& part) { return !part.padding; }));
+  return static_cast<int>(
+      std::count_if(parts.begin(), parts.end(), [](const Part& part) { return !part.padding; }));
 }
 
 std::optional<StripView> ViewAsStrips(const FusedStages& fused) {
@@ -239,7 +244,8 @@ std::optional<StripView> ViewAsStrips(const FusedStages& fused) {
       if (producer == producers.end()) return;
       std::optional<StripView::Need> need = NeedOf(stage, load);
       if (!need || !possible) return void(possible = false);
-      const bool padded = view.parts[static_cast<size_t>(producer->second)].padding, row = need->first == need->last;
+      const bool padded = view.parts[static_cast<size_t>(producer->second)].padding,
+                 row = need->first == need->last;
       if (padded ? !part.contract : part.contract && !row) return void(possible = false);
       need->producer = producer->second;
       part.needs.push_back(*need);

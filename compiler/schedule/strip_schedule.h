@@ -10,8 +10,9 @@
 
 namespace hone {
 
-// A program whose stages read each other row by row, every result being an image [n, c, h, w]: convolutions (those of several
-// rows read the task's input, or their padding), windows, maps. The last stage's result is the task's.
+// A program whose stages read each other row by row, every result being an image [n, c, h, w]: convolutions
+// (those of several rows read the task's input, or their padding), windows, maps. The last stage's result is
+// the task's.
 struct StripView {
   // Row r of a stage's result reads the rows [stride * r + first, stride * r + last] that `producer` stores, as far as
   // there are.
@@ -26,7 +27,7 @@ struct StripView {
   };
   std::vector<Part> parts;   // by stage
 
-  int Computing() const;     // parts that are no padding
+  int Computing() const;  // parts that are no padding
 };
 std::optional<StripView> ViewAsStrips(const FusedStages& fused);
 

@@ -8,9 +8,9 @@ namespace {
 
 struct Layer {
   enum Kind { kPointwise, kDepthwise, kPool, kScale, kConv, kMaxPool } kind;
-  int64_t channels = 0;           // kPointwise, kConv: of the result
-  int64_t kernel = 1, stride = 1; // of windows
-  int64_t pad = -1;               // negative: kernel / 2
+  int64_t channels = 0;            // kPointwise, kConv: of the result
+  int64_t kernel = 1, stride = 1;  // of windows
+  int64_t pad = -1;                // negative: kernel / 2
 };
 
 struct Case {
@@ -19,7 +19,7 @@ struct Case {
   std::vector<Layer> layers;
   bool residual = false;
   int threads = 1;
-  bool row_major = false;   // the image
+  bool row_major = false;  // the image
 };
 
 using enum Layer::Kind;
@@ -30,14 +30,27 @@ const Case kCases[] = {
     {"strided_even", {1, 16, 16, 16}, {{kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 20}}, false, 2},
     {"separable", {1, 40, 10, 9}, {{kDepthwise, 0, 5}, {kPointwise, 32}}, false, 2},
     {"expansion", {1, 32, 9, 16}, {{kPointwise, 64}, {kDepthwise, 0, 3}}, false, 2},
-    {"two_windows", {1, 32, 12, 8}, {{kDepthwise, 0, 3}, {kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 16}}, false, 2},
-    {"adjacent_windows", {1, 16, 12, 8}, {{kDepthwise, 0, 3}, {kDepthwise, 0, 3}, {kDepthwise, 0, 3}}, false, 3},
+    {"two_windows",
+     {1, 32, 12, 8},
+     {{kDepthwise, 0, 3}, {kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 16}},
+     false,
+     2},
+    {"adjacent_windows",
+     {1, 16, 12, 8},
+     {{kDepthwise, 0, 3}, {kDepthwise, 0, 3}, {kDepthwise, 0, 3}},
+     false,
+     3},
     {"pooled", {1, 16, 12, 12}, {{kPointwise, 32}, {kPool, 0, 3, 2}}, false, 2},
     {"scaled", {1, 32, 8, 8}, {{kScale}, {kPointwise, 48}}, false, 2},
     {"sparse_rows", {1, 16, 18, 6}, {{kPointwise, 16}, {kDepthwise, 0, 1, 3}, {kPointwise, 16}}, false, 2},
     {"one_row", {1, 16, 1, 20}, {{kPointwise, 32}, {kDepthwise, 0, 3}, {kPointwise, 16}}},
     {"stem", {1, 3, 27, 30}, {{kConv, 32, 3, 2}, {kDepthwise, 0, 3}, {kPointwise, 16}}, false, 1, true},
-    {"stem_threads", {2, 3, 27, 30}, {{kConv, 40, 3, 2}, {kDepthwise, 0, 3}, {kPointwise, 16}}, false, 2, true},
+    {"stem_threads",
+     {2, 3, 27, 30},
+     {{kConv, 40, 3, 2}, {kDepthwise, 0, 3}, {kPointwise, 16}},
+     false,
+     2,
+     true},
     {"stem_pooled", {1, 3, 41, 38}, {{kConv, 32, 7, 2}, {kMaxPool, 0, 3, 2}}, false, 2, true},
     {"stem_unpadded", {1, 3, 33, 31}, {{kConv, 32, 3, 2, 0}, {kMaxPool, 0, 3, 2, 0}}, false, 2, true},
     {"grey_stem", {1, 1, 24, 20}, {{kConv, 16, 5, 2}, {kMaxPool, 0, 2, 2, 0}}, false, 2, true},
@@ -77,7 +90,8 @@ TestTask MakeTask(const Case& c, const Target& target) {
       case kPool:
       case kMaxPool:
         attrs["kernel"] = std::vector<DimExpr>(2, DimExpr(layer.kernel));
-        y = graph.AddNode(layer.kind == kPool ? "average_pool2d" : "max_pool2d", {y}, attrs, "pool").value()[0];
+        y = graph.AddNode(layer.kind == kPool ? "average_pool2d" : "max_pool2d", {y}, attrs, "pool")
+                .value()[0];
         break;
       case kScale:
         y = graph.AddNode("mul", {y, made.AddInput("gate", {1, channels, 1, 1})}, {}, "scale").value()[0];
@@ -140,6 +154,10 @@ TEST_P(StripTest, IsRefusedWhereItDoesNotApply) {
   EXPECT_TRUE(refused({"", {1, 32, 12, 9}, {{kPointwise, 32}}}, "strip 4" + contract)) << "one stage";
   const Case unpadded = {"", {1, 32, 14, 9}, {{kPointwise, 32}, {kConv, 32, 3, 1, 0}}};
   EXPECT_TRUE(refused(unpadded, "strip 4" + contract + contract)) << "windows over the end of a ring";
+  EXPECT_FALSE(refused({"", {1, 32, 12, 9}, {{kConv, 32, 3}}}, "strip 4" + contract))
+      << "one stage and its padding";
+  EXPECT_TRUE(refused({"", {1, 160, 12, 9}, {{kConv, 160, 3}}}, "strip 4" + contract))
+      << "weights leave the cache";
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, StripTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),

@@ -20,7 +20,13 @@ class Network {
   }
   TensorId Depthwise(TensorId x) { return Op("depthwise_conv2d", {x, Constant({Channels(x), 1, 3, 3})}, 3); }
   TensorId Pool(TensorId x) {
-    return graph.AddNode("max_pool2d", {x}, {{"kernel", std::vector<DimExpr>(2, DimExpr(2))}, {"strides", std::vector<DimExpr>(2, DimExpr(2))}, {"pads", std::vector<DimExpr>(4, DimExpr(0))}}, "pool").value()[0];
+    return graph
+        .AddNode("max_pool2d", {x},
+                 {{"kernel", std::vector<DimExpr>(2, DimExpr(2))},
+                  {"strides", std::vector<DimExpr>(2, DimExpr(2))},
+                  {"pads", std::vector<DimExpr>(4, DimExpr(0))}},
+                 "pool")
+        .value()[0];
   }
   TensorId Op(const char* op, const std::vector<TensorId>& inputs, int64_t kernel = 0) {
     const AttrMap window = {{"strides", std::vector<DimExpr>(2, DimExpr(1))}, {"pads", std::vector<DimExpr>(4, DimExpr(kernel / 2))}};
