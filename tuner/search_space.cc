@@ -54,6 +54,15 @@ std::vector<Decision> ContractLeaf(const Task& task, const Anchor& anchor) {
           {"rows", anchor.row > 1 ? std::vector<std::string>{"affine", "table"} : std::vector<std::string>{"affine"}}};
 }
 
+// Of strips that the result is cut into.
+std::vector<std::string> Heights(const Anchor& anchor) {
+  std::vector<int64_t> rows;
+  for (int64_t divisor = 1; divisor <= anchor.rows; ++divisor) {
+    if (anchor.rows % divisor == 0) rows.push_back(divisor);
+  }
+  return Numbers(rows);
+}
+
 // Matmul-like tasks, dense convolutions among them.
 std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
   std::vector<int64_t> splits = {0};
@@ -66,6 +75,11 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
     decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
   }
   if (anchor.strassen() && task.policy == AlgorithmPolicy::kFast) decisions.push_back({"algorithm", {"direct", "strassen levels=1", "strassen levels=2"}});
+  // Padding as a copy of its own (0), or of what a strip of the result reads.
+  if (anchor.rows > 0) {
+    decisions.push_back({"strip", Heights(anchor)});
+    decisions.back().values.insert(decisions.back().values.begin(), "0");
+  }
   const std::vector<Decision> leaf = ContractLeaf(task, anchor), nest = {
       {"order", {"m,n", "n,m"}},
       {"block", UpTo(anchor.m, {1, 2, 4, 8, 16, 32, 64})},
@@ -86,11 +100,7 @@ std::vector<Decision> RowDecisions(const Task& task, const Anchor&) {
 
 // A leaf for each stage, whose decisions are named for its number: "0.mr".
 std::vector<Decision> StripDecisions(const Task& task, const Anchor& anchor) {
-  std::vector<int64_t> rows;
-  for (int64_t divisor = 1; divisor <= anchor.rows; ++divisor) {
-    if (anchor.rows % divisor == 0) rows.push_back(divisor);
-  }
-  std::vector<Decision> decisions = {{"strip", Numbers(rows)}};
+  std::vector<Decision> decisions = {{"strip", Heights(anchor)}};
   for (size_t i = 0; i < anchor.parts.size(); ++i) {
     const Anchor& part = anchor.parts[i];
     const bool window = part.kind == AnchorKind::kWindow;
@@ -223,6 +233,10 @@ Trace SearchSpace::TraceOf(const Point& point) const {
     const std::string& name = decisions_[d].name;
     const std::string& value = decisions_[d].values[point[d]];
     if (name == "algorithm" || name == "tiles") continue;
+    if (name == "strip") {
+      if (value != "0" && !winograd) absl::StrAppend(&rest, "; strip ", value);
+      continue;
+    }
     if (name == "order" || name == "parallel") {
       // Winograd's threads share blocks of tiles, or panels.
       absl::StrAppend(&rest, "; ", name, " ", winograd && value == "mn" ? "m" : value);
@@ -272,7 +286,7 @@ SearchSpace::Point SearchSpace::PointOf(const Trace& trace) const {
     if (const Primitive* primitive = trace.Find(decision.name)) value = primitive->operands.back();
     if (decision.name == "algorithm") value = AlgorithmOf(trace);
     if (decision.name == "tiles") value = absl::StrCat(trace.Find("algorithm")->IntOption("tiles", 0));
-    if (value.empty() && decision.name == "split") value = "0";
+    if (value.empty() && (decision.name == "split" || decision.name == "strip")) value = "0";
     if (value.empty() && decision.name == "block") value = decision.values.front();
     const auto found = std::find(decision.values.begin(), decision.values.end(), value);
     // A value that is not in the list: neighbours start from its first.

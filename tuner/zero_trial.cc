@@ -29,6 +29,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
       best = {std::move(trace), predicted * doubt};
     }
   };
+  if (anchor.kind == AnchorKind::kContract) consider(StripTraces(task, anchor), 1);
   consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
   consider(StrassenTraces(task, program), kStrassenDoubt);
   return best;

@@ -48,7 +48,8 @@ class LeafEmitter {
     const int64_t panels = (Extent(kernel_.n) + panel_width() - 1) / panel_width();
     panel_ = MakeSymbol("panel", 0, panels - 1);
     e_.Bind(panel_, function->getArg(argument++));
-    turn_ = function->getArg(argument);
+    turn_ = function->getArg(argument++);
+    if (kernel_.strip != nullptr) e_.Bind(kernel_.strip, function->getArg(argument));
   }
 
   void BindAxis(const Axis& axis, llvm::Value* value) {
@@ -303,7 +304,7 @@ class LeafEmitter {
 
 llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
                                  const ContractLeaf& leaf, const std::string& name, llvm::Module* module) {
-  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2;
+  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2 + (kernel.strip != nullptr ? 1 : 0);
   llvm::Function* function = AddKernelFunction(name, coordinates, target, module);
   function->addFnAttr(llvm::Attribute::NoInline);
   function->addFnAttr(kLeafAttribute);

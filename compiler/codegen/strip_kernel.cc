@@ -24,7 +24,7 @@ void EmitStripKernel(const StripKernel& kernel, const Target& target, const std:
       llvm::Value* done = at(before, part.end);
       llvm::Value* needed = at(strip, part.begin);
       llvm::Value* from = ir.CreateBinaryIntrinsic(llvm::Intrinsic::smax, needed, done);
-      from = ir.CreateSelect(first, needed, from);
+      from = part.anew ? needed : ir.CreateSelect(first, needed, from);
       llvm::Value* to = at(strip, part.end);
       llvm::Value* base = ir.CreateMul(image, emitter->I64(part.units));
       const auto emit = [&] {

@@ -62,7 +62,18 @@ class StripJoiner {
     if (anchor.op->op_class == OpClass::kWindow) {
       return anchor.inputs.size() == 1 || graph_.tensor(anchor.inputs[1]).constant != nullptr;
     }
-    return IsPointwise(graph_, anchor);
+    return IsDense(anchor);
+  }
+
+  bool IsDense(const Node& node) const {
+    return node.op->name == "conv2d" && graph_.tensor(node.inputs[1]).constant != nullptr &&
+           graph_.tensor(node.inputs[1]).type.shape[1] == graph_.tensor(node.inputs[0]).type.shape[1];
+  }
+  // A window of several rows over an image that is not copied, with its padding, for every strip.
+  bool NeedsWholeImage(const Node& node) const {
+    const std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
+    return IsDense(node) && !IsPointwise(graph_, node) &&
+           std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
   }
 
   // The one group that reads a group's result, if both work by rows on it; -1: there is none.
@@ -73,7 +84,8 @@ class StripJoiner {
     if (users.empty() || IsGraphOutput(graph_, result) || shared_.contains(result)) return -1;
     const int reader = group_of_[users[0]];
     const bool alone = std::all_of(users.begin(), users.end(), [&](int user) { return group_of_[user] == reader; });
-    if (!alone || reader < 0 || reader == group || !WorksByRows(reader)) return -1;
+    if (!alone || reader < 0 || reader == group || !WorksByRows(reader) || NeedsWholeImage(AnchorOf(reader)))
+      return -1;
     const Tensor& tensor = graph_.tensor(result);
     const bool point_by_point = AnchorOf(reader).op->op_class == OpClass::kElementwise &&
                                 tensor.type.shape == graph_.tensor(ResultOf(reader)).type.shape;

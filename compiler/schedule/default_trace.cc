@@ -116,7 +116,9 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
 std::vector<Trace> StripTraces(const Task& task, const Anchor& anchor) {
   std::vector<Trace> traces;
   std::string leaves;
-  for (const Anchor& part : anchor.parts) absl::StrAppend(&leaves, "; ", LeafOf(part, task.target));
+  const std::vector<Anchor> one = {anchor};
+  for (const Anchor& part : anchor.parts.empty() ? one : anchor.parts)
+    absl::StrAppend(&leaves, "; ", LeafOf(part, task.target));
   for (int64_t rows = 1; rows <= std::min(kStripRows, anchor.rows); ++rows) {
     if (anchor.rows % rows != 0) continue;
     traces.push_back(*Trace::Parse(absl::StrCat("trace 1; algorithm direct; strip ", rows, leaves)));

@@ -139,6 +139,7 @@ struct ContractKernel {
   bool parallel_m = true, parallel_n = false;
   int chunks = 1;
   std::vector<Store> stores;        // the first one holds partial sums between passes
+  SymbolRef strip;                  // of the loop around, if operand a is found in terms of it
 };
 
 // One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.
@@ -192,13 +193,15 @@ struct WinogradKernel {
 
 // Stages that take turns, a strip of the last one's rows at a time; what one hands to the next stays in the chunk's
 // scratch, as a ring of rows. A part computes the units of its own kernel (rows or strips of its result, per image) from
-// where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`.
+// where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`. Padded rows are not a ring, as
+// convolutions step through the rows of their windows: a copy of them is made for every strip, the first one of it first.
 struct StripKernel {
   struct Part {
     std::variant<StageKernel, ContractKernel> kernel;
     int64_t rows = 1;       // of its result, per image
     int64_t units = 1;      // per image
     DimExpr begin, end;     // that a strip needs, in terms of `strip`
+    bool anew = false;      // from `begin` on in every strip
   };
   SymbolRef strip;
   int64_t images = 1, strips = 1, rows = 1;   // rows of the result per strip

@@ -212,15 +212,16 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
 }
 
-// The share of a part's rows that chunks compute again.
+// The share of a part's rows that are computed again: by chunks, or by every strip.
 double RepeatedShare(const StripKernel& kernel, const StripKernel::Part& part) {
-  if (kernel.chunks <= 1 || kernel.strips < 2) return 0;
+  if ((kernel.chunks <= 1 && !part.anew) || kernel.strips < 2) return 0;
   const auto at = [&](const DimExpr& expr, int64_t strip) {
     return expr.Substitute({{kernel.strip, DimExpr(strip)}}).Constant();
   };
   const int64_t middle = kernel.strips / 2;
   const int64_t shared = std::max<int64_t>(0, at(part.end, middle - 1) - at(part.begin, middle));
-  return static_cast<double>((kernel.chunks - 1) * shared) / static_cast<double>(kernel.images * part.units);
+  const int64_t times = part.anew ? kernel.Units() : kernel.chunks;
+  return static_cast<double>((times - 1) * shared) / static_cast<double>(kernel.images * part.units);
 }
 
 // The leaf is that of the costliest part.
@@ -229,11 +230,11 @@ void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, 
   for (const StripKernel::Part& part : kernel.parts) {
     NestStatistics own;
     std::visit([&](const auto& k) { Add(k, nest, target, &own); }, part.kernel);
-    own.executed_flops *= 1 + RepeatedShare(kernel, part);
+    const double repeated = 1 + RepeatedShare(kernel, part);
+    own.executed_flops *= repeated;
     sum.flops += own.flops;
     sum.executed_flops += own.executed_flops;
     sum.leaf_calls += own.leaf_calls;
-    sum.copy_bytes += own.copy_bytes;
     sum.transcendental += own.transcendental;
     if (own.executed_flops > costliest.executed_flops) costliest = own;
     sum.parts.push_back(own);
@@ -242,9 +243,12 @@ void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, 
       else return k.stores[0].tensor;
     };
     const NestTensor& result = nest.tensors[static_cast<size_t>(std::visit(stored, part.kernel))];
-    if (result.place != NestTensor::Place::kChunk) continue;
+    if (result.place != NestTensor::Place::kChunk) {
+      sum.copy_bytes += own.copy_bytes;
+      continue;
+    }
     const double row = static_cast<double>(result.bytes) / static_cast<double>(result.dims[2].Constant());
-    sum.strip_bytes += 2 * row * static_cast<double>(kernel.images * part.rows);
+    sum.strip_bytes += 2 * row * repeated * static_cast<double>(kernel.images * part.rows);
   }
   *statistics = costliest;
   statistics->parts = std::move(sum.parts);

@@ -390,17 +390,20 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
   return anchor;
 }
 
-// Several stages that read each other row by row, windows without their padding.
+// Stages that read each other row by row, windows without their padding.
 static std::optional<Anchor> StripAnchor(const TensorProgram& program) {
   if (program.stages.size() < 2) return std::nullopt;
   const std::variant<FusedStages, Rejection> result = FuseStages(program, true);
   const FusedStages* fused = std::get_if<FusedStages>(&result);
-  if (fused == nullptr || !ViewAsStrips(*fused)) return std::nullopt;
+  const std::optional<StripView> view = fused == nullptr ? std::nullopt : ViewAsStrips(*fused);
+  if (!view) return std::nullopt;
   Anchor anchor{.kind = AnchorKind::kStrip, .stage = CostliestStage(*fused)};
   for (size_t s = 0; s < fused->stages.size(); ++s) {
+    if (view->parts[s].padding) continue;
     anchor.parts.push_back(AnchorOf(*fused, static_cast<int>(s)));
     if (fused->stages[s].reduce.empty()) anchor.parts.back().kind = AnchorKind::kMap;
   }
+  if (anchor.parts.size() == 1) anchor = Anchor(anchor.parts[0]);
   anchor.rows = Extent(fused->stages.back().axes[2]);
   return anchor;
 }
@@ -422,8 +425,9 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
   const bool inexact = std::get<Decisions>(decisions).winograd || std::get<Decisions>(decisions).strassen > 0;
   if (inexact && task.policy == AlgorithmPolicy::kExact) return Rejection::kNotExact;
   const Decisions::Leaf leaf = std::get<Decisions>(decisions).leaf;
+  const bool blocks = std::get<Decisions>(decisions).strips || ReadsBlocks(task.graph);
   std::variant<FusedStages, Rejection> fused =
-      FuseStages(program, leaf != Decisions::Leaf::kGeneric && ReadsBlocks(task.graph));
+      FuseStages(program, leaf != Decisions::Leaf::kGeneric && blocks);
   if (std::holds_alternative<Rejection>(fused)) return std::get<Rejection>(fused);
   return NestBuilder(task, std::get<FusedStages>(std::move(fused)), std::get<Decisions>(decisions)).Run();
 }

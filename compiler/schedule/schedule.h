@@ -18,7 +18,7 @@ namespace hone {
 //   kWindow:   out[.., w, c] over a small window, no axis shared between lanes (depthwise, pooling)
 //   kRow:      a reduction of whole rows, with elementwise stages around it (softmax, normalisation, reduce)
 //   kMap:      no reduction
-//   kStrip:    several such stages on images, each reading the one before row by row (StripView)
+//   kStrip:    several such stages on images, each reading the one before row by row (StripView); paddings do not count
 enum class AnchorKind : uint8_t { kContract, kWindow, kRow, kMap, kStrip };
 
 struct Anchor {
@@ -35,7 +35,7 @@ struct Anchor {
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
   int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
   std::vector<Anchor> parts;       // kStrip: of each stage
-  int64_t rows = 1;                // kStrip: of the result
+  int64_t rows = 0;                // of the result, where it can be computed in strips: kStrip; kContract with padding
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
   // Whether Strassen's algorithm may win: below, its sums cost as much as the products it saves.
   bool strassen() const {
@@ -99,7 +99,8 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
 // The same of Strassen's, for one thread and one level: two gain more or lose, by what only a measurement tells, and cores
 // that share its temporaries lose.
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program);
-// Sound schedules of a task of several stages: strips of any height, the leaves that each stage would have alone.
+// Sound schedules of a task of several stages, or of one and its padding: strips of any height, the leaves that each stage
+// would have alone. None where `anchor.rows` is 0.
 std::vector<Trace> StripTraces(const Task& task, const Anchor& anchor);
 
 }  // namespace hone

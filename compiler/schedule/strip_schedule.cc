@@ -16,8 +16,8 @@ bool HasIndex(const ScalarRef& scalar) {
   return std::any_of(scalar->operands.begin(), scalar->operands.end(), HasIndex);
 }
 
-// A map that chooses by position is padding: it belongs to what reads it.
-bool IsPlainMap(const StageLoops& stage) { return stage.body.empty() && !HasIndex(stage.stores[0].value); }
+// A map that chooses by position is padding.
+bool IsPadding(const StageLoops& stage) { return stage.body.empty() && HasIndex(stage.stores[0].value); }
 
 bool IsWindow(const StageLoops& stage) {
   return stage.reduce.size() == 2 && stage.body.size() == 1 && stage.combine != Combine::kTuple;
@@ -55,7 +55,7 @@ class StripScheduler {
       : fused_(fused), view_(view), choice_(choice), target_(target), threads_(threads), tensors_(*tensors) {}
 
   std::variant<StripPlan, Rejection> Run() {
-    if (choice_.leaves.size() != fused_.stages.size()) return Rejection::kWrongLeaf;
+    if (choice_.leaves.size() != static_cast<size_t>(view_.Computing())) return Rejection::kWrongLeaf;
     const std::vector<Axis>& axes = fused_.stages.back().axes;
     if (choice_.rows < 1 || Extent(axes[kRow]) % choice_.rows != 0) return Rejection::kBadTile;
     kernel().images = Extent(axes[kImage]);
@@ -65,8 +65,10 @@ class StripScheduler {
     kernel().chunks = threads_ <= 1 ? 1 : static_cast<int>(std::min(kernel().Units(), kChunksPerThread * threads_));
     FindRows();
     for (size_t s = 0; s + 1 < fused_.stages.size(); ++s) PlaceRing(s);
+    auto leaf = choice_.leaves.begin();
     for (size_t s = 0; s < fused_.stages.size(); ++s) {
-      const auto rejection = view_.parts[s].contract ? AddContract(s) : AddStage(s);
+      const StripChoice::Leaf of_stage = view_.parts[s].padding ? StripChoice::Leaf(StageChoice()) : *leaf++;
+      const auto rejection = view_.parts[s].contract ? AddContract(s, of_stage) : AddStage(s, of_stage);
       if (rejection) return *rejection;
     }
     return std::move(plan_);
@@ -117,7 +119,15 @@ class StripScheduler {
     for (const Interval& rows : rows_[s].of) most = std::max(most, rows.upper - rows.lower);
     NestTensor& ring = tensors_[fused_.stages[s].stores[0].tensor];
     ring.place = NestTensor::Place::kChunk;
-    ring.rolled = {kImage, kRow};
+    ring.rolled = {kImage};
+    ProgramTensorId like =
+        fused_.stages.back().stores[0].tensor;  // a row-major input goes no further than its padding
+    if (view_.parts[s].padding) {
+      ForEachLoad(fused_.stages[s], [&](const Scalar& load) { like = load.tensor; });
+    } else {
+      ring.rolled.push_back(kRow);
+    }
+    ring.layout = tensors_[like].layout.WithoutHalo();
     ring.dims[kImage] = DimExpr(1);
     ring.dims[kRow] = DimExpr(most);
     ring.offset = kernel().chunk_bytes;
@@ -126,13 +136,26 @@ class StripScheduler {
     kernel().chunk_bytes += ring.bytes;
   }
 
-  std::optional<Rejection> AddContract(size_t s) {
+  // The row of a strip's copy of what stage s pads.
+  void MakeRelative(size_t s, LoadIndex* row) const { *row = std::get<DimExpr>(*row) - rows_[s].begin; }
+
+  std::optional<Rejection> AddContract(size_t s, const StripChoice::Leaf& of_stage) {
     const StageLoops& stage = fused_.stages[s];
-    const ContractView& view = *view_.parts[s].contract;
-    const ContractChoice* leaf = std::get_if<ContractChoice>(&choice_.leaves[s]);
+    ContractView view = *view_.parts[s].contract;
+    bool padded = false;
+    for (const StripView::Need& need : view_.parts[s].needs) {
+      const size_t producer = static_cast<size_t>(need.producer);
+      if (!view_.parts[producer].padding) continue;
+      MakeRelative(producer, &view.a_indices[kRow]);
+      padded = true;
+    }
+    const ContractChoice* leaf = std::get_if<ContractChoice>(&of_stage);
     const bool constant = fused_.tensors[view.b].role == ProgramTensor::Role::kConstant;
     if (leaf == nullptr || !constant || LoadsOf(fused_, view.b) != 1) return Rejection::kWrongLeaf;
     if (leaf->cross_rows || leaf->k_steps > 0) return Rejection::kNotLowered;
+    // Every row reads all weights again.
+    const int64_t weights = Points(stage.reduce) * Extent(stage.axes[view.n]) * DTypeBytes(stage.dtype);
+    if (padded && weights > target_.row->l2_bytes / 2) return Rejection::kNotLowered;
     ContractChoice rows = *leaf;
     rows.rows_apart = true;
     rows.panels_outer = Extent(stage.axes[kColumn]) <= Extent(stage.axes[view.n]);   // the smaller operand stays near
@@ -140,18 +163,21 @@ class StripScheduler {
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     ContractPlan& plan = std::get<ContractPlan>(planned);
     Pack(plan.kernel.b, plan.b_layout);
+    if (padded) plan.kernel.strip = kernel().strip;
     kernel().parts.push_back({std::move(plan.kernel), RowCount(s), RowCount(s), rows_[s].begin, rows_[s].end});
     return std::nullopt;
   }
 
-  std::optional<Rejection> AddStage(size_t s) {
-    const StageChoice* choice = std::get_if<StageChoice>(&choice_.leaves[s]);
+  std::optional<Rejection> AddStage(size_t s, const StripChoice::Leaf& of_stage) {
+    const StageChoice* choice = std::get_if<StageChoice>(&of_stage);
     if (choice == nullptr) return Rejection::kWrongLeaf;
     StageLoops stage = fused_.stages[s];
     PickLanes(tensors_, target_, *choice, &stage);
     if (stage.lane_axis == kImage || stage.lane_axis == kRow) return Rejection::kNotLowered;
     for (const auto& [constant, layout] : PackingsForLanes(fused_, tensors_, stage)) Pack(constant, layout);
-    const int64_t rows = RowsPerStrip(s);
+    const bool anew = view_.parts[s].padding;
+    if (anew) MakeRelative(s, &stage.stores[0].indices[kRow]);
+    const int64_t rows = anew ? 0 : RowsPerStrip(s);
     const DimExpr strip(kernel().strip);
     const int64_t together = std::max<int64_t>(1, rows);
     StripKernel::Part part{RowBlocksOf(std::move(stage), kImage, kRow, together, tensors_, target_, *choice), RowCount(s)};
@@ -163,6 +189,7 @@ class StripScheduler {
       part.units = RowCount(s);
       part.begin = rows_[s].begin;
       part.end = rows_[s].end;
+      part.anew = anew;
     }
     kernel().parts.push_back(std::move(part));
     return std::nullopt;
@@ -197,6 +224,11 @@ class StripScheduler {
 
 }  // namespace
 
+int StripView::Computing() const {
+  return static_cast<int>(
+      std::count_if(parts.begin(), parts.end(), [](const Part& part) { return !part.padding; }));
+}
+
 std::optional<StripView> ViewAsStrips(const FusedStages& fused) {
   const auto reduces = [](const StageLoops& stage) { return !stage.reduce.empty(); };
   if (fused.stages.size() < 2 || std::none_of(fused.stages.begin(), fused.stages.end(), reduces)) return std::nullopt;
@@ -204,15 +236,17 @@ std::optional<StripView> ViewAsStrips(const FusedStages& fused) {
   std::map<ProgramTensorId, int> producers;
   for (const StageLoops& stage : fused.stages) {
     if (stage.axes.size() != kRank || stage.stores.size() != 1) return std::nullopt;
-    StripView::Part part{.contract = ViewAsContract(stage)};
-    if (!part.contract && !IsPlainMap(stage) && !IsWindow(stage)) return std::nullopt;
+    StripView::Part part{.contract = ViewAsContract(stage), .padding = IsPadding(stage)};
+    if (!part.contract && !stage.body.empty() && !IsWindow(stage)) return std::nullopt;
     bool possible = true;
     ForEachLoad(stage, [&](const Scalar& load) {
       const auto producer = producers.find(load.tensor);
       if (producer == producers.end()) return;
       std::optional<StripView::Need> need = NeedOf(stage, load);
-      possible = possible && need;
-      if (!possible) return;
+      if (!need || !possible) return void(possible = false);
+      const bool padded = view.parts[static_cast<size_t>(producer->second)].padding,
+                 row = need->first == need->last;
+      if (padded ? !part.contract : part.contract && !row) return void(possible = false);
       need->producer = producer->second;
       part.needs.push_back(*need);
     });

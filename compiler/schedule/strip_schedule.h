@@ -10,8 +10,9 @@
 
 namespace hone {
 
-// A program whose stages read each other row by row, every result being an image [n, c, h, w]: pointwise convolutions,
-// windows, maps. The last stage's result is the task's.
+// A program whose stages read each other row by row, every result being an image [n, c, h, w]: convolutions
+// (those of several rows read the task's input, or their padding), windows, maps. The last stage's result is
+// the task's.
 struct StripView {
   // Row r of a stage's result reads the rows [stride * r + first, stride * r + last] that `producer` stores, as far as
   // there are.
@@ -21,9 +22,12 @@ struct StripView {
   };
   struct Part {
     std::optional<ContractView> contract;   // none: a window or a map
+    bool padding = false;                   // a map, of a convolution's input
     std::vector<Need> needs;
   };
   std::vector<Part> parts;   // by stage
+
+  int Computing() const;  // parts that are no padding
 };
 std::optional<StripView> ViewAsStrips(const FusedStages& fused);
 
@@ -31,7 +35,7 @@ std::optional<StripView> ViewAsStrips(const FusedStages& fused);
 struct StripChoice {
   using Leaf = std::variant<ContractChoice, StageChoice>;
   int64_t rows = 1;           // of the result per strip
-  std::vector<Leaf> leaves;   // by stage
+  std::vector<Leaf> leaves;   // of the stages in order, but for padding, which has none
 };
 
 struct StripPlan {

@@ -7,9 +7,10 @@ namespace hone {
 namespace {
 
 struct Layer {
-  enum Kind { kPointwise, kDepthwise, kPool, kScale } kind;
-  int64_t channels = 0;           // kPointwise: of the result
-  int64_t kernel = 1, stride = 1; // kDepthwise, kPool; pads are kernel / 2
+  enum Kind { kPointwise, kDepthwise, kPool, kScale, kConv, kMaxPool } kind;
+  int64_t channels = 0;            // kPointwise, kConv: of the result
+  int64_t kernel = 1, stride = 1;  // of windows
+  int64_t pad = -1;                // negative: kernel / 2
 };
 
 struct Case {
@@ -18,6 +19,7 @@ struct Case {
   std::vector<Layer> layers;
   bool residual = false;
   int threads = 1;
+  bool row_major = false;  // the image
 };
 
 using enum Layer::Kind;
@@ -28,12 +30,32 @@ const Case kCases[] = {
     {"strided_even", {1, 16, 16, 16}, {{kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 20}}, false, 2},
     {"separable", {1, 40, 10, 9}, {{kDepthwise, 0, 5}, {kPointwise, 32}}, false, 2},
     {"expansion", {1, 32, 9, 16}, {{kPointwise, 64}, {kDepthwise, 0, 3}}, false, 2},
-    {"two_windows", {1, 32, 12, 8}, {{kDepthwise, 0, 3}, {kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 16}}, false, 2},
-    {"adjacent_windows", {1, 16, 12, 8}, {{kDepthwise, 0, 3}, {kDepthwise, 0, 3}, {kDepthwise, 0, 3}}, false, 3},
+    {"two_windows",
+     {1, 32, 12, 8},
+     {{kDepthwise, 0, 3}, {kPointwise, 48}, {kDepthwise, 0, 5, 2}, {kPointwise, 16}},
+     false,
+     2},
+    {"adjacent_windows",
+     {1, 16, 12, 8},
+     {{kDepthwise, 0, 3}, {kDepthwise, 0, 3}, {kDepthwise, 0, 3}},
+     false,
+     3},
     {"pooled", {1, 16, 12, 12}, {{kPointwise, 32}, {kPool, 0, 3, 2}}, false, 2},
     {"scaled", {1, 32, 8, 8}, {{kScale}, {kPointwise, 48}}, false, 2},
     {"sparse_rows", {1, 16, 18, 6}, {{kPointwise, 16}, {kDepthwise, 0, 1, 3}, {kPointwise, 16}}, false, 2},
     {"one_row", {1, 16, 1, 20}, {{kPointwise, 32}, {kDepthwise, 0, 3}, {kPointwise, 16}}},
+    {"stem", {1, 3, 27, 30}, {{kConv, 32, 3, 2}, {kDepthwise, 0, 3}, {kPointwise, 16}}, false, 1, true},
+    {"stem_threads",
+     {2, 3, 27, 30},
+     {{kConv, 40, 3, 2}, {kDepthwise, 0, 3}, {kPointwise, 16}},
+     false,
+     2,
+     true},
+    {"stem_pooled", {1, 3, 41, 38}, {{kConv, 32, 7, 2}, {kMaxPool, 0, 3, 2}}, false, 2, true},
+    {"stem_unpadded", {1, 3, 33, 31}, {{kConv, 32, 3, 2, 0}, {kMaxPool, 0, 3, 2, 0}}, false, 2, true},
+    {"grey_stem", {1, 1, 24, 20}, {{kConv, 16, 5, 2}, {kMaxPool, 0, 2, 2, 0}}, false, 2, true},
+    {"dense", {1, 20, 12, 9}, {{kConv, 24, 3}, {kConv, 32, 3}, {kMaxPool, 0, 2, 2, 0}}, false, 2},
+    {"dense_pointwise", {2, 16, 9, 10}, {{kPointwise, 24}, {kConv, 32, 3, 2}, {kPointwise, 48}}, false, 3},
 };
 
 TestTask MakeTask(const Case& c, const Target& target) {
@@ -43,13 +65,16 @@ TestTask MakeTask(const Case& c, const Target& target) {
   TensorId y = made.AddInput("x", c.x);
   for (const Layer& layer : c.layers) {
     const int64_t channels = shape(y)[1];
+    const int64_t pad = layer.pad < 0 ? layer.kernel / 2 : layer.pad;
     AttrMap attrs = {{"strides", std::vector<DimExpr>(2, DimExpr(layer.stride))},
-                     {"pads", std::vector<DimExpr>(4, DimExpr(layer.kernel / 2))}};
+                     {"pads", std::vector<DimExpr>(4, DimExpr(pad))}};
     switch (layer.kind) {
       case kPointwise:
+      case kConv:
         y = graph
-                .AddNode("conv2d", {y, made.AddConstant("w", {layer.channels, channels, 1, 1})}, {},
-                         "pointwise")
+                .AddNode("conv2d",
+                         {y, made.AddConstant("w", {layer.channels, channels, layer.kernel, layer.kernel})},
+                         attrs, "conv")
                 .value()[0];
         y = graph.AddNode("add", {y, made.AddConstant("b", {1, layer.channels, 1, 1})}, {}, "bias")
                 .value()[0];
@@ -63,8 +88,10 @@ TestTask MakeTask(const Case& c, const Target& target) {
         y = graph.AddNode("relu", {y}, {}, "act").value()[0];
         break;
       case kPool:
+      case kMaxPool:
         attrs["kernel"] = std::vector<DimExpr>(2, DimExpr(layer.kernel));
-        y = graph.AddNode("average_pool2d", {y}, attrs, "pool").value()[0];
+        y = graph.AddNode(layer.kind == kPool ? "average_pool2d" : "max_pool2d", {y}, attrs, "pool")
+                .value()[0];
         break;
       case kScale:
         y = graph.AddNode("mul", {y, made.AddInput("gate", {1, channels, 1, 1})}, {}, "scale").value()[0];
@@ -78,6 +105,7 @@ TestTask MakeTask(const Case& c, const Target& target) {
     Tensor& tensor = graph.tensor({t});
     if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
   }
+  if (c.row_major) graph.tensor(graph.inputs()[0]).layout = Layout::Plain(4);
   made.task.target = target;
   made.task.threads = c.threads;
   return made;
@@ -124,6 +152,12 @@ TEST_P(StripTest, IsRefusedWhereItDoesNotApply) {
   EXPECT_TRUE(refused(separable, "strip 4" + contract + window)) << "the leaves of other stages";
   EXPECT_TRUE(refused(separable, "strip 4" + window)) << "a leaf is missing";
   EXPECT_TRUE(refused({"", {1, 32, 12, 9}, {{kPointwise, 32}}}, "strip 4" + contract)) << "one stage";
+  const Case unpadded = {"", {1, 32, 14, 9}, {{kPointwise, 32}, {kConv, 32, 3, 1, 0}}};
+  EXPECT_TRUE(refused(unpadded, "strip 4" + contract + contract)) << "windows over the end of a ring";
+  EXPECT_FALSE(refused({"", {1, 32, 12, 9}, {{kConv, 32, 3}}}, "strip 4" + contract))
+      << "one stage and its padding";
+  EXPECT_TRUE(refused({"", {1, 160, 12, 9}, {{kConv, 160, 3}}}, "strip 4" + contract))
+      << "weights leave the cache";
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, StripTest, testing::Values("x86-64-v2", "x86-64-v3", "x86-64-v4"),

@@ -19,6 +19,15 @@ class Network {
     return Op("conv2d", {x, Constant({channels, Channels(x), kernel, kernel})}, kernel);
   }
   TensorId Depthwise(TensorId x) { return Op("depthwise_conv2d", {x, Constant({Channels(x), 1, 3, 3})}, 3); }
+  TensorId Pool(TensorId x) {
+    return graph
+        .AddNode("max_pool2d", {x},
+                 {{"kernel", std::vector<DimExpr>(2, DimExpr(2))},
+                  {"strides", std::vector<DimExpr>(2, DimExpr(2))},
+                  {"pads", std::vector<DimExpr>(4, DimExpr(0))}},
+                 "pool")
+        .value()[0];
+  }
   TensorId Op(const char* op, const std::vector<TensorId>& inputs, int64_t kernel = 0) {
     const AttrMap window = {{"strides", std::vector<DimExpr>(2, DimExpr(1))}, {"pads", std::vector<DimExpr>(4, DimExpr(kernel / 2))}};
     const AttrMap attrs = kernel > 0 ? window : AttrMap();
@@ -87,6 +96,17 @@ TEST(JoinStripsTest, ThePriceDecides) {
   EXPECT_EQ(AnchorsOfCalls(network, nullptr), (std::vector<int>{1, 1, 1}));
 }
 
+TEST(JoinStripsTest, PoolsJoinTheDenseConvolutionBefore) {
+  Network network(64);
+  network.graph.SetOutputs({network.Pool(network.Op("relu", {network.Conv(network.image, 64, 3)}))});
+  EXPECT_EQ(AnchorsOfCalls(network, PreferMany), (std::vector<int>{2}));
+  EXPECT_EQ(AnchorsOfCalls(network, PreferFew), (std::vector<int>{1, 1}));
+  const std::vector<HostTensor> inputs = MakeInputs(network.graph);
+  const auto got = EvaluateCut(CutOf(network.graph, PreferMany), inputs);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_LT(Difference(*got, EvaluateGraph(network.graph, inputs).value()), 1e-5);
+}
+
 TEST(JoinStripsTest, JoinedTasksComputeTheSame) {
   Network network(48);
   TensorId x = network.InvertedResidual(network.image);
@@ -104,10 +124,6 @@ TEST(JoinStripsTest, OnlyImagesThatOneReaderTakesRowByRowAndThatLeaveTheCache) {
   Network small(8);
   small.graph.SetOutputs({small.InvertedResidual(small.image)});
   EXPECT_EQ(AnchorsOfCalls(small, PreferMany), (std::vector<int>{1, 1, 1})) << "images of 16 KiB";
-
-  Network dense(48);
-  dense.graph.SetOutputs({dense.Conv(dense.Op("relu", {dense.Conv(dense.image, 64)}), 64, 3)});
-  EXPECT_EQ(AnchorsOfCalls(dense, PreferMany), (std::vector<int>{1, 1})) << "Winograd's algorithm";
 
   Network twice(48);
   const TensorId wide = twice.Op("relu", {twice.Conv(twice.image, 64)});
