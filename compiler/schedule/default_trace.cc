@@ -154,8 +154,11 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program) {
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
-  if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact || task.threads > 1) return traces;
-  AddTrace(task, program, "algorithm strassen levels=1", DefaultContractChoice(*anchor, task.target, task.threads), &traces);
+  if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact) return traces;
+  ContractChoice choice = DefaultContractChoice(*anchor, task.target, 1);
+  AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);
+  std::swap(choice.parallel_m, choice.parallel_n);
+  if (task.threads > 1) AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);
   return traces;
 }
 

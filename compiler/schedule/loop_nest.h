@@ -192,7 +192,8 @@ struct WinogradKernel {
 
 // Stages that take turns, a strip of the last one's rows at a time; what one hands to the next stays in the chunk's
 // scratch, as a ring of rows. A part computes the units of its own kernel (rows or strips of its result, per image) from
-// where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`.
+// where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`. Strassen's products take turns
+// likewise; their strips are what the threads share out, and leave nothing to each other.
 struct StripKernel {
   struct Part {
     std::variant<StageKernel, ContractKernel> kernel;
@@ -201,7 +202,8 @@ struct StripKernel {
     DimExpr begin, end;     // that a strip needs, in terms of `strip`
   };
   SymbolRef strip;
-  int64_t images = 1, strips = 1, rows = 1;   // rows of the result per strip
+  int64_t images = 1, strips = 1;
+  int64_t rows = 1;                           // of the result per strip; 0: strips share nothing
   std::vector<Part> parts;                    // the last one's units are strips, or rows of them
   int chunks = 1;
   int64_t chunk_bytes = 0, scratch_offset = 0;
