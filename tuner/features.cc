@@ -56,7 +56,7 @@ constexpr FeatureRow kRows[] = {
     {"log_a_reads", [](const FeatureInput& x) { return Log(x.statistics.a_reads); }},
     {"log_b_reads", [](const FeatureInput& x) { return Log(x.statistics.b_reads); }},
     {"vector_fraction", [](const FeatureInput& x) { return x.statistics.vector_fraction; }},
-    {"log_chunks", [](const FeatureInput& x) { return Log(x.statistics.parallel_chunks); }},
+    {"log_pieces", [](const FeatureInput& x) { return Log(x.statistics.parallel_pieces); }},
     {"threads", [](const FeatureInput& x) { return static_cast<double>(x.threads); }},
     {"mr", [](const FeatureInput& x) { return LeafOption(x, "mr"); }},
     {"nv", [](const FeatureInput& x) { return LeafOption(x, "nv"); }},

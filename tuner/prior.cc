@@ -24,12 +24,25 @@ double Slowdown(const NestStatistics& s, const Roofline& r) {
   return std::max({compute, loads, latency}) / compute;
 }
 
+// The parts of a task's tensors that one thread reads or writes.
+struct Shares {
+  double inputs = 1, constants = 1, outputs = 1;
+};
+
+// Threads share out the inputs first: the pieces of one range of constants follow each other.
+Shares SharesOf(const NestStatistics& s, int threads) {
+  const double of_inputs = std::min<double>(threads, std::max(1.0, s.input_parts));
+  const double of_constants = std::min(threads / of_inputs, std::max(1.0, s.constant_parts));
+  return {1 / of_inputs, 1 / of_constants, 1.0 / threads};
+}
+
 // Every tensor once, from where the rest of the model has left it: activations in the cache that holds them all, constants
 // in the one that holds the whole model's.
-double CompulsorySeconds(const NestStatistics& s, const Roofline& r) {
+double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
   const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
-  return (bytes - s.constant_bytes) / (r.BandwidthFor(bytes) * 1e9) +
-         s.constant_bytes / (r.BandwidthFor(std::max(bytes, r.model_constant_bytes)) * 1e9);
+  return (s.input_bytes * shares.inputs + s.output_bytes * shares.outputs) / (r.BandwidthFor(bytes) * 1e9) +
+         s.constant_bytes * shares.constants /
+             (r.BandwidthFor(std::max(bytes, r.model_constant_bytes)) * 1e9);
 }
 
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
@@ -79,30 +92,30 @@ double Roofline::BandwidthFor(double bytes) const {
 
 double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
   const double peak = r.gflops * 1e9 * kSustained;
-  const double compute = ComputeSeconds(s, r);
+  const double pieces = std::max(1.0, s.parallel_pieces);
+  const double share = std::ceil(pieces / threads) / pieces;  // of the work, of the busiest thread
+  const double compute = share * ComputeSeconds(s, r);
   const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
   // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
-  const double once = CompulsorySeconds(s, r);
+  const double once = CompulsorySeconds(s, r, SharesOf(s, threads));
   double memory = once;
   if (s.leaf_calls > 0) {
-    const double reads = s.a_reads * s.input_bytes;
-    memory = std::max(memory, seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) + seconds(reads, s.a_panel_bytes) +
-                                  seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes) + once);
+    const double again = seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) +
+                         seconds(s.a_reads * s.input_bytes, s.a_panel_bytes) +
+                         seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes);
+    memory = std::max(memory, share * again + once);
   }
-  memory += seconds(s.strip_bytes, s.strip_footprint);
+  memory += share * seconds(s.strip_bytes, s.strip_footprint);
   // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
   const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
-  const double copies = 2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms;
-  const double serial = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
-  const double chunks = std::max(1.0, s.parallel_chunks);
-  const double rounds = std::ceil(chunks / threads) * threads / chunks;   // the last round may be partly idle
-  const double shared = serial / std::min<double>(threads, chunks) * (threads > 1 ? rounds : 1);
-  return shared + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
+  const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms);
+  const double total = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
+  return total + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
 }
 
 double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads, double saving) {
   const double compute = s.flops / saving / (r.gflops * 1e9);
-  return std::max(compute, CompulsorySeconds(s, r)) / threads;
+  return std::max(compute, CompulsorySeconds(s, r, {})) / threads;
 }
 
 }  // namespace hone

@@ -1,5 +1,7 @@
 #include "compiler/codegen/constant_transform.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/kernel_function.h"
 #include "compiler/codegen/linear_leaf.h"
@@ -25,7 +27,13 @@ class TransformEmitter {
 
   void Run(llvm::Value* from, llvm::Value* to) {
     if (transforms_[0].quarters) {
-      SumQuarters(0, from, to);
+      const int64_t parts = transforms_[0].quarters->parts;
+      part_ = MakeSymbol("part", 0, std::max<int64_t>(1, parts - 1));
+      e_.Loop(parts, {}, [&](llvm::Value* part, const Values&) {
+        e_.Bind(part_, part);
+        SumQuarters(0, from, to);
+        return Values();
+      });
     } else {
       Loops(0, from, to);
     }
@@ -66,15 +74,16 @@ class TransformEmitter {
     const AxisTransform& transform = transforms_[0];
     const Quarters& q = *transform.quarters;
     const size_t k = static_cast<size_t>(q.k_dim), n = static_cast<size_t>(transform.dim);
+    const int64_t part_extents[] = {dims_[n] / q.parts, transform.matrix.rows * q.pitch};
     const auto address = [&](size_t tensor, llvm::Value* base, int64_t k_first, int64_t n_first) {
       std::vector<DimExpr> at = indices_;
       at[k] = at[k] + DimExpr(k_first);
-      at[n] = at[n] + DimExpr(n_first);
+      at[n] = at[n] + DimExpr(n_first) + DimExpr(part_extents[tensor]) * DimExpr(part_);
       return ir.CreateInBoundsGEP(ir.getFloatTy(), base, e_.Index(e_.nest().tensors[tensor].Offset(at)));
     };
     Values blocks;
     for (int i = 0; i < transform.matrix.columns; ++i) {
-      const Quarters::Block block = q.BlockOf(i, dims_[k], dims_[n]);
+      const Quarters::Block block = q.BlockOf(i, dims_[k], part_extents[0]);
       llvm::Value* value = ir.CreateLoad(ir.getFloatTy(), address(0, from, block.k, block.n));
       value = ir.CreateFPExt(value, ir.getDoubleTy());
       llvm::Value* counts = ir.CreateICmpSGE(e_.Index(indices_[k]), e_.I64(block.k_counts));
@@ -117,6 +126,7 @@ class TransformEmitter {
   const AxisTransforms& transforms_;
   Emitter& e_;
   std::vector<DimExpr> indices_;
+  SymbolRef part_;  // of quarters
 };
 
 }  // namespace

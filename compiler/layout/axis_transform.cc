@@ -28,7 +28,7 @@ std::vector<int64_t> TransformedDims(std::vector<int64_t> dims, const AxisTransf
   for (const AxisTransform& transform : transforms) {
     dims[transform.dim] = transform.matrix.rows;
     if (!transform.quarters) continue;
-    dims[transform.dim] *= transform.quarters->pitch;
+    dims[transform.dim] *= transform.quarters->pitch * transform.quarters->parts;
     dims[transform.quarters->k_dim] = transform.quarters->k_halves.back();
   }
   return dims;
@@ -41,8 +41,9 @@ std::string TransformsText(const AxisTransforms& transforms) {
                     transform.matrix.columns, "->", transform.matrix.rows);
     if (!transform.quarters) continue;
     const Quarters& q = *transform.quarters;
-    absl::StrAppend(&text, " quarters ", std::string(1, static_cast<char>('a' + q.k_dim)), ":", absl::StrJoin(q.k_halves, ","),
-                    "x", absl::StrJoin(q.n_halves, ","), "/", q.pitch);
+    absl::StrAppend(&text, " quarters ", std::string(1, static_cast<char>('a' + q.k_dim)), ":",
+                    absl::StrJoin(q.k_halves, ","), "x", absl::StrJoin(q.n_halves, ","), "/", q.pitch,
+                    q.parts > 1 ? absl::StrCat("*", q.parts) : "");
   }
   return text;
 }

@@ -19,13 +19,15 @@ struct Matrix {
 };
 
 // A constant cut in two along two dimensions, once or several times. Halves that do not divide an extent overlap; what the
-// second half along `k_dim` shares with the first counts as zero there.
+// second half along `k_dim` shares with the first counts as zero there. It may consist of `parts` of equal extent along the
+// other dimension, each with sums of its own.
 struct Quarters {
   int k_dim = 0;
+  int64_t parts = 1;
   std::vector<int64_t> k_halves, n_halves;   // extents of a quarter, outermost cut first
   int64_t pitch = 0;                // between sums, along the other dimension; >= n_half, zeros between
 
-  // Block `number`, in the order of its quarters 11, 12, 21, 22, outermost cut first, of an array k x n: where it begins, and
+  // Block `number`, in the order of its quarters 11, 12, 21, 22, outermost cut first, of a part k x n: where it begins, and
   // the first of its steps along k that counts.
   struct Block {
     int64_t k = 0, n = 0, k_counts = 0;
@@ -35,7 +37,7 @@ struct Quarters {
 };
 
 // What happens to a constant before it is laid out: every line along `dim` becomes matrix x line. With `quarters` the
-// matrix's columns are blocks along (k_dim, dim), and its rows are sums of them side by side along `dim`.
+// matrix's columns are blocks along (k_dim, dim), and its rows are sums of them side by side along `dim`, part by part.
 struct AxisTransform {
   int dim = 0;
   Matrix matrix;   // columns: the extent before; rows: the extent after

@@ -110,8 +110,10 @@ std::vector<double> SumsOfQuarters(const std::vector<double>& values, const std:
     return result;
   };
   const std::vector<int64_t> from_strides = strides(dims), to_strides = strides(after);
+  const int64_t part_extent = dims[transform.dim] / q.parts;
   std::vector<Quarters::Block> blocks;
-  for (int i = 0; i < transform.matrix.columns; ++i) blocks.push_back(q.BlockOf(i, dims[q.k_dim], dims[transform.dim]));
+  for (int i = 0; i < transform.matrix.columns; ++i)
+    blocks.push_back(q.BlockOf(i, dims[q.k_dim], part_extent));
   std::vector<double> result(static_cast<size_t>(to_strides[0] * after[0]), 0.0);
   for (size_t to = 0; to < result.size(); ++to) {
     const auto at = [&](int d) { return static_cast<int64_t>(to) / to_strides[d] % after[d]; };
@@ -119,10 +121,12 @@ std::vector<double> SumsOfQuarters(const std::vector<double>& values, const std:
     for (int d = 0; d < static_cast<int>(dims.size()); ++d) {
       if (d != q.k_dim && d != transform.dim) base += at(d) * from_strides[d];
     }
-    const int64_t k = at(q.k_dim), n = at(transform.dim) % q.pitch, row = at(transform.dim) / q.pitch;
+    const int64_t k = at(q.k_dim), n = at(transform.dim) % q.pitch, sum = at(transform.dim) / q.pitch;
     if (n >= q.n_halves.back()) continue;
+    const int row = static_cast<int>(sum % transform.matrix.rows);
+    base += sum / transform.matrix.rows * part_extent * from_strides[transform.dim];
     for (int i = 0; i < transform.matrix.columns; ++i) {
-      const double factor = transform.matrix(static_cast<int>(row), i);
+      const double factor = transform.matrix(row, i);
       const Quarters::Block& block = blocks[static_cast<size_t>(i)];
       if (factor == 0 || k < block.k_counts) continue;
       const int64_t from = base + (k + block.k) * from_strides[q.k_dim] + (n + block.n) * from_strides[transform.dim];

@@ -339,10 +339,11 @@ class ContractScheduler {
     std::map<SymbolRef, char> dim_of;
     for (size_t d = 0; d < view_.b_indices.size(); ++d) {
       const char letter = static_cast<char>('a' + d);
-      const std::vector<SymbolRef> symbols = std::get<DimExpr>(view_.b_indices[d]).Symbols();
+      const DimExpr& index = std::get<DimExpr>(view_.b_indices[d]);
+      const std::vector<SymbolRef> symbols = index.Symbols();
       if (symbols.empty()) {
         batch += letter;
-      } else if (symbols[0] == kernel_.n.variable) {
+      } else if (index.Mentions(kernel_.n.variable)) {
         n_dim = letter;
       } else if (std::any_of(stage_.reduce.begin(), stage_.reduce.end(),
                              [&](const Axis& axis) { return axis.variable == symbols[0]; })) {

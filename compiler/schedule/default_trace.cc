@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "compiler/schedule/contract_schedule.h"
+#include "compiler/schedule/shared_traces.h"
 #include "compiler/schedule/stage_schedule.h"
 
 // Schedules that are good without search.
@@ -153,11 +154,34 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
   return traces;
 }
 
+std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> traces;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  if (task.threads == 1 || !anchor.ok() || anchor->kind != AnchorKind::kContract) return traces;
+  Anchor narrow = *anchor;
+  const bool crosses = anchor->row > 1 && anchor->row <= kShortRows;
+  if (crosses) narrow.row = 1;
+  for (const int64_t vectors : {1, 2, 3}) {
+    narrow.n = std::min(anchor->n, vectors * task.target.vector_width());
+    ContractChoice choice = DefaultContractChoice(narrow, task.target, 1);
+    choice.cross_rows = crosses;
+    AddTrace(task, program, "algorithm direct", choice, &traces);
+    std::swap(choice.parallel_m, choice.parallel_n);
+    choice.panels_outer = true;
+    choice.tiles_per_block = 0;
+    AddTrace(task, program, "algorithm direct", choice, &traces);
+  }
+  return traces;
+}
+
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program) {
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
-  if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact || task.threads > 1) return traces;
-  AddTrace(task, program, "algorithm strassen levels=1", DefaultContractChoice(*anchor, task.target, task.threads), &traces);
+  if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact) return traces;
+  ContractChoice choice = DefaultContractChoice(*anchor, task.target, 1);
+  AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);
+  std::swap(choice.parallel_m, choice.parallel_n);
+  if (task.threads > 1) AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);
   return traces;
 }
 

@@ -195,6 +195,7 @@ struct WinogradKernel {
 // scratch, as a ring of rows. A part computes the units of its own kernel (rows or strips of its result, per image) from
 // where the strip before ended, in the first strip of a chunk from `begin` on, up to `end`. Padded rows are not a ring, as
 // convolutions step through the rows of their windows: a copy of them is made for every strip, the first one of it first.
+// Strassen's products take turns likewise; their strips are what the threads share out, and leave nothing to each other.
 struct StripKernel {
   struct Part {
     std::variant<StageKernel, ContractKernel> kernel;
@@ -204,7 +205,8 @@ struct StripKernel {
     bool anew = false;      // from `begin` on in every strip
   };
   SymbolRef strip;
-  int64_t images = 1, strips = 1, rows = 1;   // rows of the result per strip
+  int64_t images = 1, strips = 1;
+  int64_t rows = 1;                           // of the result per strip; 0: strips share nothing
   std::vector<Part> parts;                    // the last one's units are strips, or rows of them
   int chunks = 1;
   int64_t chunk_bytes = 0, scratch_offset = 0;

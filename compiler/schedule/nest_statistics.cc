@@ -1,6 +1,7 @@
 #include "compiler/schedule/nest_statistics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "compiler/schedule/contract_view.h"
@@ -15,6 +16,11 @@ constexpr int64_t kSetLines = 8;     // which holds so many lines
 double Share(int64_t extent, int64_t step) {
   const int64_t steps = (extent + step - 1) / step;
   return static_cast<double>(extent) / static_cast<double>(steps * step);
+}
+
+// Of a kernel whose parallel loop has so many points.
+void AddPieces(int chunks, double points, NestStatistics* statistics) {
+  if (chunks > 1) statistics->parallel_pieces = std::max(statistics->parallel_pieces, points);
 }
 
 // Counts what vectors along `axis` load or store in pieces, at `points` points.
@@ -117,13 +123,22 @@ void Add(const StageKernel& kernel, const LoopNest& nest, const Target& target, 
       statistics->vector_fraction = share;
     }
   }
-  statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
+  AddPieces(kernel.chunks, outer, statistics);
+  if (statistics->leaf_calls == 0) statistics->input_parts = outer;
 }
 
 // Reduction steps: where a block of channels is not full, its last iteration makes fewer.
 int64_t Steps(const ContractKernel& kernel) {
   const int64_t all = Points(kernel.k), inner = Extent(kernel.k.back());
   return kernel.k_tail == 0 ? all : all - all / (Extent(kernel.k.front()) * inner) * (inner - kernel.k_tail);
+}
+
+bool Mention(const std::vector<LoadIndex>& indices, const std::vector<Axis>& axes) {
+  return std::any_of(indices.begin(), indices.end(), [&](const LoadIndex& index) {
+    const DimExpr* expr = std::get_if<DimExpr>(&index);
+    return expr != nullptr && std::any_of(axes.begin(), axes.end(),
+                                          [&](const Axis& axis) { return expr->Mentions(axis.variable); });
+  });
 }
 
 void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
@@ -161,7 +176,11 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   }
   ScatteredAccesses(nest, kernel.n, kernel.lanes, false, statistics)
       .AddStores(kernel.stores, batch * rows * static_cast<double>(n));
-  statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
+  const double row_parts = kernel.parallel_m ? std::ceil(tiles / std::max(1, kernel.tiles_per_block)) : 1;
+  const double panel_parts = kernel.parallel_n ? panels : 1;
+  statistics->input_parts = (Mention(kernel.a_indices, kernel.batch) ? batch : 1) * row_parts;
+  statistics->constant_parts = (Mention(kernel.b_indices, kernel.batch) ? batch : 1) * panel_parts;
+  AddPieces(kernel.chunks, batch * row_parts * panel_parts, statistics);
 }
 
 void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
@@ -209,7 +228,9 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   }
   ScatteredAccesses(nest, kernel.out_channel, kernel.lanes, false, statistics)
       .AddStores(kernel.stores, images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out);
-  statistics->parallel_chunks = std::max(statistics->parallel_chunks, static_cast<double>(kernel.chunks));
+  statistics->input_parts = static_cast<double>(kernel.parts == 1 ? kernel.blocks : 1);
+  statistics->constant_parts = parts;
+  AddPieces(kernel.chunks, static_cast<double>(kernel.Units()), statistics);
 }
 
 // The share of a part's rows that are computed again: by chunks, or by every strip.
@@ -224,8 +245,15 @@ double RepeatedShare(const StripKernel& kernel, const StripKernel::Part& part) {
   return static_cast<double>((times - 1) * shared) / static_cast<double>(kernel.images * part.units);
 }
 
-// The leaf is that of the costliest part.
+// The leaf is that of the costliest part. Strips that share nothing are kernels one after the other.
 void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
+  if (kernel.rows == 0) {
+    for (const StripKernel::Part& part : kernel.parts) {
+      std::visit([&](const auto& k) { Add(k, nest, target, statistics); }, part.kernel);
+    }
+    AddPieces(kernel.chunks, static_cast<double>(kernel.strips), statistics);
+    return;
+  }
   NestStatistics sum, costliest;
   for (const StripKernel::Part& part : kernel.parts) {
     NestStatistics own;
@@ -260,7 +288,9 @@ void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, 
   statistics->strip_bytes = sum.strip_bytes;
   statistics->strip_footprint = static_cast<double>(kernel.chunk_bytes);
   statistics->a_reads = statistics->b_reads = 1;
-  statistics->parallel_chunks = kernel.chunks;
+  statistics->input_parts = static_cast<double>(kernel.Units());
+  statistics->constant_parts = 1;
+  AddPieces(kernel.chunks, statistics->input_parts, statistics);
 }
 
 }  // namespace

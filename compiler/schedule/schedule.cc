@@ -228,14 +228,7 @@ class NestBuilder {
         ScheduleStrassen(stage, decisions_.strassen, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     StrassenPlan& plan = std::get<StrassenPlan>(planned);
-    for (auto& step : plan.steps) {
-      if (StageLoops* sums = std::get_if<StageLoops>(&step)) {
-        ScheduleStage(nest_.tensors, task_.target, {}, sums);
-        nest_.kernels.push_back(KernelOf(std::move(*sums), task_.threads));
-      } else {
-        nest_.kernels.push_back(std::get<ContractKernel>(std::move(step)));
-      }
-    }
+    nest_.kernels.push_back(std::move(plan.kernel));
     TransformConstant(view->b, plan.packed, std::move(plan.transforms));
     saved_flops_ = plan.saved_flops;
     partial_bytes_ = plan.partial_bytes;

@@ -70,7 +70,8 @@ struct NestStatistics {
   double b_panel_bytes = 0;         // packed panel re-read by it
   double a_reads = 1, b_reads = 1;  // times each whole operand is streamed
   double copy_bytes = 0;            // padding, packing at run time
-  double parallel_chunks = 1;       // independent pieces of the parallel loop
+  double parallel_pieces = 1;       // independent pieces of the parallel loop
+  double input_parts = 1, constant_parts = 1;   // in which they read inputs and constants; 1: each piece reads all
   double vector_fraction = 1;       // share of lanes that do useful work
   double transcendental = 0;        // exp, tanh, erf... per run
   double scattered = 0;             // pieces in which vectors are loaded or stored that are not contiguous
@@ -96,8 +97,7 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program);
 // Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
 // model must tell. None where the algorithm does not apply or is forbidden.
 std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program);
-// The same of Strassen's, for one thread and one level: two gain more or lose, by what only a measurement tells, and cores
-// that share its temporaries lose.
+// The same of Strassen's, with one level: two gain more or lose, by what only a measurement tells.
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program);
 // Sound schedules of a task of several stages, or of one and its padding: strips of any height, the leaves that each stage
 // would have alone. None where `anchor.rows` is 0.

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
-#include "absl/strings/str_cat.h"
+#include "compiler/schedule/stage_schedule.h"
 
 namespace hone {
 namespace {
 
 constexpr int kMaxLevels = 2;
+constexpr int64_t kLineBytes = 64;
 constexpr int64_t kRowPadding = 16;   // elements: rows of the temporaries do not share cache sets
 
 enum Operand { kA11, kA12, kA22, kS1, kS2, kS3, kS4 };
@@ -68,8 +69,10 @@ struct Half {
 struct Recursion {
   const ContractChoice& choice;
   const Target& target;
-  int threads, levels;
+  int levels;
   std::vector<NestTensor>& tensors;
+  Axis part;           // what threads share out, and the axis of the stage that it is cut from
+  int part_axis = -1;  // (-1: there is one part)
   int b_n = -1, b_k = -1;                   // dimensions of operand b
   struct Temporaries {
     ProgramTensorId sums[4] = {}, partial[4] = {};
@@ -94,12 +97,25 @@ class StrassenScheduler {
     for (int p = 0; p < kCount; ++p) {
       if (const auto rejection = AddProduct(p)) return *rejection;
     }
-    r_.plan.partial_bytes += 10 * static_cast<double>(m_points_ * n_.extent * DTypeBytes(DType::kF32));
+    r_.plan.partial_bytes +=
+        10 * static_cast<double>(Parts() * m_points_ * n_.extent * DTypeBytes(DType::kF32));
     return std::nullopt;
   }
 
  private:
   using Values = std::map<SymbolRef, DimExpr>;
+
+  int64_t Parts() const { return Extent(r_.part); }
+  bool IsShared(int axis) const { return level_ == 0 && axis == r_.part_axis; }
+  // Of the part of an axis that one thread has.
+  int64_t ExtentOf(int axis) const { return Extent(stage_.axes[axis]) / (IsShared(axis) ? Parts() : 1); }
+
+  // The part aside.
+  std::vector<SymbolRef> SymbolsOf(const DimExpr& index) const {
+    std::vector<SymbolRef> symbols = index.Symbols();
+    std::erase(symbols, r_.part.variable);
+    return symbols;
+  }
 
   // One axis of the reduction; the others have one step.
   bool FindReduction() {
@@ -117,7 +133,7 @@ class StrassenScheduler {
   bool FindOperandA() {
     for (const LoadIndex& index : view_.a_indices) {
       a_indices_.push_back(std::get<DimExpr>(index).Substitute(fixed_));
-      if (a_indices_.back().Symbols().size() > 1) return false;
+      if (SymbolsOf(a_indices_.back()).size() > 1) return false;
     }
     return true;
   }
@@ -140,13 +156,13 @@ class StrassenScheduler {
       stored(store.tensor, store.indices);
       ForEachLoad(store.value, [&](const Scalar& load) { stored(load.tensor, load.indices); });
     }
-    const int64_t k = Extent(stage_.reduce[k_axis_]), n = Extent(stage_.axes[view_.n]);
+    const int64_t k = Extent(stage_.reduce[k_axis_]), n = ExtentOf(view_.n);
     if (k % k_block != 0 || n % n_block != 0) return false;
     k_ = Half::Of(k, k_block);
     n_ = Half::Of(n, std::lcm<int64_t>(n_block, n >= 4 * r_.choice.lanes ? r_.choice.lanes : 1));
     double least = 0;
     for (const int axis : view_.m) {
-      const int64_t extent = Extent(stage_.axes[axis]);
+      const int64_t extent = ExtentOf(axis);
       const Half half = Half::Of(extent, 1);
       const double kept = static_cast<double>(extent) / static_cast<double>(half.extent);
       if (extent > 1 && kept > least) {
@@ -159,7 +175,7 @@ class StrassenScheduler {
     axes_ = stage_.axes;
     for (size_t axis = 0; axis < axes_.size(); ++axis) {
       const int i = static_cast<int>(axis);
-      axes_[axis] = MakeAxis(axes_[axis], i == m_axis_ ? m_.extent : i == view_.n ? n_.extent : Extent(axes_[axis]));
+      axes_[axis] = MakeAxis(axes_[axis], i == m_axis_ ? m_.extent : i == view_.n ? n_.extent : ExtentOf(i));
       if (i != view_.n) m_points_ *= Extent(axes_[axis]);
     }
     reduce_ = MakeAxis(stage_.reduce[k_axis_], k_.extent);
@@ -177,7 +193,8 @@ class StrassenScheduler {
     for (size_t axis = 0; axis < axes_.size(); ++axis) {
       const int i = static_cast<int>(axis);
       const int64_t first = i == m_axis_ ? rows * m_.second : i == view_.n ? columns * n_.second : 0;
-      values.emplace(stage_.axes[axis].variable, DimExpr(axes_[axis].variable) + DimExpr(first));
+      const DimExpr part = IsShared(i) ? DimExpr(ExtentOf(i)) * DimExpr(r_.part.variable) : DimExpr(0);
+      values.emplace(stage_.axes[axis].variable, part + DimExpr(axes_[axis].variable) + DimExpr(first));
     }
     values.emplace(stage_.reduce[k_axis_].variable, DimExpr(reduce_.variable) + DimExpr(steps * k_.second));
     return values;
@@ -191,7 +208,14 @@ class StrassenScheduler {
 
   ProgramTensorId AddTemporary(std::vector<DimExpr> dims, Layout layout) {
     if (layout.IsPlain()) layout = layout.WithHalo(layout.rank() - 1, {0, kRowPadding});
-    tensors_.push_back({.place = NestTensor::Place::kScratch, .dims = std::move(dims), .layout = std::move(layout)});
+    StripKernel& kernel = r_.plan.kernel;
+    const int64_t bytes = layout.Elements(dims).Constant() * DTypeBytes(DType::kF32);
+    tensors_.push_back({.place = NestTensor::Place::kChunk,
+                        .offset = kernel.chunk_bytes,
+                        .dims = std::move(dims),
+                        .layout = std::move(layout),
+                        .bytes = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes});
+    kernel.chunk_bytes += tensors_.back().bytes;
     return static_cast<ProgramTensorId>(tensors_.size()) - 1;
   }
 
@@ -199,7 +223,7 @@ class StrassenScheduler {
   void AddTemporaries() {
     std::vector<DimExpr> dims;
     for (const DimExpr& index : a_indices_) {
-      const std::vector<SymbolRef> symbols = index.Symbols();
+      const std::vector<SymbolRef> symbols = SymbolsOf(index);
       DimExpr extent(1), at(0);
       for (size_t axis = 0; axis <= axes_.size() && !symbols.empty(); ++axis) {
         const bool reduces = axis == axes_.size();
@@ -237,7 +261,7 @@ class StrassenScheduler {
     AxisTransform transform{.dim = r_.b_n, .matrix = RightSums(r_.levels), .quarters = r_.quarters};
     NestTensor packed = tensors_[view_.b];
     packed.dims[r_.b_k] = DimExpr(k_.extent);
-    packed.dims[r_.b_n] = DimExpr(transform.matrix.rows * r_.quarters.pitch);
+    packed.dims[r_.b_n] = DimExpr(transform.matrix.rows * r_.quarters.pitch * r_.quarters.parts);
     tensors_.push_back(std::move(packed));
     r_.packed = static_cast<ProgramTensorId>(tensors_.size()) - 1;
     r_.plan.transforms = {std::move(transform)};
@@ -260,7 +284,16 @@ class StrassenScheduler {
     const ScalarRef s2 = Binary(BinaryOp::kSub, s1, a11), s3 = Binary(BinaryOp::kSub, a11, a21);
     const ScalarRef values[] = {s1, s2, s3, Binary(BinaryOp::kSub, a(0, 1), s2)};
     for (int i = 0; i < 4; ++i) sums.stores.push_back({r_.temporaries[level_].sums[i], s_indices_, values[i]});
-    r_.plan.steps.push_back(std::move(sums));
+    ScheduleStage(tensors_, r_.target, {}, &sums);
+    StageKernel kernel{.outer = {r_.part}};
+    kernel.stages.push_back(std::move(sums));
+    AddPart(std::move(kernel));
+  }
+
+  // The units of each kernel are the parts.
+  void AddPart(std::variant<StageKernel, ContractKernel> kernel) {
+    const DimExpr strip(r_.plan.kernel.strip);
+    r_.plan.kernel.parts.push_back({std::move(kernel), 0, Parts(), strip, strip + DimExpr(1)});
   }
 
   ScalarRef With(Partial partial) const {
@@ -304,13 +337,22 @@ class StrassenScheduler {
     view.b_indices.assign(tensors_[r_.packed].dims.size(), DimExpr(0));
     view.b_indices[r_.b_k] = DimExpr(reduce_.variable);
     view.b_indices[r_.b_n] = DimExpr(axes_[view_.n].variable) + DimExpr(group * r_.quarters.pitch);
+    if (r_.quarters.parts > 1) {
+      const int64_t pitch = r_.plan.transforms[0].matrix.rows * r_.quarters.pitch;
+      view.b_indices[r_.b_n] =
+          std::get<DimExpr>(view.b_indices[r_.b_n]) + DimExpr(pitch) * DimExpr(r_.part.variable);
+    }
+    view.batch = {static_cast<int>(stage.axes.size())};
+    stage.axes.push_back(r_.part);
+    ContractChoice choice = r_.choice;
+    choice.parallel_m = choice.parallel_n = false;
     std::variant<ContractPlan, Rejection> planned =
-        ScheduleContract(stage, view, r_.choice, r_.target, r_.threads, tensors_);
+        ScheduleContract(stage, view, choice, r_.target, 1, tensors_);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     ContractPlan& plan = std::get<ContractPlan>(planned);
     r_.plan.packed = plan.b_layout;
-    r_.plan.saved_flops += 2 * static_cast<double>(m_points_ * n_.extent * k_.extent);
-    r_.plan.steps.push_back(std::move(plan.kernel));
+    r_.plan.saved_flops += 2 * static_cast<double>(Parts() * m_points_ * n_.extent * k_.extent);
+    AddPart(std::move(plan.kernel));
     return std::nullopt;
   }
 
@@ -330,6 +372,21 @@ class StrassenScheduler {
   std::vector<LoadIndex> s_indices_, partial_indices_;
 };
 
+// Cuts the axis that fewest parts divide, at least as many as threads.
+bool ShareOut(const StageLoops& stage, const std::vector<int>& axes, int threads, Recursion* shared) {
+  int64_t fewest = 0;
+  for (const int axis : axes) {
+    const int64_t extent = Extent(stage.axes[axis]);
+    int64_t parts = threads;
+    while (parts < extent && extent % parts != 0) ++parts;
+    if (2 * parts > extent || (fewest > 0 && parts >= fewest)) continue;
+    fewest = parts;
+    shared->part_axis = axis;
+  }
+  shared->part = {MakeSymbol("part", 0, std::max<int64_t>(1, fewest - 1)), DimExpr(fewest)};
+  return fewest > 0;
+}
+
 }  // namespace
 
 std::variant<StrassenPlan, Rejection> ScheduleStrassen(const StageLoops& stage, int levels, const ContractChoice& choice,
@@ -338,7 +395,11 @@ std::variant<StrassenPlan, Rejection> ScheduleStrassen(const StageLoops& stage, 
   const std::optional<ContractView> view = ViewAsContract(stage);
   if (!view || levels < 1 || levels > kMaxLevels) return Rejection::kWrongLeaf;
   if (!view->batch.empty() || choice.k_steps > 0 || choice.nv < 1 || choice.lanes < 1) return Rejection::kBadTile;
-  Recursion shared{.choice = choice, .target = target, .threads = threads, .levels = levels, .tensors = *tensors};
+  Recursion shared{.choice = choice,
+                   .target = target,
+                   .levels = levels,
+                   .tensors = *tensors,
+                   .part = {MakeSymbol("part", 0, 1), DimExpr(1)}};
   for (size_t d = 0; d < view->b_indices.size(); ++d) {
     const DimExpr& index = std::get<DimExpr>(view->b_indices[d]);
     if (index == DimExpr(stage.axes[view->n].variable)) shared.b_n = static_cast<int>(d);
@@ -347,6 +408,15 @@ std::variant<StrassenPlan, Rejection> ScheduleStrassen(const StageLoops& stage, 
     }
   }
   if (shared.b_n < 0 || shared.b_k < 0) return Rejection::kNotLowered;
+  const bool columns = !choice.parallel_m;
+  if (threads > 1 && !ShareOut(stage, columns ? std::vector<int>{view->n} : view->m, threads, &shared))
+    return Rejection::kBadTile;
+  StripKernel& kernel = shared.plan.kernel;
+  kernel.rows = 0;
+  kernel.strips = Extent(shared.part);
+  kernel.strip = MakeSymbol("strip", 0, std::max<int64_t>(1, kernel.strips - 1));
+  kernel.chunks = static_cast<int>(std::min<int64_t>(threads, kernel.strips));
+  if (columns) shared.quarters.parts = kernel.strips;
   if (const auto rejection = StrassenScheduler(stage, *view, 0, 0, &shared).Run()) return *rejection;
   (*tensors)[shared.packed].layout = shared.plan.packed;
   shared.plan.saved_flops -= 2 * static_cast<double>(Points(stage.axes) * Points(stage.reduce));

@@ -1,11 +1,13 @@
-// How near single kernels come to their limits: one thread, warm, constants prepacked, nominal operations, best of
-// interleaved rounds, against the probes of the same rounds. Matmuls and convolutions in percent of the multiply-add peak;
-// what moves as much as it computes in percent of the roofline (peak, or reads from the cache level that holds all
-// operands), beside memcpy of as many bytes in all.
+// How near single kernels come to their limits: one thread or several, warm, constants prepacked, nominal
+// operations, best of interleaved rounds, against the probes of the same rounds. Matmuls and convolutions in
+// percent of the multiply-add peak; what moves as much as it computes in percent of the roofline (peak, or
+// reads from the cache level that holds all operands), beside memcpy of as many bytes in all.
 //
-//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER]]]]    TARGET: x86-64-v3, x86-64-v4, host, all (what runs here)
+//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER [THREADS]]]]]    TARGET: x86-64-v3, x86-64-v4, host, all
+//   (what runs here)
 //
-// FILTER is a part of the subjects' names. FOLDER receives the objects of the default and the best schedule.
+// FILTER is a part of the subjects' names. FOLDER, if not empty, receives the objects of the default and the
+// best schedule.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,6 +23,7 @@
 
 #include "compiler/ops/op.h"
 #include "compiler/runtime/input_generator.h"
+#include "compiler/runtime/thread_pool.h"
 #include "compiler/schedule/schedule.h"
 #include "proto/values/host_lock.h"
 #include "tests/compiler/codegen/candidate_runner.h"
@@ -112,6 +115,11 @@ std::vector<Trace> ContractTraces(const Task& task) {
       }
     }
   }
+  const size_t shared_by_rows = task.threads > 1 ? traces.size() : 0;
+  for (size_t i = 0; i < shared_by_rows; ++i) {
+    traces.push_back(traces[i]);
+    traces.back().primitives.back().operands = {"n"};
+  }
   const size_t direct = traces.size();
   for (size_t i = 0; i < direct; ++i) {
     for (const char* levels : {"1", "2"}) {
@@ -134,6 +142,29 @@ std::vector<Trace> StageTraces(const Task& task) {
   }
   return traces;
 }
+
+// Threads that stand ready while it lives.
+class Threads {
+ public:
+  explicit Threads(int count)
+      : memory_(aligned_alloc(64, (HoneThreadPoolBytes(count) + 63) / 64 * 64)),
+        pool_((std::memset(memory_, 0, HoneThreadPoolBytes(count)), HoneThreadPoolInit(memory_, count))),
+        parallel_{count, HoneThreadPoolParallelFor, pool_} {
+    HoneThreadPoolBegin(pool_);
+  }
+  ~Threads() {
+    HoneThreadPoolEnd(pool_);
+    HoneThreadPoolDestroy(pool_);
+    free(memory_);
+  }
+  Threads(const Threads&) = delete;
+  const HoneParallel& parallel() const { return parallel_; }
+
+ private:
+  void* memory_;
+  HoneThreadPool* pool_;
+  HoneParallel parallel_;
+};
 
 struct Entrant {
   Trace trace;
@@ -216,7 +247,9 @@ struct Limits {
   double gflops = 0, memcpy_seconds = 1e9;
 };
 
-Limits Measure(const CpuProbe& probe, int rounds, int64_t bytes, std::vector<Entrant>* entrants) {
+Limits Measure(const CpuProbe& probe, int rounds, int threads, int64_t bytes,
+               std::vector<Entrant>* entrants) {
+  const Threads workers(threads);
   constexpr double kMeasurement = 3e-5;   // seconds: the clock does not count
   const std::vector<char> from(static_cast<size_t>(bytes / 2), 1);
   std::vector<char> to(from.size());
@@ -228,18 +261,19 @@ Limits Measure(const CpuProbe& probe, int rounds, int64_t bytes, std::vector<Ent
   copy();
   const int copies = calls(SecondsOf(1, copy));
   for (Entrant& entrant : *entrants) {
-    entrant.runner->Run();
-    entrant.calls = calls(SecondsOf(1, [&] { entrant.runner->Run(); }));
+    entrant.runner->Run(workers.parallel());
+    entrant.calls = calls(SecondsOf(1, [&] { entrant.runner->Run(workers.parallel()); }));
   }
   Limits limits;
   for (int round = 0; round < rounds; ++round) {
-    limits.gflops = std::max(limits.gflops, MeasureGflops(probe, 0.001));
+    limits.gflops = std::max(limits.gflops, threads * MeasureGflops(probe, 0.001));
     copy();
     limits.memcpy_seconds = std::min(limits.memcpy_seconds, SecondsOf(copies, copy));
     for (Entrant& entrant : *entrants) {
-      entrant.runner->Run();   // caches and predictors, after the one before
+      entrant.runner->Run(workers.parallel());  // caches and predictors, after the one before
       for (int i = 0; i < 2; ++i) {
-        entrant.best = std::min(entrant.best, SecondsOf(entrant.calls, [&] { entrant.runner->Run(); }));
+        entrant.best = std::min(entrant.best,
+                                SecondsOf(entrant.calls, [&] { entrant.runner->Run(workers.parallel()); }));
       }
     }
   }
@@ -261,7 +295,7 @@ int64_t CompulsoryBytes(const Task& task) {
 }
 
 struct Options {
-  int rounds = 15;
+  int rounds = 15, threads = 1;
   std::string folder;   // of the objects; empty: they are not kept
 };
 
@@ -282,12 +316,13 @@ void PrintOthers(const std::vector<Entrant>& entrants, const Entrant& direct, co
 
 absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& probe, const Target& target,
                         const Options& options) {
-  const Task task = subject.task(target);
+  Task task = subject.task(target);
+  task.threads = options.threads;
   absl::StatusOr<std::vector<Entrant>> entrants = Entrants(task, contract ? ContractTraces(task) : StageTraces(task));
   if (!entrants.ok()) return entrants.status();
   if (contract) DropInexact(task, &*entrants);
   const int64_t bytes = CompulsoryBytes(task);
-  const Limits limits = Measure(probe, options.rounds, bytes, &*entrants);
+  const Limits limits = Measure(probe, options.rounds, options.threads, bytes, &*entrants);
   const double flops = static_cast<double>(task.Flops().Constant());
   const Entrant& first = entrants->front();
   // The best direct one: other algorithms have a line of their own.
@@ -321,9 +356,11 @@ int Main(int argc, char** argv) {
   Options options;
   if (argc > 3) options.rounds = std::atoi(argv[3]);
   if (argc > 4) options.folder = argv[4];
+  if (argc > 5) options.threads = std::max(1, std::atoi(argv[5]));
   const auto lock = HostLock::Acquire(HostLock::Mode::kExclusive);
   if (!lock.ok()) return 1;
-  std::printf("%s, one thread, best of %d rounds\n", DetectDevice().cpu_name.c_str(), options.rounds);
+  std::printf("%s, %d thread%s, best of %d rounds\n", DetectDevice().cpu_name.c_str(), options.threads,
+              options.threads > 1 ? "s" : "", options.rounds);
   int faults = 0;
   for (const CpuProbe& probe : CpuProbes()) {
     const auto target = FindTarget(probe.target);

@@ -51,6 +51,9 @@ class CandidateRunner {
     HoneParallel parallel{threads, [](void*, int32_t n, void (*body)(void*, int32_t), void* context) {
                             for (int32_t i = n; i-- > 0;) body(context, i);
                           }, nullptr};
+    return Run(parallel);
+  }
+  int Run(const HoneParallel& parallel) {
     return table_->run(in_.get(), constants_.get(), out_.get(), scratch_.get(), &parallel);
   }
   void GetOutputs(std::vector<HostTensor>* outputs) {

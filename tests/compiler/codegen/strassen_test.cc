@@ -1,7 +1,6 @@
 // Strassen's algorithm on even and odd shapes against the interpreter.
 #include <gtest/gtest.h>
 
-
 #include "compiler/ops/op.h"
 #include "tests/compiler/codegen/test_task.h"
 
@@ -16,20 +15,40 @@ struct Case {
   bool blocked = false, epilogue = true;
   int64_t stride = 1;
   int levels = 1;
+  const char* parallel = "m";
 };
 
 const Case kCases[] = {
     {"even", {16, 32}, {32, 128}, "mr=4 nv=2 hold=b ku=4", 1, false, false},
     {"odd", {13, 37}, {37, 45}, "mr=4 nv=1 hold=b ku=4"},
-    {"odd_wide", {7, 50}, {50, 141}, "mr=4 nv=2 hold=a ku=2", 2},
-    {"batch", {2, 9, 24}, {24, 96}, "mr=4 nv=2 hold=b ku=1", 2},
+    {"odd_wide", {7, 50}, {50, 141}, "mr=4 nv=2 hold=a ku=2"},
+    {"batch", {2, 9, 24}, {24, 96}, "mr=3 nv=2 hold=b ku=1", 2},
     {"conv", {1, 64, 6, 5}, {64, 64, 1, 1}, "mr=5 nv=1 hold=b ku=4", 1, true, false},
     {"conv_epilogue", {2, 48, 7, 6}, {80, 48, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true},
     {"conv_strided", {1, 32, 9, 8}, {64, 32, 1, 1}, "mr=4 nv=2 hold=b ku=4", 1, true, true, 2},
     {"two_levels", {30, 64}, {64, 256}, "mr=4 nv=2 hold=b ku=4", 2, false, true, 1, 2},
     {"two_levels_odd", {27, 53}, {53, 139}, "mr=4 nv=2 hold=b ku=4", 1, false, true, 1, 2},
     {"two_levels_conv", {1, 80, 7, 10}, {128, 80, 1, 1}, "mr=4 nv=2 hold=b ku=4", 2, true, true, 1, 2},
-    {"conv_row", {1, 32, 1, 17}, {32, 32, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true},
+    {"conv_row", {1, 32, 1, 17}, {32, 32, 1, 1}, "mr=4 nv=1 hold=b ku=4", 1, true},
+    // Rows, columns, or the one of two image axes that threads divide, by thread; more parts than threads.
+    {"rows", {26, 37}, {37, 45}, "mr=4 nv=1 hold=b ku=4", 2},
+    {"columns", {13, 37}, {37, 90}, "mr=4 nv=1 hold=b ku=4", 2, false, true, 1, 1, "n"},
+    {"three_threads", {30, 40}, {40, 96}, "mr=4 nv=2 hold=b ku=4", 3},
+    {"three_columns", {13, 40}, {40, 96}, "mr=4 nv=1 hold=b ku=4", 3, false, true, 1, 1, "n"},
+    {"five_parts", {35, 40}, {40, 70}, "mr=4 nv=2 hold=b ku=4", 3},
+    {"conv_columns", {1, 48, 7, 5}, {160, 48, 1, 1}, "mr=4 nv=1 hold=b ku=4", 2, true, true, 1, 1, "n"},
+    {"conv_rows", {1, 64, 9, 14}, {64, 64, 1, 1}, "mr=5 nv=1 hold=b ku=4", 3, true},
+    {"two_levels_columns", {27, 53}, {53, 278}, "mr=4 nv=2 hold=b ku=4", 2, false, true, 1, 2, "n"},
+    {"two_levels_conv_columns",
+     {1, 80, 7, 10},
+     {256, 80, 1, 1},
+     "mr=4 nv=2 hold=b ku=4",
+     2,
+     true,
+     true,
+     1,
+     2,
+     "n"},
 };
 
 // relu(product + bias + residual), or the product alone.
@@ -58,8 +77,10 @@ TestTask MakeTask(const Case& c, const Target& target) {
 }
 
 Trace TraceOf(const Case& c, const Target& target, const char* order) {
-  return Trace::Parse(absl::StrCat("trace 1; algorithm strassen levels=", c.levels, "; leaf contract ", c.leaf, " vw=", target.vector_width(),
-                                   " rows=affine; order ", order, "; parallel m")).value();
+  return Trace::Parse(absl::StrCat("trace 1; algorithm strassen levels=", c.levels, "; leaf contract ",
+                                   c.leaf, " vw=", target.vector_width(), " rows=affine; order ", order,
+                                   "; parallel ", c.parallel))
+      .value();
 }
 
 class StrassenTest : public testing::TestWithParam<const char*> {};
@@ -89,6 +110,8 @@ TEST_P(StrassenTest, IsRefusedWhereItDoesNotApply) {
   EXPECT_FALSE(refused(kCases[0], AlgorithmPolicy::kFast));
   EXPECT_TRUE(refused(kCases[0], AlgorithmPolicy::kExact));
   EXPECT_TRUE(refused({"window", {1, 32, 8, 8}, {32, 32, 3, 3}, kCases[0].leaf, 1, true}, AlgorithmPolicy::kFast));
+  EXPECT_TRUE(refused({"rows_that_threads_do_not_share", {7, 32}, {32, 128}, kCases[0].leaf, 2},
+                      AlgorithmPolicy::kFast));
   EXPECT_TRUE(refused({"part_of_a_block", {1, 42, 8, 8}, {32, 42, 1, 1}, kCases[0].leaf, 1, true}, AlgorithmPolicy::kFast));
 }
 

@@ -1,8 +1,11 @@
-// untuned_module MODEL.onnx OUT_DIR [target=T] [rule] [join] [reference] [exact] [INPUT=1,3,224,224 ...]
+// untuned_module MODEL.onnx OUT_DIR [target=T] [threads=N] [calibration=FILE] [rule] [join] [reference] [exact]
+// [INPUT=1,3,224,224 ...]
 //
-// The module that a job without trials makes for one thread, without server: what the models' conformance
-// runs. `rule`: with layouts by rule; `join`: tasks that can be computed over strips together are, whatever
-// that costs; `reference`: of reference traces; `exact`: without algorithms that change rounding.
+// The module that a job without trials makes, without server: what the models' conformance runs. For one
+// thread and a nominal device, unless `threads` and the file of this machine's calibration (hone-worker's
+// calibration.json) are given. `rule`: with layouts by rule; `join`: tasks that can be computed over strips
+// together are, whatever that costs; `reference`: of reference traces; `exact`: without algorithms that change
+// rounding.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -15,6 +18,8 @@
 #include "proto/values/sha256.h"
 #include "tuner/prior_costs.h"
 #include "tuner/zero_trial.h"
+#include "worker/calibration_store.h"
+#include "worker/device_detection.h"
 
 namespace hone {
 namespace {
@@ -31,6 +36,7 @@ class EqualCosts : public TaskCosts {
 
 struct Request {
   std::string model, out;
+  std::string calibration;  // file
   bool reference = false, rule = false, join = false;
   CompileOptions options;
 };
@@ -38,7 +44,8 @@ struct Request {
 absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   if (argc < 3)
     return absl::InvalidArgumentError(
-        "usage: untuned_module MODEL OUT_DIR [target=T] [rule] [join] [reference] [exact] [INPUT=dims ...]");
+        "usage: untuned_module MODEL OUT_DIR [target=T] [threads=N] [calibration=FILE] [rule] [join] "
+        "[reference] [exact] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
@@ -53,6 +60,11 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
       request.options.policy = AlgorithmPolicy::kExact;
     } else if (parts[0] == "target") {
       target = parts.back();
+    } else if (parts[0] == "calibration") {
+      request.calibration = parts.back();
+    } else if (parts[0] == "threads") {
+      if (!absl::SimpleAtoi(parts.back(), &request.options.threads) || request.options.threads < 1)
+        return absl::InvalidArgumentError(absl::StrCat("bad number of threads: ", argv[i]));
     } else {
       for (const std::string& dim :
            static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
@@ -69,6 +81,21 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   return request;
 }
 
+// As a job has it: with all of the model's constants between a task's runs.
+absl::StatusOr<Roofline> RooflineFor(const Request& request, const Graph& graph) {
+  Device device;
+  if (!request.calibration.empty()) {
+    device = DetectDevice();
+    if (absl::Status status = KeepBestCalibration(request.calibration, &device); !status.ok()) return status;
+  }
+  Roofline roofline = Roofline::Of(device, request.options.target);
+  for (int t = 0; t < graph.tensor_count() && !request.calibration.empty(); ++t) {
+    const std::shared_ptr<const ConstantData>& constant = graph.tensor({t}).constant;
+    if (constant != nullptr) roofline.model_constant_bytes += static_cast<double>(constant->size);
+  }
+  return roofline;
+}
+
 absl::StatusOr<ModuleFiles> Build(const Request& request) {
   std::ifstream file(request.model, std::ios::binary);
   std::stringstream text;
@@ -77,8 +104,9 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
   absl::StatusOr<Graph> graph =
       ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, request.options);
   if (!graph.ok()) return graph.status();
-  const Roofline roofline = Roofline::Of(Device(), request.options.target);
-  const PriorCosts prior(roofline);
+  const absl::StatusOr<Roofline> roofline = RooflineFor(request, *graph);
+  if (!roofline.ok()) return roofline.status();
+  const PriorCosts prior(*roofline);
   const EqualCosts equal(request.join ? 1 : 0);
   const bool priced = !request.rule && !request.join;
   const absl::StatusOr<CutGraph> cut =
@@ -87,7 +115,8 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
   ModuleOptions options{.name = "model",
                         .model_digest = Sha256Hex(*bytes),
                         .compiler_build = CompilerBuild(),
-                        .target = request.options.target};
+                        .target = request.options.target,
+                        .threads = request.options.threads};
   std::vector<CompiledTask> tasks;
   for (const Task& task : cut->tasks) {
     const absl::StatusOr<TensorProgram> program = LowerTask(task);
@@ -95,7 +124,7 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
     const absl::StatusOr<Anchor> anchor = FindAnchor(*program);
     if (!anchor.ok()) return anchor.status();
     const Trace trace =
-        request.reference ? ReferenceTrace() : PickZeroTrial(task, *program, *anchor, roofline).trace;
+        request.reference ? ReferenceTrace() : PickZeroTrial(task, *program, *anchor, *roofline).trace;
     absl::StatusOr<CompiledTask> compiled =
         CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
     if (!compiled.ok()) return compiled.status();

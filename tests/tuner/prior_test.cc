@@ -1,0 +1,96 @@
+#include "tuner/prior.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "compiler/schedule/shared_traces.h"
+#include "tests/tuner/tuning_tasks.h"
+#include "tuner/zero_trial.h"
+
+namespace hone {
+namespace {
+
+// 100 GFLOP/s, caches at 400, 200, 50 and 10 GB/s.
+Roofline SomeMachine() {
+  return {.gflops = 100, .cycle_seconds = 1e-9, .l1_gbps = 400, .l2_gbps = 200, .l3_gbps = 50, .dram_gbps = 10,
+          .l1_bytes = 1 << 15, .l2_bytes = 1 << 20, .l3_bytes = 1 << 25, .fork_join_seconds = 1e-6};
+}
+
+TEST(PriorTest, TheBusiestThreadCounts) {
+  NestStatistics s{.flops = 1e9, .executed_flops = 1e9};
+  const auto seconds = [&](double pieces, int threads) {
+    s.parallel_pieces = pieces;
+    return PriorSeconds(s, SomeMachine(), threads);
+  };
+  const double one = seconds(1, 1);
+  EXPECT_NEAR(seconds(1, 2), one, one * 1e-3);
+  EXPECT_NEAR(seconds(2, 2), one / 2, one * 1e-3);
+  EXPECT_NEAR(seconds(5, 2), one * 3 / 5, one * 1e-3);
+  EXPECT_NEAR(seconds(7, 3), one * 3 / 7, one * 1e-3);
+}
+
+TEST(PriorTest, ThreadsReadWholeWhatIsNotSharedOut) {
+  NestStatistics s{.input_bytes = 4e6, .constant_bytes = 4e6, .parallel_pieces = 8};
+  const auto seconds = [&](double input_parts, double constant_parts, int threads) {
+    s.input_parts = input_parts;
+    s.constant_parts = constant_parts;
+    return PriorSeconds(s, SomeMachine(), threads);
+  };
+  const double one = seconds(1, 1, 1);
+  EXPECT_NEAR(seconds(8, 1, 2), one * 3 / 4, one * 0.01);   // half of the inputs, all constants
+  EXPECT_NEAR(seconds(1, 8, 2), one * 3 / 4, one * 0.01);
+  EXPECT_NEAR(seconds(2, 4, 4), one / 2, one * 0.01);
+  EXPECT_NEAR(seconds(1, 1, 2), one, one * 0.01);
+}
+
+TEST(SharedTracesTest, AreSchedulesThatShareOutRowsOrPanels) {
+  const Target target = FindTarget("x86-64-v4").value();
+  Task task = ConvTask(960, 160, 7, 1, target);
+  EXPECT_TRUE(SharedTraces(task, LowerTask(task).value()).empty());
+  task.threads = 2;
+  const TensorProgram program = LowerTask(task).value();
+  std::set<double> constant_parts;
+  for (const Trace& trace : SharedTraces(task, program)) {
+    const auto scheduled = Schedule(task, program, trace);
+    ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << trace.ToString();
+    constant_parts.insert(std::get<Scheduled>(scheduled).statistics.constant_parts);
+  }
+  EXPECT_EQ(constant_parts, (std::set<double>{1, 4, 5, 10}));
+}
+
+// Five panels of two vectors are no two equal parts, ten of one are; sharing out rows, each thread reads all weights from a
+// slow cache.
+TEST(ZeroTrialTest, PicksPanelsThatThreadsDivide) {
+  const Target target = FindTarget("x86-64-v4").value();
+  Task task = ConvTask(960, 160, 7, 1, target);
+  task.threads = 2;
+  const TensorProgram program = LowerTask(task).value();
+  const Roofline xeon = {.gflops = 236, .cycle_seconds = 64 / 236e9, .l1_gbps = 280, .l2_gbps = 181, .l3_gbps = 29, .dram_gbps = 11,
+                         .l1_bytes = 3 << 14, .l2_bytes = 1 << 21, .l3_bytes = 1 << 26, .model_constant_bytes = 14e6,
+                         .fork_join_seconds = 6e-7};
+  const auto scheduled = Schedule(task, program, PickZeroTrial(task, program, *FindAnchor(program), xeon).trace);
+  ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled));
+  EXPECT_EQ(std::get<Scheduled>(scheduled).statistics.constant_parts, 10);
+}
+
+// Each part of the task by Strassen's algorithm, in one parallel loop.
+TEST(ZeroTrialTest, ConsidersStrassenForThreads) {
+  const Target target = FindTarget("x86-64-v4").value();
+  for (const int threads : {1, 2}) {
+    Task task = ConvTask(256, 1024, 14, 1, target);
+    task.threads = threads;
+    const TensorProgram program = LowerTask(task).value();
+    std::set<double> parts;
+    for (const Trace& trace : StrassenTraces(task, program)) {
+      const auto scheduled = Schedule(task, program, trace);
+      ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << trace.ToString();
+      EXPECT_EQ(std::get<Scheduled>(scheduled).nest.kernels.size(), 1u);
+      parts.insert(std::get<Scheduled>(scheduled).statistics.constant_parts);
+    }
+    EXPECT_EQ(parts, threads == 1 ? std::set<double>{1} : (std::set<double>{1, 2}));
+  }
+}
+
+}  // namespace
+}  // namespace hone
