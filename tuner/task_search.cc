@@ -9,7 +9,10 @@
 namespace hone {
 namespace {
 
-constexpr int kPool = 1024;              // random schedules scored by the prior, once per task
+constexpr int kDrawn = 512;              // random schedules scored by the prior, once per task
+constexpr int kGenerations = 3;          // ... of mutations of the best of them
+constexpr size_t kPoolParents = 24;      // that are mutated in each
+constexpr int kPoolMutations = 4;        // of each parent
 constexpr int kParents = 6;              // measured schedules that are mutated
 constexpr int kMutations = 32;           // of each of them, for each batch
 constexpr double kRandomShare = 0.2;     // of a batch: exploration
@@ -154,20 +157,30 @@ std::vector<TaskSearch::Point> TaskSearch::RandomPoints(int count, std::mt19937_
   return points;
 }
 
-// The same whenever it happens: a job that is resumed fills it later than one that was not.
+// What the prior likes: of schedules drawn at random, then of generations of mutations of the best. The same
+// whenever it happens: a job that is resumed fills it later than one that was not.
 void TaskSearch::FillPool() {
   if (!pool_.empty()) return;
   std::mt19937_64 random(1);
-  std::set<Point> points;
-  const int most = static_cast<int>(std::min<double>(kPool, space_.size()));
-  for (int attempt = 0; attempt < 3 * most; ++attempt) {
-    const Point point = space_.Random(random);
-    if (ScoreOf(point)) points.insert(point);
+  std::set<std::pair<double, Point>> best_first;
+  const auto consider = [&](const Point& point) {
+    if (const std::optional<Scored>& scored = ScoreOf(point))
+      best_first.emplace(scored->sample.log_prior, point);
+  };
+  const double most =
+      only_.empty() ? kDrawn : 3 * static_cast<double>(only_.size());  // a replay's few: all of them
+  const int drawn = static_cast<int>(std::min(most, 3 * space_.size()));
+  for (int i = 0; i < drawn; ++i) consider(space_.Random(random));
+  for (int generation = 0; generation < kGenerations; ++generation) {
+    std::vector<Point> parents;
+    for (auto next = best_first.begin(); next != best_first.end() && parents.size() < kPoolParents; ++next) {
+      parents.push_back(next->second);
+    }
+    for (const Point& parent : parents) {
+      for (int i = 0; i < kPoolMutations; ++i) consider(space_.Mutated(parent, random));
+    }
   }
-  std::vector<std::pair<double, Point>> order;
-  for (const Point& point : points) order.emplace_back(ScoreOf(point)->sample.log_prior, point);
-  std::sort(order.begin(), order.end());
-  for (auto& [prior, point] : order) pool_.push_back(std::move(point));
+  for (const auto& [prior, point] : best_first) pool_.push_back(point);
 }
 
 // All single steps from the best schedule (coordinate descent), mutations of the better ones (evolution), and the pool.

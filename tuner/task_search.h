@@ -32,7 +32,9 @@ class TaskSearch {
 
   const Task& task() const { return task_; }
   const TensorProgram& program() const { return program_; }
-  int weight() const { return weight_; }
+  const Anchor& anchor() const { return anchor_; }
+  int weight() const { return weight_; }  // calls in the model
+  void set_weight(int weight) { weight_ = weight; }
   const Trace& default_trace() const { return default_trace_; }
   const Trace& best_trace() const { return best_trace_; }
 

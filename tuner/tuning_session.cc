@@ -1,6 +1,7 @@
 #include "tuner/tuning_session.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -12,11 +13,28 @@ constexpr uint32_t kBatchTrials = 8;
 constexpr double kNearFloor = 1.03;      // a task this close to its floor is finished
 constexpr int kPatience = 48;            // trials without gain after which "until no gain" gives a task up
 constexpr double kPatienceScale = 16;    // trials without gain that halve a task's promise
+constexpr double kJoined = 1e9;          // the promise of what is measured before anything else
 
 }  // namespace
 
 TuningSession::TuningSession(std::vector<TaskSearch> tasks, SessionOptions options)
     : tasks_(std::move(tasks)), options_(options) {}
+
+void TuningSession::Join(std::vector<TaskSearch> joined) {
+  joined_ = tasks_.size();
+  std::move(joined.begin(), joined.end(), std::back_inserter(tasks_));
+}
+
+void TuningSession::Weigh(const std::vector<int>& weights) {
+  for (size_t i = 0; i < tasks_.size(); ++i) tasks_[i].set_weight(weights[i]);
+}
+
+std::optional<size_t> TuningSession::Find(const std::string& task_key) const {
+  for (size_t i = 0; i < tasks_.size(); ++i) {
+    if (tasks_[i].task().Key() == task_key) return i;
+  }
+  return std::nullopt;
+}
 
 absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task_key,
                                         const std::vector<std::string>& trial_ids,
@@ -25,14 +43,13 @@ absl::Status TuningSession::ReplayBatch(uint32_t number, const std::string& task
   if (trial_ids.size() != traces.size()) return absl::InternalError(absl::StrCat("batch ", number, " lacks traces"));
   Sent sent{.trial_ids = trial_ids};
   sent.measured.resize(trial_ids.size());
-  for (size_t i = 0; i < tasks_.size(); ++i) {
-    if (tasks_[i].task().Key() == task_key) sent.task = static_cast<int>(i);
-  }
-  if (sent.task < 0)
+  const std::optional<size_t> found = Find(task_key);
+  if (!found)
     return absl::FailedPreconditionError(absl::StrCat(
         "batch ", number,
         " is of a task that this compiler does not make of the model: the job is of another version"));
-  TaskSearch& task = tasks_[sent.task];
+  sent.task = static_cast<int>(*found);
+  TaskSearch& task = tasks_[*found];
   sent.incumbent = task.best_trace();
   for (const std::string& text : traces) {
     absl::StatusOr<Trace> trace = Trace::Parse(text);
@@ -92,12 +109,12 @@ std::optional<int> TuningSession::MostPromising() const {
   double most = 0;
   for (size_t i = 0; i < tasks_.size(); ++i) {
     const TaskSearch& task = tasks_[i];
-    if (task.exhausted()) continue;
+    if (task.exhausted() || task.weight() == 0) continue;
     if (task.measured() && task.best_seconds() <= kNearFloor * task.floor_seconds()) continue;
     if (until_no_gain && task.trials_without_gain() >= kPatience) continue;
     const double distance = std::max(task.best_seconds() - task.floor_seconds(), 1e-3 * task.best_seconds());
     double promise = task.weight() * distance / (1 + task.trials_without_gain() / kPatienceScale);
-    if (!task.measured()) promise *= 2;
+    if (!task.measured()) promise *= joined_ > 0 && i >= joined_ ? kJoined : 2;
     if (!best || promise > most) {
       best = static_cast<int>(i);
       most = promise;

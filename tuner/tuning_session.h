@@ -36,6 +36,12 @@ class TuningSession {
  public:
   TuningSession(std::vector<TaskSearch> tasks, SessionOptions options);
 
+  // Numbered behind those there are. Where there were some, the joined ones are measured before them.
+  void Join(std::vector<TaskSearch> joined);
+  // How often the model calls each task, from now on. What it does not call is let be.
+  void Weigh(const std::vector<int>& weights);
+  std::optional<size_t> Find(const std::string& task_key) const;
+
   // Gives back what an earlier process proposed. Batches in order of number, then records in log order.
   absl::Status ReplayBatch(uint32_t number, const std::string& task_key, const std::vector<std::string>& trial_ids,
                            const std::vector<std::string>& traces);
@@ -74,6 +80,7 @@ class TuningSession {
   std::optional<int> MostPromising() const;
 
   std::vector<TaskSearch> tasks_;
+  size_t joined_ = 0;  // the first of those that joined; 0: none
   SessionOptions options_;
   std::vector<Sent> batches_;
   uint32_t trials_done_ = 0, trials_proposed_ = 0;

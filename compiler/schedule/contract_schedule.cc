@@ -74,23 +74,6 @@ class ContractScheduler {
     return (Extent(stage_.axes[view_.n]) + choice_.lanes - 1) / choice_.lanes;
   }
 
- public:
-  // Accumulators, what is held, and what LLVM's scheduler keeps in flight beside them: several broadcasts ahead where few
-  // instructions use each, and products where they are not fused with the sum. The constants are what spill_test proves.
-  static int RegistersOf(const ContractChoice& choice, const Target& target) {
-    const int nv = choice.nv, accumulators = choice.mr * nv, products = target.row->has_fma ? 0 : 3;
-    switch (choice.hold) {
-      case HeldSide::kB: {
-        const int folded = nv <= 2 ? nv - 1 : 3, loaded = nv == 1 ? 6 : nv == 2 ? 2 : 1;
-        return accumulators + nv + (target.row->folds_broadcast ? folded : loaded) + products;
-      }
-      case HeldSide::kA: return accumulators + choice.mr + (choice.mr == 1 ? 0 : 1) + products;
-      case HeldSide::kNone: return accumulators + 1;
-    }
-    return accumulators;
-  }
-
- private:
   void SetAxes() {
     for (const int axis : view_.batch) kernel_.batch.push_back(stage_.axes[axis]);
     for (const int axis : view_.m) kernel_.m.push_back(stage_.axes[axis]);
@@ -387,6 +370,21 @@ class ContractScheduler {
 
 }  // namespace
 
+int RegistersOf(const ContractChoice& choice, const Target& target) {
+  const int nv = choice.nv, accumulators = choice.mr * nv, products = target.row->has_fma ? 0 : 3;
+  switch (choice.hold) {
+    case HeldSide::kB: {
+      const int folded = nv <= 2 ? nv - 1 : 3, loaded = nv == 1 ? 6 : nv == 2 ? 2 : 1;
+      return accumulators + nv + (target.row->folds_broadcast ? folded : loaded) + products;
+    }
+    case HeldSide::kA:
+      return accumulators + choice.mr + (choice.mr == 1 ? 0 : 1) + products;
+    case HeldSide::kNone:
+      return accumulators + 1;
+  }
+  return accumulators;
+}
+
 std::variant<ContractPlan, Rejection> ScheduleContract(const StageLoops& stage, const ContractView& view,
                                                        const ContractChoice& choice, const Target& target, int threads,
                                                        const std::vector<NestTensor>& tensors) {
@@ -463,7 +461,7 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   const auto fits = [&](int mr, int nv) {
     choice.mr = mr;
     choice.nv = nv;
-    return ContractScheduler::RegistersOf(choice, target) <= registers;
+    return RegistersOf(choice, target) <= registers;
   };
   // Narrow problems take more vectors per row, wide ones two or three.
   int nv = static_cast<int>(std::min<int64_t>(vectors, anchor.m >= 6 ? 2 : anchor.m >= 3 ? 4 : 6));

@@ -23,6 +23,11 @@ std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace);
 // What `leaf contract ...` alone says.
 std::variant<ContractChoice, Rejection> ReadContractLeaf(const Primitive& leaf);
 
+// Accumulators, what is held, and what LLVM's scheduler keeps in flight beside them: several broadcasts ahead
+// where few instructions use each, and products where they are not fused with the sum. The constants are what
+// spill_test proves.
+int RegistersOf(const ContractChoice& choice, const Target& target);
+
 // The trace of a choice: the inverse of ReadContractChoice; and its leaf alone.
 Trace ContractTrace(const ContractChoice& choice);
 std::string ContractLeafText(const ContractChoice& choice);

@@ -72,6 +72,10 @@ std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Targe
     std::variant<ContractChoice, Rejection> choice = ReadContractChoice(trace);
     if (std::holds_alternative<Rejection>(choice)) return std::get<Rejection>(choice);
     decisions.contract = std::get<ContractChoice>(choice);
+    // Most schedules drawn at random end here, before anything is built. Winograd's blocks may have fewer
+    // rows than a tile.
+    if (!winograd && RegistersOf(decisions.contract, target) > target.row->vector_registers)
+      return Rejection::kTooManyRegisters;
     return decisions;
   }
   const std::variant<StageChoice, Rejection> choice = ReadStageLeaf(*leaf, target);

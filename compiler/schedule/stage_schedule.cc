@@ -81,11 +81,20 @@ class StrideCounter {
     const std::optional<DimExpr> offset = OffsetOf(tensors_[load.tensor], load.indices, axis_);
     const int64_t lanes = lane_->upper + 1, extent = axis_->upper + 1;
     if (!offset || extent > kMostPermuted * lanes) return false;
+    const DimExpr moving = *offset - offset->Substitute({{axis_, DimExpr(0)}});
+    const bool alone =
+        moving.Symbols() == std::vector<SymbolRef>{axis_};  // a number at each point, by far cheaper
+    const auto at = [&](int64_t i) {
+      const DimExpr point(i);
+      if (!alone) return moving.Substitute({{axis_, point}});
+      const absl::StatusOr<int64_t> value = moving.Evaluate({{axis_, i}});
+      return value.ok() ? DimExpr(*value) : moving.Substitute({{axis_, point}});
+    };
     for (int64_t begin = 0; begin < extent; begin += lanes) {
       std::set<int64_t> distances;
-      const DimExpr first = offset->Substitute({{axis_, DimExpr(begin)}});
+      const DimExpr first = at(begin);
       for (int64_t i = begin; i < std::min(begin + lanes, extent); ++i) {
-        const std::optional<int64_t> distance = (offset->Substitute({{axis_, DimExpr(i)}}) - first).AsConstant();
+        const std::optional<int64_t> distance = (at(i) - first).AsConstant();
         if (!distance) return false;
         distances.insert(*distance);
       }

@@ -33,6 +33,7 @@ class JobHarness {
   pid_t pid() const { return pid_; }
 
   double module_ratio = 0.8;                       // of the tuned module to the default one
+  std::string slow_task;  // the key of one that takes a thousand times as long as others
   std::vector<v1::ProposeBatch> proposals;         // all that came
   std::vector<v1::TuningRecord> log;               // all that were sent
   std::vector<std::string> phases;                 // of progress, repetitions dropped

@@ -9,6 +9,7 @@ void AddTasks(const TuningSession& session, v1::JobProgress* progress) {
   progress->set_predicted_seconds(session.PredictedSeconds());
   progress->set_default_predicted_seconds(session.DefaultPredictedSeconds());
   for (const TaskSearch& task : session.tasks()) {
+    if (task.weight() == 0) continue;
     v1::TaskProgress& row = *progress->add_tasks();
     row.set_task_id(task.task().Id());
     row.set_label(task.task().Label());

@@ -70,7 +70,9 @@ std::string ReportJson(const ReportInput& input) {
     }
   }
   json rows = json::array();
-  for (const TaskSearch& task : input.session.tasks()) rows.push_back(TaskRow(task, tuned, total));
+  for (const TaskSearch& task : input.session.tasks()) {
+    if (task.weight() > 0) rows.push_back(TaskRow(task, tuned, total));
+  }
   std::stable_sort(rows.begin(), rows.end(), [](const json& a, const json& b) { return a["seconds"] > b["seconds"]; });
   report["tasks"] = std::move(rows);
   return report.dump(1);

@@ -4,6 +4,11 @@
 
 namespace hone {
 
+void TaskCode::Add(Task task) {
+  tasks_.push_back(std::move(task));
+  compiled_.emplace_back();
+}
+
 absl::StatusOr<const CompiledTask*> TaskCode::Of(size_t task, const Trace& trace) {
   const std::string key = trace.ToString();
   const auto known = compiled_[task].find(key);

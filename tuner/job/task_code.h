@@ -14,17 +14,17 @@ namespace hone {
 // the host (HostShare). Not thread-safe.
 class TaskCode {
  public:
-  // Both outlive this.
-  TaskCode(const std::vector<Task>& tasks, const HostLockFiles& host)
-      : tasks_(tasks), host_(host), compiled_(tasks.size()) {}
+  // `host` outlives this.
+  explicit TaskCode(const HostLockFiles& host) : host_(host) {}
 
+  void Add(Task task);  // numbered from 0
   absl::StatusOr<const CompiledTask*> Of(size_t task, const Trace& trace);
   absl::StatusOr<std::string> CandidateOf(size_t task, const Trace& trace);   // linked, for a worker to measure
   void KeepOnly(size_t task, const std::set<std::string>& traces);            // what nobody will ask for again goes
 
  private:
-  const std::vector<Task>& tasks_;
   const HostLockFiles& host_;
+  std::vector<Task> tasks_;
   std::vector<std::map<std::string, CompiledTask>> compiled_;   // by task, trace
 };
 

@@ -1,6 +1,7 @@
 #include "tuner/job/tuning_job.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -11,11 +12,14 @@
 #include "tuner/job/module_reference.h"
 #include "tuner/job/oracle.h"
 #include "tuner/job/progress.h"
-#include "tuner/prior_costs.h"
+#include "tuner/measured_costs.h"
 
 namespace hone {
 namespace {
 
+constexpr double kFirstCutShare = 0.5;  // of the budget, before the model is cut again
+constexpr double kMeasuredShare = 0.9;  // of the model's time: below, prices would be compared with prices
+constexpr double kClearGain = 0.995;    // of the first cut's seconds, as where layouts are chosen
 constexpr double kTaskTolerance = 2e-5;        // of the largest reference value
 constexpr double kModuleTolerance = 1e-4;
 constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
@@ -49,6 +53,10 @@ absl::StatusOr<v1::RecordExplanation> TuningJob::Explain(const std::string& task
   for (const auto step :
        {&TuningJob::Import, &TuningJob::ChooseDevice, &TuningJob::Cut, &TuningJob::Replay}) {
     if (absl::Status status = (this->*step)(); !status.ok()) return status;
+  }
+  // The first trial behind a new cut.
+  if (!recut_ && !session_->Find(task_key)) {
+    if (absl::Status status = Recut(); !status.ok()) return status;
   }
   return ExplainSchedule(*session_, task_key, trace, *host_, &model_);
 }
@@ -90,39 +98,90 @@ absl::Status TuningJob::ChooseDevice() {
 absl::Status TuningJob::Cut() {
   absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
   if (!share.ok()) return share.status();
-  Roofline roofline = Roofline::Of(device_, options_.target);
+  roofline_ = Roofline::Of(device_, options_.target);
   for (int i = 0; i < graph_.tensor_count(); ++i) {
     if (const ConstantRef& constant = graph_.tensor({i}).constant; constant != nullptr) {
-      roofline.model_constant_bytes += static_cast<double>(constant->size);
+      roofline_.model_constant_bytes += static_cast<double>(constant->size);
     }
   }
-  absl::StatusOr<CutGraph> cut = CutIntoTasks(std::move(graph_), options_, PriorCosts(roofline));
+  prior_.emplace(roofline_);
+  absl::StatusOr<CutGraph> cut = CutIntoTasks(graph_, options_, *prior_);
   if (!cut.ok()) return cut.status();
-  cut_ = *std::move(cut);
-  code_.emplace(cut_.tasks, *host_);
-  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
-    const auto calls = static_cast<uint64_t>(cut_.WeightOf(static_cast<int>(i)));
-    for (const TensorSpec& spec : cut_.tasks[i].ConstantSpecs()) constant_bytes_ += calls * static_cast<uint64_t>(spec.Bytes());
+  for (size_t i = 0; i < cut->tasks.size(); ++i) {
+    const auto calls = static_cast<uint64_t>(cut->WeightOf(static_cast<int>(i)));
+    for (const TensorSpec& spec : cut->tasks[i].ConstantSpecs())
+      constant_bytes_ += calls * static_cast<uint64_t>(spec.Bytes());
   }
-  roofline.model_constant_bytes = static_cast<double>(constant_bytes_);
-  std::vector<TaskSearch> tasks;
-  for (size_t i = 0; i < cut_.tasks.size(); ++i) {
-    absl::StatusOr<TensorProgram> program = LowerTask(cut_.tasks[i]);
-    if (!program.ok()) return Within(cut_.tasks[i], program.status());
-    absl::StatusOr<TaskSearch> task =
-        TaskSearch::Make(cut_.tasks[i], *std::move(program), cut_.WeightOf(static_cast<int>(i)), roofline);
-    if (!task.ok()) return Within(cut_.tasks[i], task.status());
-    tasks.push_back(*std::move(task));
-  }
+  roofline_.model_constant_bytes = static_cast<double>(constant_bytes_);
   const v1::JobSpec& spec = start_.spec();
   SessionOptions options{.seed = spec.seed()};
   options.strategy = spec.strategy() == "random" ? SearchStrategy::kRandom : SearchStrategy::kEvolutionary;
   options.budget = {spec.budget().trials(), spec.budget().seconds(), spec.budget().zero_trials()};
-  session_.emplace(std::move(tasks), options);
+  session_.emplace(std::vector<TaskSearch>(), options);
+  code_.emplace(*host_);
+  return AddCut(*std::move(cut));
+}
+
+absl::Status TuningJob::AddCut(CutGraph cut) {
+  SearchedCut& searched = cuts_.emplace_back();
+  std::vector<TaskSearch> joined;
+  for (size_t i = 0; i < cut.tasks.size(); ++i) {
+    const Task& task = cut.tasks[i];
+    const std::optional<size_t> known = session_->Find(task.Key());
+    searched.searches.push_back(known.value_or(session_->tasks().size() + joined.size()));
+    if (known) continue;
+    absl::StatusOr<TensorProgram> program = LowerTask(task);
+    if (!program.ok()) return Within(task, program.status());
+    absl::StatusOr<TaskSearch> search =
+        TaskSearch::Make(task, *std::move(program), cut.WeightOf(static_cast<int>(i)), roofline_);
+    if (!search.ok()) return Within(task, search.status());
+    joined.push_back(*std::move(search));
+    code_->Add(task);
+  }
+  searched.cut = std::move(cut);
+  session_->Join(std::move(joined));
+  session_->Weigh(WeightsOf(searched));
   return absl::OkStatus();
 }
 
-// The log is shown to the session batch by batch, as it was when each next batch was proposed.
+std::vector<int> TuningJob::WeightsOf(const SearchedCut& cut) const {
+  std::vector<int> weights(session_->tasks().size(), 0);
+  for (size_t i = 0; i < cut.searches.size(); ++i)
+    weights[cut.searches[i]] = cut.cut.WeightOf(static_cast<int>(i));
+  return weights;
+}
+
+// Follows from the session's state alone: a job that is restarted cuts the same.
+absl::Status TuningJob::Recut() {
+  recut_ = true;
+  absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
+  if (!share.ok()) return share.status();
+  const MeasuredCosts costs(session_->tasks(), *prior_);
+  const auto seconds = [&](const CutGraph& cut) {
+    double sum = 0;
+    for (const TaskCall& call : cut.calls) sum += costs.SecondsFor(cut.tasks[static_cast<size_t>(call.task)]);
+    return sum;
+  };
+  absl::StatusOr<CutGraph> again = CutIntoTasks(graph_, options_, costs);
+  if (!again.ok()) return again.status();
+  if (seconds(*again) >= kClearGain * seconds(cuts_.front().cut)) return absl::OkStatus();
+  return AddCut(*std::move(again));
+}
+
+bool TuningJob::TimeToRecut(double seconds_spent) const {
+  const v1::Budget& budget = start_.spec().budget();
+  if (recut_) return false;
+  double measured = 0;
+  for (const TaskSearch& search : session_->tasks()) {
+    if (search.measured()) measured += search.weight() * search.best_seconds();
+  }
+  if (measured < kMeasuredShare * session_->PredictedSeconds()) return false;
+  return (budget.trials() > 0 && session_->trials_proposed() >= kFirstCutShare * budget.trials()) ||
+         (budget.seconds() > 0 && seconds_spent >= kFirstCutShare * budget.seconds());
+}
+
+// The log is shown to the session batch by batch, as it was when each next batch was proposed. The first one
+// behind a new cut is of a task that is new: it tells where that was, if time decided it.
 absl::Status TuningJob::Replay() {
   for (const v1::TuningRecord& record : start_.log()) records_[record.batch()][record.trial_id()] = FromMessage(record);
   for (const v1::StoredBatch& batch : start_.batches()) {
@@ -130,6 +189,9 @@ absl::Status TuningJob::Replay() {
     if (batch.kind() == v1::LEASE_KIND_MODULE) {
       if (batch.number() <= start_.resumed_after()) session_->SkipBatch();
       continue;
+    }
+    if (TimeToRecut(0) || (!recut_ && !session_->Find(batch.task_key()))) {
+      if (absl::Status status = Recut(); !status.ok()) return status;
     }
     const absl::Status status =
         session_->ReplayBatch(batch.number(), batch.task_key(), {batch.trial_ids().begin(), batch.trial_ids().end()},
@@ -153,10 +215,18 @@ absl::Status TuningJob::Tune() {
     if (cancelled_) break;
     // A module batch that is stored says that tuning had ended, unless the job was resumed since.
     if (next_batch_ != session_->next_number()) break;
+    if (TimeToRecut(SecondsSpent())) {
+      if (absl::Status status = Recut(); !status.ok()) return status;
+    }
     absl::StatusOr<std::optional<Batch>> batch = NextBatch();
     if (!batch.ok()) return batch.status();
-    if (!batch->has_value()) break;
-    if (absl::Status status = SendBatch(**batch); !status.ok()) return status;
+    if (batch->has_value()) {
+      if (absl::Status status = SendBatch(**batch); !status.ok()) return status;
+    } else if (recut_ || session_->trials_done() == 0) {
+      break;
+    } else if (absl::Status status = Recut(); !status.ok()) {
+      return status;
+    }
   }
   return SendProgress("compiling");
 }
@@ -221,8 +291,8 @@ absl::Status TuningJob::SendProgress(const std::string& phase) {
 absl::Status TuningJob::SendBatch(const Batch& batch) {
   if (absl::Status status = AwaitEmptyOutbox(); !status.ok()) return status;
   const size_t t = static_cast<size_t>(batch.task);
-  const Task& task = cut_.tasks[t];
   const TaskSearch& search = session_->tasks()[t];
+  const Task& task = search.task();
   v1::JobMessage message;
   v1::ProposeBatch& proposal = *message.mutable_propose();
   proposal.set_number(batch.number);
@@ -281,7 +351,22 @@ absl::Status TuningJob::SendBatch(const Batch& batch) {
   return link_->Send(message);
 }
 
-absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& traces, double predicted_seconds) {
+// By what was measured. A cut with a task that nobody has measured is none to hand over.
+const TuningJob::SearchedCut& TuningJob::FastestCut() const {
+  const auto seconds = [&](const SearchedCut& cut) {
+    double sum = 0;
+    for (size_t i = 0; i < cut.searches.size(); ++i) {
+      const TaskSearch& search = session_->tasks()[cut.searches[i]];
+      if (cut.searches[i] >= cuts_.front().searches.size() && !search.measured()) return HUGE_VAL;
+      sum += cut.cut.WeightOf(static_cast<int>(i)) * search.best_seconds();
+    }
+    return sum;
+  };
+  return seconds(cuts_.back()) < seconds(cuts_.front()) ? cuts_.back() : cuts_.front();
+}
+
+absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const SearchedCut& cut, const std::vector<Trace>& traces,
+                                                 double predicted_seconds) {
   if (model_digest_.empty()) model_digest_ = Sha256Hex(files_.files.at(files_.main_file).bytes);
   ModuleOptions options{.name = files_.name,
                         .model_digest = model_digest_,
@@ -290,15 +375,15 @@ absl::StatusOr<ModuleFiles> TuningJob::BuildWith(const std::vector<Trace>& trace
                         .threads = options_.threads,
                         .predicted_seconds = predicted_seconds};
   std::vector<CompiledTask> tasks;
-  for (size_t i = 0; i < traces.size(); ++i) {
-    const absl::StatusOr<const CompiledTask*> task = code_->Of(i, traces[i]);
-    if (!task.ok()) return Within(cut_.tasks[i], task.status());
+  for (const size_t search : cut.searches) {
+    const absl::StatusOr<const CompiledTask*> task = code_->Of(search, traces[search]);
+    if (!task.ok()) return Within(session_->tasks()[search].task(), task.status());
     tasks.push_back(**task);
-    options.traces.push_back(traces[i].ToString());
+    options.traces.push_back(traces[search].ToString());
   }
   absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
   if (!share.ok()) return share.status();
-  return BuildModule(cut_, tasks, options);
+  return BuildModule(cut.cut, tasks, options);
 }
 
 namespace {
@@ -338,14 +423,15 @@ absl::StatusOr<std::optional<ModuleComparison>> TuningJob::Compare(const ModuleF
     v1::Lease& lease = *proposal.mutable_lease();
     lease.set_kind(v1::LEASE_KIND_MODULE);
     lease.set_threads(static_cast<uint32_t>(options_.threads));
-    FillSpecs(ModuleSpecs(cut_.graph, cut_.graph.inputs()), lease.mutable_inputs());
-    FillSpecs(ModuleSpecs(cut_.graph, cut_.graph.outputs()), lease.mutable_outputs());
+    const Graph& graph = cuts_.front().cut.graph;
+    FillSpecs(ModuleSpecs(graph, graph.inputs()), lease.mutable_inputs());
+    FillSpecs(ModuleSpecs(graph, graph.outputs()), lease.mutable_outputs());
     lease.set_seed(start_.spec().seed());
     lease.mutable_incumbent()->set_trial_id("incumbent");
     if (absl::Status status = add(tuned, proposed.mutable_object()); !status.ok()) return status;
     if (absl::Status status = add(by_default, lease.mutable_incumbent()->mutable_object()); !status.ok()) return status;
     if (reference.name != "default") {
-      absl::StatusOr<ModuleFiles> oracle = BuildWith(reference.traces, 0);
+      absl::StatusOr<ModuleFiles> oracle = BuildWith(cuts_.front(), reference.traces, 0);
       if (!oracle.ok()) return oracle.status();
       if (absl::Status status = add(*oracle, lease.mutable_oracle_object()); !status.ok()) return status;
     }
@@ -390,11 +476,15 @@ absl::Status TuningJob::Finish() {
     defaults.push_back(task.default_trace());
     best.push_back(task.best_trace());
   }
-  absl::StatusOr<ModuleFiles> by_default = BuildWith(defaults, session_->DefaultPredictedSeconds());
+  session_->Weigh(WeightsOf(cuts_.front()));
+  absl::StatusOr<ModuleFiles> by_default =
+      BuildWith(cuts_.front(), defaults, session_->DefaultPredictedSeconds());
   if (!by_default.ok()) return by_default.status();
   std::optional<ModuleFiles> tuned;   // none: nothing beat its default, both are one module
-  if (best != defaults) {
-    absl::StatusOr<ModuleFiles> built = BuildWith(best, session_->PredictedSeconds());
+  const SearchedCut& fastest = FastestCut();
+  session_->Weigh(WeightsOf(fastest));
+  if (&fastest != &cuts_.front() || best != defaults) {
+    absl::StatusOr<ModuleFiles> built = BuildWith(fastest, best, session_->PredictedSeconds());
     if (!built.ok()) return built.status();
     tuned = *std::move(built);
   }
@@ -410,6 +500,7 @@ absl::Status TuningJob::Finish() {
     }
   }
   const ReportInput input = ReportOf(comparison);
+  if (!input.DeliversTuned()) session_->Weigh(WeightsOf(cuts_.front()));
   ModuleFiles files = tuned && input.DeliversTuned() ? *std::move(tuned) : *std::move(by_default);
   const std::string report = ReportJson(input);
   files["report.json"] = report;

@@ -13,6 +13,7 @@
 #include "tuner/job/job_link.h"
 #include "tuner/job/report.h"
 #include "tuner/job/task_code.h"
+#include "tuner/prior_costs.h"
 #include "tuner/tuning_session.h"
 
 namespace hone {
@@ -31,10 +32,19 @@ class TuningJob {
 
  private:
   using Clock = std::chrono::steady_clock;
+  // The model cut into tasks, and the session's number of each.
+  struct SearchedCut {
+    CutGraph cut;
+    std::vector<size_t> searches;
+  };
 
   absl::Status Import();
   absl::Status ChooseDevice();
   absl::Status Cut();
+  absl::Status AddCut(CutGraph cut);
+  // Cuts the model again by what has been measured so far, once. Tasks that are new join the session.
+  absl::Status Recut();
+  bool TimeToRecut(double seconds_spent) const;
   absl::Status Replay();
   absl::Status Tune();
   absl::Status Finish();
@@ -46,7 +56,11 @@ class TuningJob {
   absl::Status SendProgress(const std::string& phase);
   absl::Status SendBatch(const Batch& batch);
 
-  absl::StatusOr<ModuleFiles> BuildWith(const std::vector<Trace>& traces, double predicted_seconds);
+  std::vector<int> WeightsOf(const SearchedCut& cut) const;  // by the session's tasks
+  const SearchedCut& FastestCut() const;
+  // Traces by the session's tasks.
+  absl::StatusOr<ModuleFiles> BuildWith(const SearchedCut& cut, const std::vector<Trace>& traces,
+                                        double predicted_seconds);
   absl::StatusOr<std::optional<ModuleComparison>> Compare(const ModuleFiles& by_default, const ModuleFiles& tuned);
   absl::Status SendModule(const ModuleFiles& files, const std::string& report);
   double SecondsSpent() const;
@@ -58,8 +72,11 @@ class TuningJob {
   const HostLockFiles* const host_;
   CompileOptions options_;
   Graph graph_;
-  CutGraph cut_;
-  uint64_t constant_bytes_ = 0;   // of all calls together
+  Roofline roofline_;
+  std::optional<PriorCosts> prior_;
+  std::vector<SearchedCut> cuts_;  // by the prior; by what was measured, where that is another and better
+  bool recut_ = false;             // tried
+  uint64_t constant_bytes_ = 0;    // of all calls together
   Device device_;
   std::optional<TuningSession> session_;
   Booster model_;
