@@ -36,8 +36,9 @@ absl::StatusOr<v1::JobMessage> Await(JobChild& child, v1::JobMessage::BodyCase w
   for (;;) {
     absl::StatusOr<JobFrame> frame = child.link().ReadFrame(std::min(deadline, absl::Now() + kLook));
     if (absl::IsUnavailable(frame.status())) {
-      return absl::InternalError(
-          absl::StrCat("inspecting the model failed: hone-job ", child.Reap(absl::Seconds(5))));
+      const std::string text =
+          absl::StrCat("inspecting the model failed: hone-job ", child.Reap(absl::Seconds(5)));
+      return child.ran_out_of_memory() ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
     }
     if (absl::IsDeadlineExceeded(frame.status())) {
       if (cancelled()) return absl::CancelledError("the caller has gone");

@@ -82,6 +82,8 @@ std::vector<char*> Environment() {
   return kept;
 }
 
+constexpr int kOutOfMemory = 4;  // the exit code, see tuner/job/main.cc
+
 std::string Describe(int status) {
   if (WIFEXITED(status)) return absl::StrCat("exited with code ", WEXITSTATUS(status));
   return absl::StrCat("was killed by signal ", WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")");
@@ -170,6 +172,7 @@ std::string JobChild::Reap(absl::Duration patience) {
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
+  ran_out_of_memory_ = WIFEXITED(status) && WEXITSTATUS(status) == kOutOfMemory;
   const std::string last_line = LogWords();
   return last_line.empty() ? Describe(status) : absl::StrCat(Describe(status), ": ", last_line);
 }

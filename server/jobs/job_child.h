@@ -40,6 +40,7 @@ class JobChild {
   // Closes the link and waits for its end, which killing enforces after `patience`: "exited with code 3",
   // "was killed by signal 9", and the last line it wrote.
   std::string Reap(absl::Duration patience);
+  bool ran_out_of_memory() const { return ran_out_of_memory_; }  // known once it is reaped
 
  private:
   JobChild(const JobChildOptions& options, FileDescriptor link, FileDescriptor outbox, FileDescriptor words)
@@ -52,6 +53,7 @@ class JobChild {
   const FileDescriptor outbox_, words_;
   JobCgroup cgroup_;
   pid_t pid_ = -1;  // not started, or reaped
+  bool ran_out_of_memory_ = false;
   JobLink link_;
 };
 

@@ -316,6 +316,15 @@ TEST_F(ApiTest, InspectsByAChildOfItsOwn) {
   EXPECT_EQ(response.report_json(), "{\"main\":\"model.onnx\"}");
 }
 
+TEST_F(ApiTest, AModelTooLargeToInspectIsRefusedAsSuch) {
+  Caller caller(server_.Channel(server_.AdminToken()));
+  v1::InspectModelRequest request;
+  request.set_model(caller.CreateModel("out_of_memory=1").name());
+  v1::InspectModelResponse response;
+  EXPECT_EQ(caller.models->InspectModel(Caller::Context().get(), request, &response).error_code(),
+            grpc::RESOURCE_EXHAUSTED);
+}
+
 TEST_F(ApiTest, TheLogTellsCallsApartByTheIdThatTheirCallersKnow) {
   const auto told = [](const grpc::ClientContext& context) {
     const auto& trailing = context.GetServerTrailingMetadata();

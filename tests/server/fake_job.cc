@@ -101,6 +101,7 @@ class FakeJob {
     const Options options = ReadOptions(frame.files.at(0).get());
     if (options.contains("always_die")) raise(SIGKILL);
     if (options.contains("hang")) return link_.ReadFrame(absl::InfiniteFuture()).status();
+    if (options.contains("out_of_memory")) _exit(4);
     v1::JobMessage message;
     message.mutable_inspected()->set_report_json(
         absl::StrCat("{\"main\":\"", frame.message.inspect().main_file(), "\"}"));

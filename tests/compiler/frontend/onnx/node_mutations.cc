@@ -192,12 +192,16 @@ bool NodeDropped(onnx::ModelProto& model, Dice& dice) {
   return true;
 }
 
+constexpr size_t kMostRepeated = size_t{16}
+                                 << 20;  // bytes: what grows to gigabytes is no mutant of a small model
+
 // The same operator again behind itself, many times over.
 bool NodeRepeated(onnx::ModelProto& model, Dice& dice) {
   onnx::NodeProto* node = AnyNode(model, dice);
   if (node == nullptr || node->input_size() == 0 || node->output_size() == 0) return false;
   const onnx::NodeProto original = *node;
   const int times = dice.OneIn(6) ? 1 << dice.Below(11) : 1 + dice.Below(3);
+  if (static_cast<size_t>(times) * node->ByteSizeLong() > kMostRepeated) return false;
   std::string from = original.input(0);
   for (int i = 0; i < times; ++i) {
     onnx::NodeProto& copy = *model.mutable_graph()->add_node();
