@@ -107,9 +107,10 @@ class Fuser {
     bool continues = false;
     ForEachLoad(stage.body[0], [&](const Scalar& load) {
       const Stage* producer = program_.ProducerOf(load.tensor);
-      if (producer != nullptr && IsIdentity(load, stage)) {
-        continues = continues || !IsMap(*producer) || ContinuesReduction(*producer);
-      }
+      if (producer == nullptr || !IsIdentity(load, stage)) return;
+      const auto [known, is_new] = continues_.try_emplace(producer, false);
+      if (is_new) known->second = !IsMap(*producer) || ContinuesReduction(*producer);
+      continues = continues || known->second;
     });
     return continues;
   }
@@ -271,6 +272,7 @@ class Fuser {
   }
 
   const TensorProgram& program_;
+  mutable std::map<const Stage*, bool> continues_;  // of the program
   const bool skip_padding_;
   FusedStages fused_;
   std::vector<Stage> stages_;

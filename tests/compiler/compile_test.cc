@@ -42,6 +42,23 @@ TEST(CompileTest, FromModelToTasks) {
   EXPECT_TRUE(absl::IsInvalidArgument(CompileTask(cut->tasks[0], *nonsense, "f").status()));
 }
 
+// Each reads the one before twice: asking along every path would take 2^100 steps.
+TEST(CompileTest, ALongChainOfMapsIsFusedInTime) {
+  OnnxModel model;
+  model.Input("x", {1, 3, 8, 8});
+  for (int i = 0; i < 100; ++i) {
+    model.Node("Softplus", {i == 0 ? "x" : "y" + std::to_string(i - 1)}, {"y" + std::to_string(i)});
+  }
+  model.Output("y99");
+  const absl::StatusOr<Graph> graph = ImportModel(model.Files(), Options());
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const absl::StatusOr<CutGraph> cut = CutIntoTasks(*graph, Options(), NoCosts());
+  ASSERT_TRUE(cut.ok()) << cut.status();
+  for (const Task& task : cut->tasks) {
+    EXPECT_TRUE(CompileTask(task, DefaultTrace(task, *LowerTask(task)), "f").ok()) << task.Label();
+  }
+}
+
 TEST(CompileTest, EveryPhaseDumps) {
   for (const char* phase :
        {"import", "simplify", "fold_affine", "assign_layouts", "cut", "program:0", "nest:0", "plan"}) {
