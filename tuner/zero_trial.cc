@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "compiler/schedule/shared_traces.h"
-
 namespace hone {
 namespace {
 

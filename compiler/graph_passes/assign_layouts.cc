@@ -10,8 +10,6 @@ namespace hone {
 namespace {
 
 // What prices do not tell for sure is left to the rule: models have more tasks in common then.
-constexpr double kClearGain = 0.995;  // share of the rule's price
-
 // Seconds of all tasks of the graph in these layouts.
 absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, const PassOptions& options) {
   if (absl::Status status = ApplyLayouts(choice, &graph); !status.ok()) return status;
@@ -21,11 +19,7 @@ absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, con
   const absl::StatusOr<CutGraph> cut =
       FuseIntoTasks(std::move(graph), options.target, options.threads, options.policy);
   if (!cut.ok()) return cut.status();
-  std::vector<double> seconds;
-  for (const Task& task : cut->tasks) seconds.push_back(options.costs->SecondsFor(task));
-  double sum = 0;
-  for (const TaskCall& call : cut->calls) sum += seconds[static_cast<size_t>(call.task)];
-  return sum;
+  return cut->SecondsBy(*options.costs);
 }
 
 }  // namespace
@@ -44,7 +38,7 @@ absl::Status AssignLayouts(Graph& graph, const PassOptions& options) {
   if (!by_rule.ok()) return by_rule.status();
   const absl::StatusOr<double> by_solver = SecondsOfCut(graph, solved->choice, options);
   if (!by_solver.ok()) return by_solver.status();
-  const bool better = *by_solver < kClearGain * *by_rule;
+  const bool better = *by_solver < kClearlyCheaper * *by_rule;
   if (options.remark) {
     options.remark(
         absl::StrFormat("layouts of %d images: %s; tasks cost %.4g ms solved (%s), %.4g ms by rule",

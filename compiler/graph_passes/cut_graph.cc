@@ -12,6 +12,12 @@ int CutGraph::WeightOf(int task) const {
       std::count_if(calls.begin(), calls.end(), [&](const TaskCall& c) { return c.task == task; }));
 }
 
+double CutGraph::SecondsBy(const TaskCosts& costs) const {
+  double sum = 0;
+  for (size_t i = 0; i < tasks.size(); ++i) sum += WeightOf(static_cast<int>(i)) * costs.SecondsFor(tasks[i]);
+  return sum;
+}
+
 std::string CutGraph::ToString() const {
   const auto names = [&](const std::vector<TensorId>& ids) {
     return absl::StrJoin(ids, ", ", [&](std::string* out, TensorId id) {

@@ -5,6 +5,7 @@
 
 #include "compiler/graph/graph.h"
 #include "compiler/task/task.h"
+#include "compiler/task/task_costs.h"
 
 namespace hone {
 
@@ -32,7 +33,11 @@ struct CutGraph {
   std::vector<TaskCall> calls;
   std::vector<ViewAlias> views;
   int WeightOf(int task) const;  // number of calls
+  double SecondsBy(const TaskCosts& costs) const;  // of all calls
   std::string ToString() const;
 };
+
+// One cut is taken instead of another if its seconds are less than this share of the other's: prices err.
+inline constexpr double kClearlyCheaper = 0.995;
 
 }  // namespace hone

@@ -61,12 +61,16 @@ int ConstantOperand(const Graph& graph, const Node& node) {
   return first == second ? -1 : (second ? 1 : 0);
 }
 
+bool IsDenseConvolution(const Graph& graph, const Node& node) {
+  return node.op->name == "conv2d" && graph.tensor(node.inputs[1]).constant != nullptr &&
+         graph.tensor(node.inputs[1]).type.shape[1] == graph.tensor(node.inputs[0]).type.shape[1];
+}
+
 bool IsPointwise(const Graph& graph, const Node& node) {
-  if (node.op->name != "conv2d" || graph.tensor(node.inputs[1]).constant == nullptr) return false;
+  if (!IsDenseConvolution(graph, node)) return false;
   const std::vector<DimExpr>& kernel = graph.tensor(node.inputs[1]).type.shape;
   const std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
   return kernel[2] == DimExpr(1) && kernel[3] == DimExpr(1) &&
-         kernel[1] == graph.tensor(node.inputs[0]).type.shape[1] &&
          std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
 }
 

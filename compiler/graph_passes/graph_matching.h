@@ -25,7 +25,9 @@ TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> d
 // For a binary node: which operand is constant (0 or 1), if exactly one is; -1 otherwise.
 int ConstantOperand(const Graph& graph, const Node& node);
 
-// A convolution by constant weights, of one tap, without padding and in one group.
+// A convolution by constant weights, in one group.
+bool IsDenseConvolution(const Graph& graph, const Node& node);
+// ... of one tap and without padding.
 bool IsPointwise(const Graph& graph, const Node& node);
 
 // The one dimension that a slice with steps of one cuts (nullopt for others, and if it takes all).

@@ -62,17 +62,13 @@ class StripJoiner {
     if (anchor.op->op_class == OpClass::kWindow) {
       return anchor.inputs.size() == 1 || graph_.tensor(anchor.inputs[1]).constant != nullptr;
     }
-    return IsDense(anchor);
+    return IsDenseConvolution(graph_, anchor);
   }
 
-  bool IsDense(const Node& node) const {
-    return node.op->name == "conv2d" && graph_.tensor(node.inputs[1]).constant != nullptr &&
-           graph_.tensor(node.inputs[1]).type.shape[1] == graph_.tensor(node.inputs[0]).type.shape[1];
-  }
   // A window of several rows over an image that is not copied, with its padding, for every strip.
   bool NeedsWholeImage(const Node& node) const {
     const std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
-    return IsDense(node) && !IsPointwise(graph_, node) &&
+    return IsDenseConvolution(graph_, node) && !IsPointwise(graph_, node) &&
            std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
   }
 

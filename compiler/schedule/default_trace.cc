@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "compiler/schedule/contract_schedule.h"
-#include "compiler/schedule/shared_traces.h"
 #include "compiler/schedule/stage_schedule.h"
 
 // Schedules that are good without search.

@@ -9,14 +9,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "compiler/compile.h"
 #include "proto/values/host_lock.h"
 #include "proto/values/tensor_values.h"
+#include "tests/performance/bench_model.h"
 #include "tests/performance/task_bench.h"
 #include "tuner/prior_costs.h"
 #include "tuner/zero_trial.h"
@@ -29,13 +26,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double kWindowSeconds = 1e-3;
 constexpr int kWindows = 9;
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // Of the shortest window.
 double SecondsOfRun(CandidateRunner* runner) {
@@ -109,13 +99,8 @@ class NoCosts : public TaskCosts {
 };
 
 void PrintSum(const char* name, const CutGraph& cut, const TaskCosts& measured, const TaskCosts& prior) {
-  double sum = 0, priced = 0;
-  for (const TaskCall& call : cut.calls) {
-    sum += measured.SecondsFor(cut.tasks[call.task]);
-    priced += prior.SecondsFor(cut.tasks[call.task]);
-  }
   std::printf("layouts by %-8s  %zu calls of %zu tasks, %.4f ms, priced %.4f ms\n", name, cut.calls.size(),
-              cut.tasks.size(), 1e3 * sum, 1e3 * priced);
+              cut.tasks.size(), 1e3 * cut.SecondsBy(measured), 1e3 * cut.SecondsBy(prior));
 }
 
 int Main(int argc, char** argv) {
@@ -124,16 +109,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   std::filesystem::create_directories(argv[1]);
-  CompileOptions options{.target = Must(FindTarget(argc > 3 ? argv[3] : "host"))};
-  for (int i = 4; i < argc; ++i) {
-    const std::vector<std::string> parts = absl::StrSplit(argv[i], '=');
-    for (const std::string& dim : static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
-      int64_t size = 0;
-      if (absl::SimpleAtoi(dim, &size)) options.shapes[parts[0]].push_back(size);
-    }
-  }
-  const auto bytes = std::make_shared<const std::string>(ReadFile(argv[2]));
-  const Graph graph = Must(ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, options));
+  const auto [options, graph] = ReadBenchModel(argv[2], argc, argv, 3);
   Device device = DetectDevice();
   device.calibration = Must(CalibrateAlone(device, HostLock::kDefaultPath));
   const Roofline roofline = Roofline::Of(device, options.target);

@@ -7,14 +7,10 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
-#include <sstream>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "compiler/compile.h"
 #include "proto/values/sha256.h"
+#include "tests/performance/bench_model.h"
 #include "tests/performance/task_bench.h"
 #include "tuner/cost_model/booster.h"
 #include "tuner/prior_costs.h"
@@ -32,13 +28,6 @@ class Stopwatch {
  private:
   const std::clock_t begin_ = std::clock();
 };
-
-std::string ReadFile(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 // The prior's time, wrong by up to a third in a way of the schedule's own.
 Measurement MadeUp(const CostSample& sample, const std::string& trace) {
@@ -67,16 +56,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
   const auto trials = static_cast<uint32_t>(argc > 2 ? std::atoi(argv[2]) : 100);
-  CompileOptions options{.target = Must(FindTarget(argc > 3 ? argv[3] : "host"))};
-  for (int i = 4; i < argc; ++i) {
-    const std::vector<std::string> parts = absl::StrSplit(argv[i], '=');
-    for (const std::string& dim : static_cast<std::vector<std::string>>(absl::StrSplit(parts.back(), ','))) {
-      int64_t size = 0;
-      if (absl::SimpleAtoi(dim, &size)) options.shapes[parts[0]].push_back(size);
-    }
-  }
-  const auto bytes = std::make_shared<const std::string>(ReadFile(argv[1]));
-  Graph graph = Must(ImportModel({"model", "model.onnx", {{"model.onnx", {*bytes, bytes}}}}, options));
+  auto [options, graph] = ReadBenchModel(argv[1], argc, argv, 3);
   const Roofline roofline = Roofline::Of(DetectDevice(), options.target);
   const Stopwatch cutting;
   const CutGraph cut = Must(CutIntoTasks(std::move(graph), options, PriorCosts(roofline)));

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "compiler/schedule/shared_traces.h"
+#include "compiler/schedule/schedule.h"
 #include "tests/tuner/tuning_tasks.h"
 #include "tuner/zero_trial.h"
 

@@ -19,7 +19,6 @@ namespace {
 
 constexpr double kFirstCutShare = 0.5;  // of the budget, before the model is cut again
 constexpr double kMeasuredShare = 0.9;  // of the model's time: below, prices would be compared with prices
-constexpr double kClearGain = 0.995;    // of the first cut's seconds, as where layouts are chosen
 constexpr double kTaskTolerance = 2e-5;        // of the largest reference value
 constexpr double kModuleTolerance = 1e-4;
 constexpr uint32_t kCandidateWindows = 12, kModuleWindows = 15;
@@ -157,14 +156,10 @@ absl::Status TuningJob::Recut() {
   absl::StatusOr<HostShare> share = HostShare::Begin(*host_);
   if (!share.ok()) return share.status();
   const MeasuredCosts costs(session_->tasks(), *prior_);
-  const auto seconds = [&](const CutGraph& cut) {
-    double sum = 0;
-    for (const TaskCall& call : cut.calls) sum += costs.SecondsFor(cut.tasks[static_cast<size_t>(call.task)]);
-    return sum;
-  };
   absl::StatusOr<CutGraph> again = CutIntoTasks(graph_, options_, costs);
   if (!again.ok()) return again.status();
-  if (seconds(*again) >= kClearGain * seconds(cuts_.front().cut)) return absl::OkStatus();
+  if (again->SecondsBy(costs) >= kClearlyCheaper * cuts_.front().cut.SecondsBy(costs))
+    return absl::OkStatus();
   return AddCut(*std::move(again));
 }
 

@@ -36,9 +36,9 @@ class Einsum {
     for (size_t i = 1; i < terms_.size() && c_.ok(); ++i) {
       std::string needed = output_;
       for (size_t later = i + 1; later < terms_.size(); ++later) needed += terms_[later].labels;
-      result = Product(result, terms_[i], needed);
+      result = Contracted(result, terms_[i], needed);
     }
-    result = Sum(result, output_);
+    result = Summed(result, output_);
     c_.SetOutput(0, Arranged(result, output_));
   }
 
@@ -101,7 +101,7 @@ class Einsum {
   }
 
   // Over the labels that nobody needs.
-  Term Sum(const Term& term, const std::string& needed) {
+  Term Summed(const Term& term, const std::string& needed) {
     std::vector<int64_t> axes;
     for (size_t d = 0; d < term.labels.size(); ++d)
       if (!Contains(needed, term.labels[d])) axes.push_back(static_cast<int64_t>(d));
@@ -119,9 +119,9 @@ class Einsum {
 
   // One matmul [batch, left, sum] x [batch, sum, right], or where nothing is summed, a product that
   // broadcasts.
-  Term Product(Term a, Term b, const std::string& needed) {
-    a = Sum(a, needed + b.labels);
-    b = Sum(b, needed + a.labels);
+  Term Contracted(Term a, Term b, const std::string& needed) {
+    a = Summed(a, needed + b.labels);
+    b = Summed(b, needed + a.labels);
     const std::string both = Those(a.labels, b.labels, true);
     const std::string batch = Those(both, needed, true), sum = Those(both, needed, false);
     const std::string left = Those(a.labels, b.labels, false), right = Those(b.labels, a.labels, false);
@@ -135,7 +135,7 @@ class Einsum {
       padded.insert(padded.end(), right.size(), DimExpr(1));
       return {result, c_.Emit("mul", {c_.Reshape(x, padded), c_.Reshape(y, dims)})};
     }
-    const auto size = [&](const std::string& labels) { return hone::Product(Dims(labels)); };
+    const auto size = [&](const std::string& labels) { return Product(Dims(labels)); };
     x = c_.Reshape(x, {size(batch), size(left), size(sum)});
     y = c_.Reshape(y, {size(batch), size(sum), size(right)});
     return {result, c_.Reshape(c_.Emit("matmul", {x, y}), Dims(result))};

@@ -32,10 +32,11 @@ void Gather(NodeContext& c) {
 
 // What constant indices [..., depth] name in the first `depth` dimensions of a tensor, seen as `rows` rows.
 struct Places {
-  int64_t depth = 0, rows = 1;
+  int64_t rows = 1;
   std::vector<int64_t> at;        // row per index
-  std::vector<DimExpr> leading;   // the indices' shape without its last dimension
   std::vector<DimExpr> trailing;  // the tensor's shape behind the first `depth` dimensions
+  std::vector<DimExpr>
+      named;  // the shape of what is named: the indices' without its last dimension, `trailing`
 };
 
 // Indices are input 1.
@@ -44,10 +45,9 @@ Places ReadPlaces(NodeContext& c, TensorId x) {
   const TensorId indices = c.Input(1);
   if (!c.RequireRank(x, 1, 16) || !c.RequireRank(indices, 1, 16)) return places;
   const std::vector<DimExpr> shape = c.Shape(indices);
-  places.depth = c.StaticDim(indices, static_cast<int>(shape.size()) - 1, "indices");
+  const int64_t depth = c.StaticDim(indices, static_cast<int>(shape.size()) - 1, "indices");
   const std::vector<int64_t> index = c.Integers(1, "indices");
   if (!c.ok()) return places;
-  const int64_t depth = places.depth;
   if (depth < 1 || depth > c.Type(x).rank()) {
     c.Fail(absl::StrCat("indices of ", depth, " dimensions"));
     return places;
@@ -68,8 +68,9 @@ Places ReadPlaces(NodeContext& c, TensorId x) {
     places.at.push_back(row);
   }
   if (!c.ok()) return places;
-  places.leading.assign(shape.begin(), shape.end() - 1);
   places.trailing.assign(c.Shape(x).begin() + depth, c.Shape(x).end());
+  places.named.assign(shape.begin(), shape.end() - 1);
+  places.named.insert(places.named.end(), places.trailing.begin(), places.trailing.end());
   return places;
 }
 
@@ -84,10 +85,8 @@ void GatherNd(NodeContext& c) {
     return c.Unsupported("batch_dims", "indices per batch", "only batch_dims=0 is supported");
   const Places places = ReadPlaces(c, x);
   if (!c.ok()) return;
-  std::vector<DimExpr> shape = places.leading;
-  shape.insert(shape.end(), places.trailing.begin(), places.trailing.end());
   const TensorId rows = c.Reshape(x, {DimExpr(places.rows), Product(places.trailing)});
-  c.SetOutput(0, c.Reshape(GatherRows(c, rows, places.at), shape));
+  c.SetOutput(0, c.Reshape(GatherRows(c, rows, places.at), places.named));
 }
 
 // As in a loop over the updates: of several for one place the last stays.
@@ -98,9 +97,7 @@ void ScatterNd(NodeContext& c) {
     return c.Unsupported("reduction", "a sum of what is scattered", "only reduction=none is supported");
   const Places places = ReadPlaces(c, x);
   if (!c.ok()) return;
-  std::vector<DimExpr> expected = places.leading;
-  expected.insert(expected.end(), places.trailing.begin(), places.trailing.end());
-  if (c.Shape(updates) != expected || c.Type(updates).dtype != c.Type(x).dtype)
+  if (c.Shape(updates) != places.named || c.Type(updates).dtype != c.Type(x).dtype)
     return c.Fail("updates do not fit data and indices");
   const auto changes = static_cast<int64_t>(places.at.size());
   std::vector<int64_t> picked(static_cast<size_t>(places.rows));  // from the rows, then the updates

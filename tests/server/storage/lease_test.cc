@@ -29,11 +29,7 @@ TEST_P(StoreTest, LeasesGoToTheirDeviceClassOldestFirst) {
 }
 
 TEST_P(StoreTest, CompletionIsFencedByTheLease) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 2);
-  const LeaseGrant grant = Claim("w1");
+  const LeaseGrant grant = ClaimOf(2);
   LeaseCompletion stranger = Complete(grant);
   stranger.worker = "w2";
   EXPECT_TRUE(absl::IsNotFound(store_->CompleteLease(stranger)));
@@ -74,11 +70,7 @@ TEST_P(StoreTest, AWorkerThatWokeLateCannotCompleteItsSuccessorsAttempt) {
 }
 
 TEST_P(StoreTest, LostCandidatesAreLeasedSinglyAndDeadLetteredAfterThreeAttempts) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 2);
-  EXPECT_THAT(Claim("w1").trials, SizeIs(2));
+  EXPECT_THAT(ClaimOf(2).trials, SizeIs(2));
   for (int attempt = 2; attempt <= 3; ++attempt) {
     now_ += absl::Seconds(31);
     ASSERT_TRUE(store_->ExpireLeases().ok());
@@ -108,11 +100,7 @@ TEST_P(StoreTest, ModuleLeasesStayWholeWhenLost) {
 }
 
 TEST_P(StoreTest, TrialsMissingInAResultGoOnAlone) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 3);
-  const LeaseGrant grant = Claim("w1");
+  const LeaseGrant grant = ClaimOf(3);
   LeaseCompletion completion = Complete(grant);
   completion.ended.erase(completion.ended.begin() + 1);
   completion.ended.push_back(Result(grant, "b9.9"));  // not of this lease
@@ -124,11 +112,7 @@ TEST_P(StoreTest, TrialsMissingInAResultGoOnAlone) {
 }
 
 TEST_P(StoreTest, HeartbeatsRenewUpToTheRunLimit) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 1);  // may run 100 s
-  const std::string lease = Claim("w1").lease_id;
+  const std::string lease = ClaimOf(1).lease_id;  // may run 100 s
   for (int i = 0; i < 4; ++i) {
     now_ += absl::Seconds(20);
     EXPECT_THAT(store_->RecordHeartbeat({.worker = "w1", .running_leases = {lease}})->abandon, IsEmpty());

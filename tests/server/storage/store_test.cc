@@ -330,11 +330,7 @@ TEST_P(StoreTest, ClaimsLastAsLongAsTheirProjectNeedsThem) {
 }
 
 TEST_P(StoreTest, FiltersSelectRecords) {
-  AddModel();
-  AddWorker("w1");
-  AddJob("j1");
-  AddBatch("j1", 1, 4);
-  const LeaseGrant grant = Claim("w1");
+  const LeaseGrant grant = ClaimOf(4);
   LeaseCompletion completion = Complete(grant);
   for (size_t i = 0; i < 4; ++i) completion.ended[i].latency_seconds = 1e-3 * static_cast<double>(i + 1);
   completion.ended[3].latency_seconds.reset();

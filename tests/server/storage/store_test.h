@@ -71,6 +71,14 @@ class StoreTest : public testing::TestWithParam<Backend> {
     EXPECT_TRUE(grant.ok()) << grant.status();
     return grant.ok() && *grant ? **grant : LeaseGrant{};
   }
+  // Of w1, which is new, for a batch of so many trials of j1, which is running.
+  LeaseGrant ClaimOf(int trials) {
+    AddModel();
+    AddWorker("w1");
+    AddJob("j1");
+    AddBatch("j1", 1, trials);
+    return Claim("w1");
+  }
   static RecordRow Result(const LeaseGrant& lease, const std::string& trial, double latency = 1e-3) {
     return {.job = lease.batch.job,
             .batch = lease.batch.number,
