@@ -1,7 +1,7 @@
 """Results of compare_peers as a Markdown table and as an SVG bar chart."""
 from xml.sax.saxutils import escape
 
-COLOURS = {"hone": "#1b7f5c", "onnxruntime": "#7a8ca0", "openvino": "#5b8def", "ncnn": "#d9913b"}
+COLOURS = {"hone": "#1b7f5c", "untuned": "#8fc7b1", "onnxruntime": "#7a8ca0", "openvino": "#5b8def", "ncnn": "#d9913b"}
 BAR, GAP, LEFT, WIDTH = 14, 16, 190, 420   # pixels; WIDTH is twice Hone's time
 
 
@@ -25,19 +25,16 @@ def cell(row, own):
     return f"{time} ({ratio:.2f}x, {low:.2f}-{high:.2f}){mark}"
 
 
-def row(result):
+def row(result, names):
     own = result["engines"]["hone"]
-    cells = [cell(each, own) for each in result["engines"].values()]
-    return " | ".join([result["model"], str(result["threads"]), *cells])
+    cells = [cell(result["engines"].get(name), own) for name in names]
+    return " | ".join([result["model"], str(result["threads"]), f"{result['sum_of_tasks'] * 1e3:.2f}", *cells])
 
 
 def table(results):
     names = engines_of(results)
-    lines = ["| model | threads | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
-    for result in results:
-        own = result["engines"]["hone"]
-        cells = [cell(result["engines"].get(name), own) for name in names]
-        lines.append("| " + " | ".join([result["model"], str(result["threads"]), *cells]) + " |")
+    lines = ["| model | threads | sum | " + " | ".join(names) + " |", "|---" * (len(names) + 3) + "|"]
+    lines += [f"| {row(result, names)} |" for result in results]
     seen = sorted({f"{r['cpu']}, commit {r['commit']}, {r['rounds']} rounds, budget {r['budget']}" for r in results})
     lines.append("\nMilliseconds (20th percentile); in brackets the engine's time / Hone's with its 95 % interval. " + "; ".join(seen))
     return "\n".join(lines) + "\n"

@@ -3,9 +3,11 @@
 
 Every model is tuned by `hone optimize`, then each engine runs it in a process of its own, on the same cores, one at a time,
 in turn for several rounds. A time is the 20th percentile over all calls; a ratio is engine / Hone with its 95 % interval
-over the rounds. Outputs are checked against ONNX Runtime's. Needs the peers: deploy/install-peers.
+over the rounds. Outputs are checked against ONNX Runtime's. The engine `untuned` is Hone without a trial; `sum` is what the tasks
+of the module take alone: what the model takes beyond it is lost between them. Needs the peers: deploy/install-peers.
 
 Writes OUT_FOLDER/MODEL-THREADS.json per model, and from all of them results.md and results.svg; losses are shown like wins.
+--resume keeps what this machine and this commit have measured before.
 """
 import argparse
 import json
@@ -34,7 +36,7 @@ TRAINED = {
     "blazeface_back": ("blazeface", "face_detection_back_256x256_barracuda.onnx", {}),
     "wakeword_embedding": ("openwakeword", "embedding_model.onnx", {"input_1": [1, 76, 32, 1]}),
 }
-ENGINES = ("hone", "onnxruntime", "openvino", "ncnn")
+PEERS = ("untuned", "onnxruntime", "openvino", "ncnn")
 WINDOW_SECONDS = 1.0
 PYTHON = os.environ.get("HONE_PEERS", os.path.expanduser("~/.cache/hone/peers")) + "/bin/python"
 
@@ -134,13 +136,21 @@ def error_of(work, name):
     return error, error <= 1e-3 or np.allclose(mine, reference, rtol=1e-3, atol=1e-4)
 
 
-def measure(arguments, model, shapes, threads, module, report):
+def is_of(file, commit):
+    """Whether `file` is a result of this machine and `commit`."""
+    if not file.exists():
+        return False
+    result = json.loads(file.read_text())
+    return (result["cpu"], result["commit"]) == (cpu_name(), commit)
+
+
+def measure(arguments, model, shapes, threads, modules, report):
     work = arguments.out / f"work-{model.stem}-{threads}"
     work.mkdir(parents=True, exist_ok=True)
     np.savez(work / "inputs.npz", **inputs_of(model, shapes))
     spec = work / "spec.json"
     cores = sorted(os.sched_getaffinity(0))[-threads:]
-    spec.write_text(json.dumps({"model": str(model), "module": str(module), "threads": threads, "cores": cores,
+    spec.write_text(json.dumps({"model": str(model), "modules": modules, "threads": threads, "cores": cores,
                                 "inputs": str(work / "inputs.npz"), "work": str(work)}))
     engines = [Engine(name, spec) for name in arguments.peers]
     alive = [engine for engine in engines if not engine.fault]
@@ -150,7 +160,7 @@ def measure(arguments, model, shapes, threads, module, report):
             engine.windows.append(engine.window(int(np.clip(WINDOW_SECONDS / once, 3, 2000))))
     result = {"model": model.stem, "threads": threads, "cpu": cpu_name(), "commit": arguments.commit, "cores": cores,
               "rounds": arguments.rounds, "budget": arguments.budget, "trials": report["trials"], "verdict": report["verdict"],
-              "engines": {}}
+              "sum_of_tasks": report["sum_of_tasks_seconds"], "engines": {}}
     own = engines[0].windows
     for engine in engines:
         error, agrees = (None, True) if engine.fault else error_of(work, engine.name)
@@ -172,15 +182,15 @@ def main():
     parser.add_argument("--models", default=",".join([*MODELS, *TRAINED]),
                         help="names of make_models.py, trained networks, or ONNX files; shapes as file.onnx:x=1x3x48x320")
     parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--peers", default=",".join(ENGINES[1:]))
+    parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--budget", default="60s", help="of `hone optimize`, per model and thread count (default 60s)")
     parser.add_argument("--target", default="host")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--resume", action="store_true", help="keep the results that OUT_FOLDER has")
+    parser.add_argument("--resume", action="store_true", help="keep this machine's results of this commit")
     arguments = parser.parse_args()
     arguments.out = arguments.out.resolve()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    arguments.peers = ["hone", "onnxruntime", *(p for p in arguments.peers.split(",") if p not in ("", "hone", "onnxruntime"))]
+    arguments.peers = list(dict.fromkeys(["hone", *filter(None, arguments.peers.split(",")), "onnxruntime"]))
     arguments.commit = subprocess.run(["git", "-C", HERE, "rev-parse", "--short", "HEAD"], capture_output=True,
                                       text=True).stdout.strip()
     with Hone(str(arguments.bin), quiet=True) as hone:
@@ -189,15 +199,18 @@ def main():
             shape_words = [word for key, dims in shapes.items() for word in ("--shape", f"{key}={','.join(map(str, dims))}")]
             for threads in map(int, arguments.threads.split(",")):
                 file = arguments.out / f"{model.stem}-{threads}.json"
-                if arguments.resume and file.exists():
+                if arguments.resume and is_of(file, arguments.commit):
                     continue
-                module = arguments.out / f"module-{model.stem}-{threads}"
-                answer = hone.json("optimize", model, "-o", module, "--threads", threads, "--budget", arguments.budget,
-                                   "--target", arguments.target, *shape_words, timeout=7200)
+                modules, reports = {}, {}
+                for engine, budget in {"untuned": "0trials", "hone": arguments.budget}.items():
+                    if engine in arguments.peers:
+                        modules[engine] = str(arguments.out / f"{engine}-{model.stem}-{threads}")
+                        reports[engine] = hone.json("optimize", model, "-o", modules[engine], "--threads", threads, "--budget",
+                                                    budget, "--target", arguments.target, *shape_words, timeout=7200)["report"]
                 time.sleep(1)   # what the service still writes
-                result = measure(arguments, model, shapes, threads, module, answer["report"])
+                result = measure(arguments, model, shapes, threads, modules, reports["hone"])
                 file.write_text(json.dumps(result, indent=1))
-                print(chart.row(result), flush=True)
+                print(chart.row(result, arguments.peers), flush=True)
     results = [json.loads(file.read_text()) for file in sorted(arguments.out.glob("*-*.json"))]
     (arguments.out / "results.md").write_text(chart.table(results))
     (arguments.out / "results.svg").write_text(chart.bars(results))

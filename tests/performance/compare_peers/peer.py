@@ -14,10 +14,14 @@ import time
 import numpy as np
 
 
-def hone(spec, feed):
+def hone(spec, feed, which="hone"):
     import hone_module
-    session = hone_module.Module(str(next(pathlib.Path(spec["module"]).glob("*.so"))), threads=spec["threads"])
+    session = hone_module.Module(str(next(pathlib.Path(spec["modules"][which]).glob("*.so"))), threads=spec["threads"])
     return lambda: list(session.run(feed).values())
+
+
+def untuned(spec, feed):
+    return hone(spec, feed, "untuned")
 
 
 def onnxruntime(spec, feed):
@@ -72,7 +76,7 @@ def ncnn(spec, feed):
     return run
 
 
-ENGINES = {"hone": hone, "onnxruntime": onnxruntime, "openvino": openvino, "ncnn": ncnn}
+ENGINES = {"hone": hone, "untuned": untuned, "onnxruntime": onnxruntime, "openvino": openvino, "ncnn": ncnn}
 
 
 def main():
@@ -80,8 +84,8 @@ def main():
     os.sched_setaffinity(0, spec["cores"])
     with np.load(spec["inputs"]) as stored:
         feed = {name: stored[name] for name in stored.files}
-    sys.path.insert(0, spec["module"])
-    importlib.import_module("hone_module" if sys.argv[1] == "hone" else sys.argv[1])   # outside of the time to load
+    sys.path.insert(0, spec["modules"]["hone"])
+    importlib.import_module("hone_module" if sys.argv[1] in spec["modules"] else sys.argv[1])   # outside of the time to load
     begin = time.perf_counter()
     run = ENGINES[sys.argv[1]](spec, feed)
     loaded = time.perf_counter()
