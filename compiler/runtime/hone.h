@@ -42,6 +42,10 @@ typedef struct HoneOptions {    /* zero = default */
    * a profiler. describe() says what the steps are ("steps": positions in "tasks", -1 is a copy). */
   void (*observe)(void* observer, uint32_t step);
   void* observer;
+  /* 1: constants stay in the file's pages, which processes share. Else they move to huge pages of this
+   * process, a part after each run but the first, which makes runs of models with many constants some percent
+   * faster; not with an allocator of the caller's. */
+  uint32_t share_constants;
 } HoneOptions;
 
 /* Functions return HONE_OK or one of the codes above. Sessions are independent; they share one pool of threads, and a
@@ -60,8 +64,9 @@ typedef struct HoneModuleV1 {
   /* Writes type, device and shape (an upper bound where it depends on values) of each output for inputs of these
    * shapes. All data may be NULL; shape arrays have the rank that describe() states. */
   int (*output_bounds)(HoneSession*, const DLTensor* in, int32_t n_in, DLTensor* out, int32_t n_out);
-  /* The caller allocates the outputs; their shapes state the room there is (HONE_SHAPE if too small) and become those
-   * of the results. HONE_BUSY while another run of this session is under way. Allocates nothing. */
+  /* The caller allocates the outputs; their shapes state the room there is (HONE_SHAPE if too small) and
+   * become those of the results. HONE_BUSY while another run of this session is under way. Allocates nothing,
+   * but for the pages that constants move to. */
   int (*run)(HoneSession*, const DLTensor* in, int32_t n_in, DLTensor* out, int32_t n_out);
   /* What went wrong in the session's last call but for HONE_BUSY; "" if nothing. Not during a run. */
   const char* (*error)(HoneSession*);

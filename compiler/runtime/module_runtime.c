@@ -4,6 +4,7 @@
 #include "error_text.h"
 #include "float_control.h"
 #include "hone.h"
+#include "huge_pages.h"
 #include "memory_map.h"
 #include "module_data.h"
 #include "module_pool.h"
@@ -13,13 +14,14 @@
 
 #define HONE_EXPORT __attribute__((visibility("default")))
 
-enum { kAlignment = 64, kHugePage = 2 << 20, kUseHugePages = 14, kErrorBytes = 512 };
+enum { kAlignment = 64, kErrorBytes = 512 };
 
 struct HoneSession {
   uint32_t running;                 /* 0, or the HoneModuleGeneration() in which the run under way began */
   int32_t threads;
   HoneOptions options;
   const unsigned char* constants;
+  HoneHugePages own_pages;          /* of constants in a sidecar file, which this session alone has mapped */
   unsigned char* arena;             /* buffers, then scratch */
   unsigned char* bounce;            /* aligned stand-ins for the caller's unaligned tensors, inputs then outputs */
   void* memory;                     /* everything of this session, itself included */
@@ -29,8 +31,7 @@ struct HoneSession {
 };
 
 static const HoneModuleData* const module = &hone_module_data;
-
-static uint64_t AlignUp(uint64_t value, uint64_t alignment) { return (value + alignment - 1) & ~(alignment - 1); }
+static HoneHugePages constant_pages;   /* of module->constants, for all sessions */
 
 static int IsAligned(const void* pointer) { return ((uintptr_t)pointer & (kAlignment - 1)) == 0; }
 
@@ -38,7 +39,7 @@ static int IsAligned(const void* pointer) { return ((uintptr_t)pointer & (kAlign
 
 static uint64_t BounceBytes(const HoneTensorData* tensors, uint32_t count) {
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < count; ++i) bytes += AlignUp(tensors[i].bytes, kAlignment);
+  for (uint32_t i = 0; i < count; ++i) bytes += HoneAlignUp(tensors[i].bytes, kAlignment);
   return bytes;
 }
 
@@ -94,12 +95,12 @@ static int32_t WantedThreads(const HoneOptions* options) {
 /* One block: session, operand table, arena, bounce area. The latter two lie in huge pages if they fill some: a first
  * inference then takes hundreds of page faults less. */
 static HoneSession* AllocateSession(const HoneOptions* options) {
-  const uint64_t header = AlignUp(sizeof(HoneSession) + module->operand_count * sizeof(void*), kAlignment);
-  const uint64_t arena = AlignUp(module->arena_bytes, kAlignment);
+  const uint64_t header = HoneAlignUp(sizeof(HoneSession) + module->operand_count * sizeof(void*), kAlignment);
+  const uint64_t arena = HoneAlignUp(module->arena_bytes, kAlignment);
   const uint64_t bounce = BounceBytes(module->inputs, module->input_count) +
                           BounceBytes(module->outputs, module->output_count);
-  const int huge = options->allocate == NULL && arena >= 2 * kHugePage;
-  const uint64_t bytes = header + arena + bounce + (huge ? 2 * kHugePage : 0);   /* whole ones, wherever the block lies */
+  const int huge = options->allocate == NULL && arena >= 2 * kHoneHugePage;
+  const uint64_t bytes = header + arena + bounce + (huge ? 2 * kHoneHugePage : 0);   /* whole ones, wherever the block lies */
   char* memory = options->allocate != NULL ? options->allocate(options->allocator, bytes, kAlignment)
                                            : HoneMapMemory(bytes);
   if (memory == NULL) return NULL;
@@ -109,10 +110,9 @@ static HoneSession* AllocateSession(const HoneOptions* options) {
   session->memory = memory;
   session->memory_bytes = bytes;
   session->operands = (void**)(session + 1);
-  session->arena = (unsigned char*)AlignUp((uintptr_t)memory + header, huge ? kHugePage : kAlignment);
+  session->arena = (unsigned char*)HoneAlignUp((uintptr_t)memory + header, huge ? kHoneHugePage : kAlignment);
   session->bounce = session->arena + arena;
-  const uint64_t pages = AlignUp(arena + bounce, kHugePage);
-  if (huge) HoneSystemCall6(kHoneSysMadvise, (long)session->arena, (long)pages, kUseHugePages, 0, 0, 0);
+  if (huge) HoneAdviseHugePages(session->arena, HoneAlignUp(arena + bounce, kHoneHugePage));
   return session;
 }
 
@@ -284,7 +284,7 @@ static void CopyUnalignedInputs(HoneSession* session, const DLTensor* in) {
   for (uint32_t i = 0; i < module->input_count; ++i) {
     const char* bytes = HoneTensorBytes(&in[i]);
     if (!IsAligned(bytes)) __builtin_memcpy(bounce, bytes, module->inputs[i].bytes);
-    bounce += AlignUp(module->inputs[i].bytes, kAlignment);
+    bounce += HoneAlignUp(module->inputs[i].bytes, kAlignment);
   }
 }
 
@@ -293,7 +293,7 @@ static void FinishOutputs(HoneSession* session, DLTensor* out) {
   for (uint32_t i = 0; i < module->output_count; ++i) {
     char* bytes = HoneTensorBytes(&out[i]);
     if (!IsAligned(bytes)) __builtin_memcpy(bytes, bounce, module->outputs[i].bytes);
-    bounce += AlignUp(module->outputs[i].bytes, kAlignment);
+    bounce += HoneAlignUp(module->outputs[i].bytes, kAlignment);
     for (int32_t d = 0; d < module->outputs[i].rank; ++d) out[i].shape[d] = module->outputs[i].shape[d];
   }
 }
@@ -354,6 +354,11 @@ static int Run(HoneSession* session, const DLTensor* in, int32_t n_in, DLTensor*
     code = RunOnPool(session, &why);
   }
   if (code == HONE_OK) FinishOutputs(session, out);
+  const HoneOptions* options = &session->options;
+  if (options->share_constants == 0 && options->allocate == NULL && session->constants != NULL) {
+    const int embedded = session->constants == module->constants;
+    HoneMoveToHugePages(embedded ? &constant_pages : &session->own_pages, session->constants, module->constant_bytes);
+  }
   GiveSession(session);
   return code;
 }

@@ -10,9 +10,11 @@ enum {
   kHoneSysClose = 3,
   kHoneSysLseek = 8,
   kHoneSysMmap = 9,
+  kHoneSysMprotect = 10,
   kHoneSysMunmap = 11,
   kHoneSysRtSigprocmask = 14,
   kHoneSysSchedYield = 24,
+  kHoneSysMremap = 25,
   kHoneSysMadvise = 28,
   kHoneSysGetpid = 39,
   kHoneSysGettid = 186,
@@ -66,7 +68,9 @@ enum {
   kHoneSysGetpid = 172,
   kHoneSysGettid = 178,
   kHoneSysMunmap = 215,
+  kHoneSysMremap = 216,
   kHoneSysMmap = 222,
+  kHoneSysMprotect = 226,
   kHoneSysMadvise = 233
 };
 

@@ -34,7 +34,8 @@ class _Options(ctypes.Structure):
     _fields_ = [("struct_size", ctypes.c_uint32), ("threads", ctypes.c_uint32), ("error", ctypes.c_char_p),
                 ("error_size", ctypes.c_size_t), ("allocate", ctypes.c_void_p), ("release", ctypes.c_void_p),
                 ("allocator", ctypes.c_void_p), ("parallel_for", ctypes.c_void_p), ("pool", ctypes.c_void_p),
-                ("data_path", ctypes.c_char_p)]
+                ("data_path", ctypes.c_char_p), ("observe", ctypes.c_void_p), ("observer", ctypes.c_void_p),
+                ("share_constants", ctypes.c_uint32)]
 
 
 _Run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Tensor), ctypes.c_int32,
@@ -66,9 +67,12 @@ def _aligned(shape, dtype):
 
 
 class Module:
-    """One session of a module. Not to be used by two threads at once (HoneError with code 5)."""
+    """One session of a module. Not to be used by two threads at once (HoneError with code 5).
 
-    def __init__(self, path, threads=0, data_path=None):
+    With share_constants they stay in the file's pages, which processes share, at the price of some speed.
+    """
+
+    def __init__(self, path, threads=0, data_path=None, share_constants=False):
         self._library = ctypes.CDLL(os.path.abspath(path))
         entry = self._library.hone_module
         entry.restype = ctypes.POINTER(_Table)
@@ -79,7 +83,7 @@ class Module:
         error = ctypes.create_string_buffer(512)
         options = _Options(struct_size=ctypes.sizeof(_Options), threads=threads,
                            error=ctypes.cast(error, ctypes.c_char_p), error_size=len(error),
-                           data_path=data_path.encode() if data_path else None)
+                           data_path=data_path.encode() if data_path else None, share_constants=share_constants)
         self._session = ctypes.c_void_p()
         code = self._table.open(ctypes.byref(options), ctypes.byref(self._session))
         if code != 0:
