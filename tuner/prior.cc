@@ -11,6 +11,8 @@ constexpr double kLevelShare = 0.75;             // of a cache that one operand 
 constexpr double kSustained = 0.97;              // of the peak, in the best leaf
 constexpr double kScatteredCycles = 1.2;         // per piece of a vector that is not contiguous
 constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
+constexpr double kTransferRate =
+    0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
 double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
@@ -56,6 +58,40 @@ double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
   return seconds;
 }
 
+// What the busiest thread reads from other threads' caches, or leaves in its own for others to read.
+double TransferSeconds(const NestStatistics& s, const Roofline& r, int threads) {
+  const double own = 1.0 / threads, read = SharesOf(s, threads).inputs;
+  if (read <= own) return 0;
+  return ((read - own) * s.input_bytes / kTransferRate + own * (1 - own) * s.output_bytes) /
+         (r.l3_gbps * 1e9);
+}
+
+// With so much time for memory beyond what a task needs that is measured alone.
+double EstimateSeconds(const NestStatistics& s, const Roofline& r, int threads, double transfer) {
+  const double peak = r.gflops * 1e9 * kSustained;
+  const double pieces = std::max(1.0, s.parallel_pieces);
+  const double share = std::ceil(pieces / threads) / pieces;  // of the work, of the busiest thread
+  const double compute = share * ComputeSeconds(s, r);
+  const auto seconds = [&](double bytes, double footprint) {
+    return bytes / (r.BandwidthFor(footprint) * 1e9);
+  };
+  // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
+  const double once = CompulsorySeconds(s, r, SharesOf(s, threads));
+  double memory = once;
+  if (s.leaf_calls > 0) {
+    const double again = seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) +
+                         seconds(s.a_reads * s.input_bytes, s.a_panel_bytes) +
+                         seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes);
+    memory = std::max(memory, share * again + once);
+  }
+  memory += share * seconds(s.strip_bytes, s.strip_footprint) + transfer;
+  // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
+  const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
+  const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms);
+  const double total = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
+  return total + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
+}
+
 }  // namespace
 
 Roofline Roofline::Of(const Device& device, const Target& target) {
@@ -91,26 +127,11 @@ double Roofline::BandwidthFor(double bytes) const {
 }
 
 double PriorSeconds(const NestStatistics& s, const Roofline& r, int threads) {
-  const double peak = r.gflops * 1e9 * kSustained;
-  const double pieces = std::max(1.0, s.parallel_pieces);
-  const double share = std::ceil(pieces / threads) / pieces;  // of the work, of the busiest thread
-  const double compute = share * ComputeSeconds(s, r);
-  const auto seconds = [&](double bytes, double footprint) { return bytes / (r.BandwidthFor(footprint) * 1e9); };
-  // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
-  const double once = CompulsorySeconds(s, r, SharesOf(s, threads));
-  double memory = once;
-  if (s.leaf_calls > 0) {
-    const double again = seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) +
-                         seconds(s.a_reads * s.input_bytes, s.a_panel_bytes) +
-                         seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes);
-    memory = std::max(memory, share * again + once);
-  }
-  memory += share * seconds(s.strip_bytes, s.strip_footprint);
-  // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
-  const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
-  const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms);
-  const double total = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
-  return total + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
+  return EstimateSeconds(s, r, threads, 0);
+}
+
+double ModelSeconds(const NestStatistics& s, const Roofline& r, int threads) {
+  return EstimateSeconds(s, r, threads, TransferSeconds(s, r, threads));
 }
 
 double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads, double saving) {

@@ -25,6 +25,11 @@ struct Roofline {
 // Good for order, not for truth; the booster learns the difference.
 double PriorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
 
+// The same inside a model, where tasks share out rows among threads: one that reads all rows, or computes all
+// rows of some channels, finds its inputs, or leaves its results to the next task, in another thread's cache.
+// A task that is measured alone, over and over, has its inputs in its own.
+double ModelSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads);
+
 // Below this no schedule can go: nominal operations, divided by what an algorithm may save, and compulsory traffic.
 double FloorSeconds(const NestStatistics& statistics, const Roofline& roofline, int threads, double saving = 1);
 

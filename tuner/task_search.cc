@@ -46,6 +46,7 @@ TaskSearch::TaskSearch(Task task, TensorProgram program, int weight, const Roofl
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     prior_seconds_ = PriorSeconds(legal->statistics, roofline_, task_.threads);
     floor_seconds_ = FloorSeconds(legal->statistics, roofline_, task_.threads, space_.Saving());
+    best_added_ = AddedByModel(legal->statistics);
   }
 }
 
@@ -62,6 +63,11 @@ void TaskSearch::RestrictTo(const std::set<std::string>& traces) {
     if (!point.empty() && traces.contains(space_.TraceOf(point).ToString())) points.push_back(std::move(point));
   }
   space_.DrawFrom(std::move(points));
+}
+
+double TaskSearch::AddedByModel(const NestStatistics& statistics) const {
+  return ModelSeconds(statistics, roofline_, task_.threads) -
+         PriorSeconds(statistics, roofline_, task_.threads);
 }
 
 CostSample TaskSearch::SampleOf(const Trace& trace, const NestStatistics& statistics) const {
@@ -115,20 +121,23 @@ void TaskSearch::Observe(const Trace& trace, const Trace& incumbent, const Measu
   if (seconds <= 0) return;
   seconds_[trace.ToString()] = seconds;
   errors_[trace.ToString()] = measurement.max_error;
+  double added = 0;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
     proposed_.insert(CodeOf(legal->nest));
     samples_.push_back(SampleOf(trace, legal->statistics));
     samples_.back().log_seconds = std::log(seconds);
+    added = AddedByModel(legal->statistics);
   }
   // Better beyond doubt: a lucky window must not win. The best so far is what this batch is compared with, or of this batch.
   const bool interval = base != seconds_.end() && measurement.ratio_high > 0;
   const double bound = interval ? measurement.ratio_high * base->second : seconds;
   const double limit = base != seconds_.end() && best_trace_ == incumbent ? base->second : best_bound_;
-  if (!best_seconds_ || bound < limit) {
-    if (!best_seconds_ || seconds < kGain * *best_seconds_) trials_without_gain_ = 0;
+  if (!best_seconds_ || bound + added < limit + best_added_) {
+    if (!best_seconds_ || seconds + added < kGain * (*best_seconds_ + best_added_)) trials_without_gain_ = 0;
     best_seconds_ = seconds;
     best_bound_ = bound;
+    best_added_ = added;
     best_trace_ = trace;
   }
 }
@@ -140,7 +149,8 @@ const std::optional<TaskSearch::Scored>& TaskSearch::ScoreOf(const Point& point)
   if (!only_.empty() && !only_.contains(trace.ToString())) return entry->second;
   const auto scheduled = Schedule(task_, program_, trace);
   if (const Scheduled* legal = std::get_if<Scheduled>(&scheduled)) {
-    entry->second = Scored{trace.ToString(), CodeOf(legal->nest), SampleOf(trace, legal->statistics)};
+    entry->second = Scored{trace.ToString(), CodeOf(legal->nest), AddedByModel(legal->statistics),
+                           SampleOf(trace, legal->statistics)};
   }
   return entry->second;
 }
@@ -165,7 +175,7 @@ void TaskSearch::FillPool() {
   std::set<std::pair<double, Point>> best_first;
   const auto consider = [&](const Point& point) {
     if (const std::optional<Scored>& scored = ScoreOf(point))
-      best_first.emplace(scored->sample.log_prior, point);
+      best_first.emplace(std::exp(scored->sample.log_prior) + scored->added, point);
   };
   const double most =
       only_.empty() ? kDrawn : 3 * static_cast<double>(only_.size());  // a replay's few: all of them
@@ -258,7 +268,11 @@ absl::StatusOr<std::vector<Draft>> TaskSearch::Propose(int count, SearchStrategy
   std::vector<size_t> chosen(points.size());
   for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = i;
   if (guided) {
-    const auto hoped = [&](size_t i) { return (*estimates)[i].log_seconds - kOptimism * (*estimates)[i].deviation; };
+    const auto hoped = [&](size_t i) {
+      const CostEstimate& estimate = (*estimates)[i];
+      const double alone = std::exp(estimate.log_seconds);
+      return std::log(alone + ScoreOf(points[i])->added) - kOptimism * estimate.deviation;
+    };
     std::stable_sort(chosen.begin(), chosen.end(), [&](size_t a, size_t b) { return hoped(a) < hoped(b); });
     if (samples_.empty()) {
       // Nothing measured here yet: any of the schedules that the prior cannot tell from its best.

@@ -69,6 +69,7 @@ class TaskSearch {
   struct Scored {
     std::string trace;
     size_t code = 0;      // of traces that give the same loop nest only one is worth a measurement
+    double added = 0;     // by the model around it: AddedByModel
     CostSample sample;
   };
   using Point = SearchSpace::Point;
@@ -78,6 +79,8 @@ class TaskSearch {
   std::vector<Point> RandomPoints(int count, std::mt19937_64& random);
   std::vector<Point> Candidates(std::mt19937_64& random);
   CostSample SampleOf(const Trace& trace, const NestStatistics& statistics) const;
+  // Seconds that a measurement of the task alone does not show: threads read what others have computed.
+  double AddedByModel(const NestStatistics& statistics) const;
   Draft DraftOf(const Point& point, double log_seconds);
 
   Task task_;
@@ -90,6 +93,7 @@ class TaskSearch {
   double prior_seconds_ = 0, floor_seconds_ = 0;
   std::optional<double> default_seconds_, best_seconds_;
   double best_bound_ = 0;                          // upper end of the best one's interval, seconds
+  double best_added_ = 0;                          // by the model around it
   std::map<std::string, double> seconds_;          // by trace, of what was measured
   std::map<std::string, double> incumbent_seconds_; // by trace, least as an incumbent
   std::map<std::string, double> errors_;           // by trace, largest measured

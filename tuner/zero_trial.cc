@@ -6,7 +6,7 @@ namespace hone {
 namespace {
 
 constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;  // what the prior may err by between algorithms
-constexpr double kStrassenDoubt = 1.09;                        // ... that share their leaf
+constexpr double kStrassenDoubt = 1.05;                        // ... that share their leaf
 constexpr double kSharingDoubt = 1.05;  // ... between ways of sharing one out among threads
 
 }  // namespace
@@ -16,7 +16,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
   const auto seconds = [&](const Trace& trace) {
     const auto scheduled = Schedule(task, program, trace);
     const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
-    return legal == nullptr ? HUGE_VAL : PriorSeconds(legal->statistics, roofline, task.threads);
+    return legal == nullptr ? HUGE_VAL : ModelSeconds(legal->statistics, roofline, task.threads);
   };
   ZeroTrial best{.trace = DefaultTrace(task, program)};
   const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;

@@ -180,7 +180,9 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   const double panel_parts = kernel.parallel_n ? panels : 1;
   statistics->input_parts = (Mention(kernel.a_indices, kernel.batch) ? batch : 1) * row_parts;
   statistics->constant_parts = (Mention(kernel.b_indices, kernel.batch) ? batch : 1) * panel_parts;
-  AddPieces(kernel.chunks, batch * row_parts * panel_parts, statistics);
+  // The last panel may be a narrower piece.
+  const double wide_panels = kernel.parallel_n ? static_cast<double>(vectors) / nv : 1;
+  AddPieces(kernel.chunks, batch * row_parts * wide_panels, statistics);
 }
 
 void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {

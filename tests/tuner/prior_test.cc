@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "compiler/schedule/schedule.h"
@@ -59,9 +60,20 @@ TEST(SharedTracesTest, AreSchedulesThatShareOutRowsOrPanels) {
   EXPECT_EQ(constant_parts, (std::set<double>{1, 4, 5, 10}));
 }
 
-// Five panels of two vectors are no two equal parts, ten of one are; sharing out rows, each thread reads all weights from a
-// slow cache.
-TEST(ZeroTrialTest, PicksPanelsThatThreadsDivide) {
+TEST(PriorTest, InAModelRowsLieWithTheThreadThatComputedThem) {
+  NestStatistics s{.input_bytes = 4e5, .output_bytes = 4e5, .parallel_pieces = 8, .constant_parts = 8};
+  const auto added = [&](double input_parts, int threads) {
+    s.input_parts = input_parts;
+    return ModelSeconds(s, SomeMachine(), threads) - PriorSeconds(s, SomeMachine(), threads);
+  };
+  EXPECT_EQ(added(8, 2), 0);
+  EXPECT_EQ(added(1, 1), 0);
+  EXPECT_NEAR(added(1, 2), 1.8e-5, 1e-9);  // half of the inputs at 12.5 GB/s, a quarter of the outputs at 50
+  EXPECT_GT(added(1, 4), added(1, 2));
+}
+
+// Five panels of two vectors are no two equal parts.
+TEST(ZeroTrialTest, PicksPiecesThatThreadsDivide) {
   const Target target = FindTarget("x86-64-v4").value();
   Task task = ConvTask(960, 160, 7, 1, target);
   task.threads = 2;
@@ -71,7 +83,8 @@ TEST(ZeroTrialTest, PicksPanelsThatThreadsDivide) {
                          .fork_join_seconds = 6e-7};
   const auto scheduled = Schedule(task, program, PickZeroTrial(task, program, *FindAnchor(program), xeon).trace);
   ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled));
-  EXPECT_EQ(std::get<Scheduled>(scheduled).statistics.constant_parts, 10);
+  const double pieces = std::get<Scheduled>(scheduled).statistics.parallel_pieces;
+  EXPECT_EQ(std::ceil(pieces / 2) / pieces, 0.5) << pieces;
 }
 
 // Each part of the task by Strassen's algorithm, in one parallel loop.
