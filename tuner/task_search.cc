@@ -268,16 +268,17 @@ absl::StatusOr<std::vector<Draft>> TaskSearch::Propose(int count, SearchStrategy
   std::vector<size_t> chosen(points.size());
   for (size_t i = 0; i < chosen.size(); ++i) chosen[i] = i;
   if (guided) {
-    const auto hoped = [&](size_t i) {
+    std::vector<double> hoped;   // log seconds in the model
+    for (size_t i = 0; i < points.size(); ++i) {
       const CostEstimate& estimate = (*estimates)[i];
-      const double alone = std::exp(estimate.log_seconds);
-      return std::log(alone + ScoreOf(points[i])->added) - kOptimism * estimate.deviation;
-    };
-    std::stable_sort(chosen.begin(), chosen.end(), [&](size_t a, size_t b) { return hoped(a) < hoped(b); });
+      const double inside = std::exp(estimate.log_seconds) + ScoreOf(points[i])->added;
+      hoped.push_back(std::log(inside) - kOptimism * estimate.deviation);
+    }
+    std::stable_sort(chosen.begin(), chosen.end(), [&](size_t a, size_t b) { return hoped[a] < hoped[b]; });
     if (samples_.empty()) {
       // Nothing measured here yet: any of the schedules that the prior cannot tell from its best.
       const auto end = std::find_if(chosen.begin(), chosen.end(),
-                                    [&](size_t i) { return hoped(i) > hoped(chosen.front()) + kPriorError; });
+                                    [&](size_t i) { return hoped[i] > hoped[chosen.front()] + kPriorError; });
       for (auto last = end; last - chosen.begin() > 1; --last) {
         std::swap(*(last - 1), chosen[random() % static_cast<uint64_t>(last - chosen.begin())]);
       }

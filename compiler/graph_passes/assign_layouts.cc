@@ -9,7 +9,6 @@
 namespace hone {
 namespace {
 
-// What prices do not tell for sure is left to the rule: models have more tasks in common then.
 // Seconds of all tasks of the graph in these layouts.
 absl::StatusOr<double> SecondsOfCut(Graph graph, const LayoutChoice& choice, const PassOptions& options) {
   if (absl::Status status = ApplyLayouts(choice, &graph); !status.ok()) return status;
@@ -38,6 +37,7 @@ absl::Status AssignLayouts(Graph& graph, const PassOptions& options) {
   if (!by_rule.ok()) return by_rule.status();
   const absl::StatusOr<double> by_solver = SecondsOfCut(graph, solved->choice, options);
   if (!by_solver.ok()) return by_solver.status();
+  // What prices do not tell for sure is left to the rule: models have more tasks in common then.
   const bool better = *by_solver < kClearlyCheaper * *by_rule;
   if (options.remark) {
     options.remark(

@@ -78,8 +78,8 @@ def measure(arguments, model, modules, shapes, cores):
     for name in ("hone", "onnxruntime"):
         for threads in (1, 2):
             spec = work / f"{name}-{threads}.json"
-            spec.write_text(json.dumps({"model": str(model), "modules": {"hone": str(modules[threads])}, "threads": threads, "cores": cores,
-                                        "inputs": str(work / "inputs.npz"), "work": str(work)}))
+            spec.write_text(json.dumps({"model": str(model), "modules": {"hone": str(modules[threads])}, "threads": threads,
+                                        "cores": cores, "inputs": str(work / "inputs.npz"), "work": str(work)}))
             engine = Engine(name, spec)
             if engine.fault:
                 raise SystemExit(f"{name}: {engine.fault}")

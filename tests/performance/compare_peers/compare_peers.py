@@ -4,7 +4,8 @@
 Every model is tuned by `hone optimize`, then each engine runs it in a process of its own, on the same cores, one at a time,
 in turn for several rounds. A time is the 20th percentile over all calls; a ratio is engine / Hone with its 95 % interval
 over the rounds. Outputs are checked against ONNX Runtime's. The engine `untuned` is Hone without a trial; `sum` is what the tasks
-of the module take alone: what the model takes beyond it is lost between them. Needs the peers: deploy/install-peers.
+of the module take alone, as measured or, where the tuner did not come to them, as predicted: what the model takes beyond it is
+lost between them. Needs the peers: deploy/install-peers.
 
 Writes OUT_FOLDER/MODEL-THREADS.json per model, and from all of them results.md and results.svg; losses are shown like wins.
 --resume keeps what this machine and this commit have measured before.
