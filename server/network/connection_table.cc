@@ -20,6 +20,7 @@ namespace hone {
 namespace {
 
 constexpr int kEventsAtOnce = 64;
+constexpr absl::Duration kPaceSlack = absl::Milliseconds(5);              // what a late timer is forgiven
 constexpr int kTlsHeader = 5, kTlsHandshake = 22, kTlsLongest = 1 << 14;  // RFC 8446, 5.1
 constexpr int kEstablished = 1;  // TCP_ESTABLISHED of netinet/tcp.h, which linux/tcp.h excludes
 
@@ -70,14 +71,16 @@ absl::Status ConnectionTable::Open() {
 absl::Duration ConnectionTable::MakeRoom(absl::Time now) {
   std::lock_guard lock(mutex_);
   if (entries_.size() < limits_.count) return absl::ZeroDuration();
+  if (now < next_room_) return next_room_ - now;
   absl::Duration least = absl::InfiniteDuration();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
     if (entry->second.trusted) continue;
-    const absl::Duration left = entry->second.since + GraceOf(entry->second) - now;
+    const absl::Duration grace = GraceOf(entry->second), left = entry->second.since + grace - now;
     if (left > absl::ZeroDuration()) {
       least = std::min(least, left);
       continue;
     }
+    next_room_ = std::max(next_room_, now - kPaceSlack) + grace / limits_.count;
     End(entry);
     return absl::ZeroDuration();
   }
@@ -97,7 +100,7 @@ bool ConnectionTable::CheckStrangers(absl::Time now) {
   strangers_ = false;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const auto current = entry++;
-    if (current->second.trusted) continue;
+    if (!current->second.handed_over || current->second.trusted) continue;
     strangers_ = true;
     const std::optional<tcp_info> info = InfoOf(current->second.socket.get());
     if (info && info->tcpi_bytes_received > limits_.stranger_bytes) End(current);
@@ -116,7 +119,6 @@ absl::Status ConnectionTable::Add(FileDescriptor connection, absl::Time now) {
   std::string peer = PeerOf(connection.get());
   by_peer_[peer] = next_;
   entries_.emplace(next_++, Entry{std::move(connection), std::move(peer), now});
-  strangers_ = true;
   return absl::OkStatus();
 }
 
@@ -157,7 +159,7 @@ std::vector<FileDescriptor> ConnectionTable::TakeSpoken() {
     epoll_event none{};  // the end of both directions is told all the same
     none.data.u64 = entry->first;
     epoll_ctl(events_.get(), EPOLL_CTL_MOD, entry->second.socket.get(), &none);
-    entry->second.handed_over = true;
+    entry->second.handed_over = strangers_ = true;
     spoken.push_back(std::move(duplicate));
   }
   return spoken;

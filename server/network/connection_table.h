@@ -24,12 +24,14 @@ struct ConnectionLimits {
 // The connections of a listener. They are handed over when they have said something: until then they cost a
 // descriptor and nothing else. When another wants a place and there is none, the oldest stranger has to go
 // that had its time: none if it has left, kSilentGrace if it has said nothing (a caller of TLS says its whole
-// first record at once), otherwise `grace`. A flood of connections so delays new callers, but locks none out.
+// first record at once), otherwise `grace`. Places are vacated one by one: were they all at once, a flood
+// would take them at once too, and whoever called in between would find the kernel's queue full, and try
+// again a second later. A flood of connections so delays new callers, but locks none out.
 //
 // The table keeps a descriptor of each, by which it sees the connection's end and can bring it about.
 class ConnectionTable {
  public:
-  static constexpr absl::Duration kCheckPeriod = absl::Milliseconds(100);
+  static constexpr absl::Duration kCheckPeriod = absl::Milliseconds(10);  // a connection carries MiB in it
   static constexpr absl::Duration kSilentGrace = absl::Milliseconds(50);  // callers speak at once
 
   explicit ConnectionTable(const ConnectionLimits& limits) : limits_(limits) {}
@@ -42,7 +44,7 @@ class ConnectionTable {
   // `descriptor` is readable.
   std::vector<FileDescriptor> TakeSpoken();
   // Ends the connections of strangers that have sent too much; looks every kCheckPeriod, however often it is
-  // called. False: there are no strangers.
+  // called. False: no stranger is handed over.
   bool CheckStrangers(absl::Time now);
   // `peer` is the remote address as gRPC writes it, "ipv4:127.0.0.1:5000". Thread-safe.
   void Trust(const std::string& peer);
@@ -70,7 +72,7 @@ class ConnectionTable {
   Entries entries_;
   std::map<std::string, uint64_t> by_peer_;
   uint64_t next_ = 0;
-  absl::Time checked_ = absl::InfinitePast();
+  absl::Time checked_ = absl::InfinitePast(), next_room_ = absl::InfinitePast();
   bool strangers_ = false;
 };
 

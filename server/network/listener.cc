@@ -98,6 +98,7 @@ void Listener::Stop() {
   if (!thread_.joinable()) return;
   eventfd_write(stop_.get(), 1);
   thread_.join();
+  hand_over_.Stop();
   socket_.Close();
 }
 
@@ -111,7 +112,10 @@ void Listener::Loop() {
     const bool ever = patience != absl::InfiniteDuration();
     poll(wait, room ? 3 : 2, ever ? static_cast<int>(absl::ToInt64Milliseconds(patience)) + 1 : -1);
     if ((wait[0].revents & POLLIN) != 0) return;
-    for (FileDescriptor& connection : connections_.TakeSpoken()) accept_(std::move(connection));
+    for (FileDescriptor& connection : connections_.TakeSpoken()) {
+      auto held = std::make_shared<FileDescriptor>(std::move(connection));
+      if (!hand_over_.TryRun([this, held] { accept_(std::move(*held)); })) shutdown(held->get(), SHUT_RDWR);
+    }
     const absl::Time now = absl::Now();
     patience = connections_.CheckStrangers(now) ? ConnectionTable::kCheckPeriod : absl::InfiniteDuration();
     room = true;

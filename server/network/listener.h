@@ -7,12 +7,14 @@
 
 #include "absl/status/statusor.h"
 #include "proto/values/file_descriptor.h"
+#include "server/execution/executor.h"
 #include "server/network/connection_table.h"
 
 namespace hone {
 
 // Listens on "HOST:PORT" (port 0: any) with a thread of its own and hands each connection's descriptor to
-// `accept`.
+// `accept`, on another: gRPC reads from a new connection in the call that gives it one, for as long as there
+// is something to read, and a flood must not keep us from ending it.
 //
 // It exists because gRPC 1.51 stops accepting for ever once accept() has failed for want of descriptors
 // (CVE-2023-4785), and lets whoever connects and says nothing keep its place: here connections are limited,
@@ -32,7 +34,7 @@ class Listener {
   void Stop();  // returns when `accept` is not called any more
 
  private:
-  explicit Listener(const ConnectionLimits& limits) : connections_(limits) {}
+  explicit Listener(const ConnectionLimits& limits) : connections_(limits), hand_over_(1, limits.count) {}
   void Loop();
   void Accept(int highest);
 
@@ -42,6 +44,7 @@ class Listener {
   ConnectionTable connections_;
   FileDescriptor spare_;  // given up for a moment to refuse a connection when descriptors run out
   std::function<void(FileDescriptor)> accept_;
+  Executor hand_over_;
   std::thread thread_;
 };
 

@@ -36,8 +36,11 @@ def hold(count, address, first=b"", drip=b""):
                     sockets[i] = socket.create_connection(address, timeout=0.05)
                     sockets[i].setblocking(False)
                     sockets[i].send(first)
-                elif drip:
+                    continue
+                if drip:
                     sockets[i].send(drip)
+                if not sockets[i].recv(1 << 16):
+                    del sockets[i]
             except BlockingIOError:
                 pass
             except OSError:

@@ -112,5 +112,21 @@ TEST_F(ConnectionTableTest, AFullTableEndsTheOldestStrangerThatHadItsTime) {
   EXPECT_FALSE(IsEnded(spoken));
 }
 
+TEST_F(ConnectionTableTest, PlacesAreVacatedOneByOne) {
+  ConnectionTable table({.count = 2});
+  ASSERT_TRUE(table.Open().ok());
+  const FileDescriptor first = Call(table), second = Call(table);
+  const absl::Time later = absl::Now() + ConnectionTable::kSilentGrace;
+  EXPECT_EQ(table.MakeRoom(later), absl::ZeroDuration());
+  const FileDescriptor third = Call(table);
+  const absl::Duration wait = table.MakeRoom(later);
+  EXPECT_GT(wait, absl::ZeroDuration());
+  EXPECT_LE(wait, ConnectionTable::kSilentGrace / 2);
+  EXPECT_FALSE(IsEnded(second));
+  EXPECT_EQ(table.MakeRoom(later + wait), absl::ZeroDuration());
+  EXPECT_TRUE(IsEnded(second));
+  EXPECT_FALSE(IsEnded(third));
+}
+
 }  // namespace
 }  // namespace hone
