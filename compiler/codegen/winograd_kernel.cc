@@ -1,5 +1,7 @@
 #include "compiler/codegen/winograd_kernel.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/contract_kernel.h"
 #include "compiler/codegen/linear_leaf.h"
@@ -235,13 +237,19 @@ class WinogradEmitter {
     return {Element(e_.Base(temporary), offset), plane * columns().points, plane};
   }
 
+  llvm::Value* First(const WinogradDim& dim, llvm::Value* tile) {
+    if (dim.dilation == 1) return ir_.CreateMul(tile, e_.I64(dim.outputs));
+    llvm::Value* number = ir_.CreateUDiv(tile, e_.I64(dim.dilation));
+    return ir_.CreateAdd(ir_.CreateMul(number, e_.I64(int64_t{dim.outputs} * dim.dilation)),
+                         ir_.CreateURem(tile, e_.I64(dim.dilation)));
+  }
   // Source positions of a tile's first point; negative, or beyond the end with the others, at a border.
   llvm::Value* Start(const WinogradDim& dim, llvm::Value* tile, llvm::Value* phase) {
-    llvm::Value* first = ir_.CreateMul(tile, e_.I64(int64_t{dim.stride} * dim.outputs));
+    llvm::Value* first = ir_.CreateMul(First(dim, tile), e_.I64(dim.stride));
     return ir_.CreateAdd(first, ir_.CreateSub(phase, e_.I64(dim.before)));
   }
   llvm::Value* Inside(const WinogradDim& dim, llvm::Value* start) {
-    const int64_t span = int64_t{dim.stride} * (dim.points - 1) + 1;
+    const int64_t span = dim.Step() * (dim.points - 1) + 1;
     if (dim.before == 0 && dim.Reach() <= dim.source_extent) return ir_.getTrue();
     if (dim.source_extent < span) return ir_.getFalse();
     return ir_.CreateICmpULE(start, e_.I64(dim.source_extent - span));
@@ -274,8 +282,8 @@ class WinogradEmitter {
     llvm::Value* row = Start(rows(), place.row, ir_.CreateUDiv(phase, e_.I64(columns().Phases())));
     llvm::Value* column = Start(columns(), place.column, ir_.CreateURem(phase, e_.I64(columns().Phases())));
     const DimExpr offset = SourceOffset(channels, place.image, row, column);
-    const int64_t row_stride = rows().stride * LaneStride(offset, kernel_.row).value_or(0);
-    const int64_t column_stride = columns().stride * LaneStride(offset, kernel_.column).value_or(0);
+    const int64_t row_stride = rows().Step() * LaneStride(offset, kernel_.row).value_or(0);
+    const int64_t column_stride = columns().Step() * LaneStride(offset, kernel_.column).value_or(0);
     DimExpr start;
     offset.AffineCoefficient(lane_, &start);
     llvm::Value* origin = Element(e_.Base(kernel_.source), e_.Index(start));
@@ -311,7 +319,7 @@ class WinogradEmitter {
     const auto valid = [&](const WinogradDim& dim, llvm::Value* start) {
       Values checks;
       for (int i = 0; i < dim.points; ++i) {
-        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(int64_t{dim.stride} * i)), e_.I64(dim.source_extent)));
+        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(dim.Step() * i)), e_.I64(dim.source_extent)));
       }
       return checks;
     };
@@ -350,9 +358,9 @@ class WinogradEmitter {
 
   // Outputs past the end are not stored.
   void IfThere(const WinogradDim& dim, llvm::Value* tile, int number, const std::function<void()>& body) {
-    const int64_t last = Extent(dim.out) - (dim.tiles - 1) * dim.outputs;   // outputs of the last tile
-    if (number < last) return body();
-    If(ir_.CreateICmpNE(tile, e_.I64(dim.tiles - 1)), body);
+    const int64_t position = int64_t{number} * dim.dilation;
+    if (dim.First(dim.tiles - 1) + position < Extent(dim.out)) return body();
+    If(ir_.CreateICmpULT(First(dim, tile), e_.I64(std::max<int64_t>(0, Extent(dim.out) - position))), body);
   }
 
   void BindTile(llvm::Value* channels, const Place& place) {
@@ -374,8 +382,10 @@ class WinogradEmitter {
       IfThere(columns(), place.column, column, [&] {
         const int positions[] = {row, column};
         for (int d = 0; d < 2; ++d) {
-          e_.Substitute(kernel_.dims[d].out.variable,
-                        DimExpr(kernel_.dims[d].outputs) * DimExpr(tiles_[d]) + DimExpr(positions[d]));
+          const WinogradDim& dim = kernel_.dims[d];
+          const DimExpr tile(tiles_[d]), apart(dim.dilation);
+          e_.Substitute(dim.out.variable, (FloorDiv(tile, apart) * DimExpr(dim.outputs) + DimExpr(positions[d])) * apart +
+                                              Mod(tile, apart));
         }
         e_.Forget();
         e_.SetParameters({values[c]});

@@ -16,6 +16,7 @@ std::span<const GraphPass> PassTable() {
       {"remove_dead_code", "drops what no output needs", RemoveDeadCode},
       {"simplify", "cancels transposes, reshapes and neutral elements; merges constant factors",
        SimplifyGraph},
+      {"drop_padded_taps", "convolutions lose the taps that read padding only", DropPaddedTaps},
       {"recognise_normalisation", "layer normalisation written out becomes one operator",
        RecogniseNormalisation},
       {"recognise_channel_shuffle", "channels taken in turn from groups become one operator",

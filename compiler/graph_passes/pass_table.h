@@ -37,6 +37,7 @@ absl::Status RunPasses(Graph& graph, const PassOptions& options,
 // The passes, one file each.
 absl::Status RemoveDeadCode(Graph& graph, const PassOptions& options);
 absl::Status SimplifyGraph(Graph& graph, const PassOptions& options);
+absl::Status DropPaddedTaps(Graph& graph, const PassOptions& options);
 absl::Status RecogniseNormalisation(Graph& graph, const PassOptions& options);
 absl::Status RecogniseChannelShuffle(Graph& graph, const PassOptions& options);
 absl::Status FoldAffine(Graph& graph, const PassOptions& options);

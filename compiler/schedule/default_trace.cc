@@ -141,7 +141,8 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
   if (!anchor.ok() || !anchor->winograd() || task.policy == AlgorithmPolicy::kExact) return traces;
   for (const int64_t m : WinogradSizes(*anchor)) {
-    const int64_t all = ((anchor->tiled[0] + m - 1) / m) * ((anchor->tiled[1] + m - 1) / m);
+    int64_t all = 1;
+    for (int d = 0; d < 2; ++d) all *= (anchor->tiled[d] + m - 1) / m * anchor->dilation[d];
     std::set<int64_t> blocks;
     for (const int64_t tiles : kWinogradTiles) blocks.insert(std::min(tiles, all));
     for (const int64_t tiles : blocks) {

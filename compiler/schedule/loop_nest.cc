@@ -73,7 +73,8 @@ std::string KernelText(const WinogradKernel& kernel) {
   std::string text = "winograd";
   for (const WinogradDim& dim : kernel.dims) {
     absl::StrAppend(&text, " F(", dim.outputs, ",", dim.points - dim.outputs + 1, ") x", dim.tiles,
-                    dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "");
+                    dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "",
+                    dim.dilation > 1 ? absl::StrCat(" dilation ", dim.dilation) : "");
   }
   absl::StrAppend(&text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved", " blocks ", kernel.blocks,
                   " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");

@@ -363,7 +363,8 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
       for (int d = 0; d < 2; ++d) {
         anchor.taps[d] = winograd->dims[d].taps;
         anchor.stride[d] = winograd->dims[d].stride;
-        anchor.tiled[d] = Extent(stage.axes[winograd->dims[d].out]);
+        anchor.dilation[d] = winograd->dims[d].dilation;
+        anchor.tiled[d] = (Extent(stage.axes[winograd->dims[d].out]) + anchor.dilation[d] - 1) / anchor.dilation[d];
       }
     }
     return anchor;

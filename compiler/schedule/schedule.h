@@ -33,7 +33,8 @@ struct Anchor {
   int64_t window = 1;              // kWindow: taps
   int64_t tile_extent = 1;         // kWindow: extent of the output axis that a register tile runs along
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
-  int64_t stride[2] = {1, 1}, tiled[2] = {1, 1};   // ... and the output's extents along it
+  int64_t stride[2] = {1, 1}, dilation[2] = {1, 1};
+  int64_t tiled[2] = {1, 1};       // ... and the output's extents along it, of one remainder by the dilation
   std::vector<Anchor> parts;       // kStrip: of each stage
   int64_t rows = 0;                // of the result, where it can be computed in strips: kStrip; kContract with padding
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }

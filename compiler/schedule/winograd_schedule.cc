@@ -106,13 +106,17 @@ std::optional<WinogradView> ViewAsWinograd(const FusedStages& fused, int number)
     dim.tap = Position(stage.reduce, b(static_cast<size_t>(2 + d)));
     if (dim.tap < 0) return std::nullopt;
     dim.taps = Extent(stage.reduce[dim.tap]);
-    const DimExpr first = a(static_cast<size_t>(2 + d)) - DimExpr(stage.reduce[dim.tap].variable);
+    DimExpr first;
+    dim.dilation =
+        a(static_cast<size_t>(2 + d)).AffineCoefficient(stage.reduce[dim.tap].variable, &first).value_or(0);
+    if (dim.taps == 1) dim.dilation = 1;
     for (size_t axis = 0; axis < stage.axes.size() && dim.out < 0; ++axis) {
       DimExpr rest;
       dim.stride = first.AffineCoefficient(stage.axes[axis].variable, &rest).value_or(0);
       if (dim.stride >= 1 && rest == DimExpr(0)) dim.out = static_cast<int>(axis);
     }
-    if (dim.out < 0 || dim.taps > kMaxTaps) return std::nullopt;
+    if (dim.out < 0 || dim.taps > kMaxTaps || dim.dilation < 1) return std::nullopt;
+    if (dim.dilation > 1 && dim.stride > 1) return std::nullopt;
     transforms = transforms || dim.taps > dim.stride;
   }
   if (!transforms || fused.tensors[contract->b].role != ProgramTensor::Role::kConstant) return std::nullopt;
@@ -171,11 +175,13 @@ class WinogradScheduler {
       WinogradDim& dim = kernel().dims[d];
       dim.taps = static_cast<int>(view_.dims[d].taps);
       dim.stride = static_cast<int>(view_.dims[d].stride);
+      dim.dilation = static_cast<int>(view_.dims[d].dilation);
       dim.out = OutAxis(d);
       const int longest = (dim.taps + dim.stride - 1) / dim.stride;   // phase
       dim.outputs = longest == 1 ? 1 : choice_.outputs;
       dim.points = dim.outputs + longest - 1;
-      dim.tiles = (Extent(dim.out) + dim.outputs - 1) / dim.outputs;
+      const int64_t reach = int64_t{dim.outputs} * dim.dilation;   // of a tile of each remainder
+      dim.tiles = (Extent(dim.out) + reach - 1) / reach * dim.dilation;
       dim.before = view_.before[d];
       dim.source_extent = tensors_[view_.source].dims[static_cast<size_t>(2 + d)].Constant();
       const CookToom transform = MakeCookToom(dim.outputs, longest);
@@ -215,7 +221,7 @@ class WinogradScheduler {
   // Row-major, with few channels.
   bool Interleaves(const DimExpr& offset) {
     const WinogradDim& across = kernel().dims[1];
-    if (Channels() > kMostInterleaved || std::min(across.source_extent, across.Reach() - across.before) < contract_.lanes) {
+    if (Channels() > kMostInterleaved || kernel().dims[0].dilation * across.dilation > 1 || std::min(across.source_extent, across.Reach() - across.before) < contract_.lanes) {
       return false;
     }
     if (LaneStride(offset, kernel().column) != 1 || !LaneStride(offset, kernel().row)) return false;

@@ -7,15 +7,15 @@
 
 namespace hone {
 
-// A stage seen as a convolution that Winograd's algorithm computes: one group, no dilation, a window of at most 7 taps
-// in either dimension, any stride, constant weights [oc, ic, kh, kw].
+// A stage seen as a convolution that Winograd's algorithm computes: one group, a window of at most 7 taps in either
+// dimension, any stride or any dilation, constant weights [oc, ic, kh, kw].
 struct WinogradView {
   ContractView contract;
   int image = -1, out_channel = -1;   // indices into StageLoops::axes
   int channel = -1;                   // into StageLoops::reduce
   struct Dim {
     int out = -1, tap = -1;           // into axes, reduce
-    int64_t taps = 1, stride = 1;
+    int64_t taps = 1, stride = 1, dilation = 1;
   } dims[2];
   // Where the data comes from: operand a, or what its padding stage copies.
   ProgramTensorId source = -1;

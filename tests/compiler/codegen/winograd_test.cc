@@ -80,6 +80,7 @@ struct Case {
   std::vector<int64_t> strides = {1, 1};
   bool plain_input = false;
   int in_parts = 1, out_parts = 1;  // blocks of channels in a vector
+  std::vector<int64_t> dilations = {1, 1};
 };
 
 const Case kCases[] = {
@@ -331,6 +332,16 @@ const Case kCases[] = {
      "mr=4 nv=1 hold=b ku=4",
      "m",
      {3, 3}},
+    {.name = "dilated", .x = {2, 16, 13, 12}, .w = {32, 16, 3, 3}, .pads = {2, 2, 2, 2}, .m = 4, .tiles = 9, .threads = 2,
+     .epilogue = true, .leaf = "mr=4 nv=2 hold=b ku=4", .dilations = {2, 2}},
+    {.name = "dilated_unpadded", .x = {1, 20, 15, 17}, .w = {19, 20, 3, 3}, .pads = {0, 0, 0, 0}, .m = 2, .tiles = 7,
+     .threads = 1, .epilogue = false, .leaf = "mr=4 nv=1 hold=b ku=4", .dilations = {3, 4}},
+    {.name = "dilated_beyond", .x = {1, 16, 7, 9}, .w = {16, 16, 3, 3}, .pads = {6, 12, 6, 12}, .m = 4, .tiles = 9,
+     .threads = 1, .epilogue = true, .leaf = "mr=4 nv=1 hold=b ku=4", .dilations = {6, 12}},
+    {.name = "dilated_rows", .x = {1, 16, 11, 9}, .w = {16, 16, 5, 1}, .pads = {4, 0, 2, 0}, .m = 3, .tiles = 5,
+     .threads = 2, .epilogue = true, .leaf = "mr=4 nv=1 hold=b ku=4", .parallel = "n", .dilations = {2, 1}},
+    {.name = "dilated_across", .x = {1, 24, 9, 19}, .w = {24, 24, 3, 3}, .pads = {1, 5, 1, 5}, .m = 6, .tiles = 12,
+     .threads = 1, .epilogue = true, .leaf = "mr=4 nv=2 hold=b ku=4", .in_parts = 2, .out_parts = 2, .dilations = {1, 5}},
 };
 
 // relu(conv + bias + residual), or the convolution alone.
@@ -340,7 +351,8 @@ TestTask MakeTask(const Case& c, const Target& target) {
   const TensorId x = made.AddInput("x", c.x);
   const TensorId w = made.AddConstant("w", c.w);
   const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())},
-                         {"strides", std::vector<DimExpr>(c.strides.begin(), c.strides.end())}};
+                         {"strides", std::vector<DimExpr>(c.strides.begin(), c.strides.end())},
+                         {"dilations", std::vector<DimExpr>(c.dilations.begin(), c.dilations.end())}};
   TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);

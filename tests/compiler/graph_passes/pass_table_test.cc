@@ -1,6 +1,9 @@
 #include "compiler/graph_passes/pass_table.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "compiler/task/evaluate.h"
 #include "gtest/gtest.h"
 #include "tests/compiler/graph_passes/small_networks.h"
@@ -65,6 +68,21 @@ TEST(PassTableTest, ChannelShuffleIsRecognised) {
   const std::string operators = Operators(After("shuffle_units"));
   EXPECT_NE(operators.find("concat channel_shuffle slice"), std::string::npos) << operators;
   EXPECT_EQ(operators.find("transpose"), std::string::npos) << operators;
+}
+
+TEST(PassTableTest, TapsThatReadPaddingOnlyGo) {
+  const Graph graph = After("padded_taps");
+  std::vector<std::string> windows;
+  for (int i = 0; i < graph.node_count(); ++i) {
+    const Node& node = graph.node({i});
+    const std::string op(node.op->name);
+    if (op != "conv2d" && op != "depthwise_conv2d") continue;
+    const std::vector<DimExpr>& dims = graph.tensor(node.inputs[1]).type.shape;
+    windows.push_back(absl::StrCat(op, " ", dims[2].ToString(), "x", dims[3].ToString()));
+  }
+  std::sort(windows.begin(), windows.end());
+  EXPECT_EQ(absl::StrJoin(windows, ", "),
+            "conv2d 1x1, conv2d 1x1, conv2d 3x3, conv2d 3x3, conv2d 4x4, depthwise_conv2d 1x1");
 }
 
 TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {

@@ -39,16 +39,16 @@ class Builder {
     return graph_.AddNode(op, std::move(inputs), std::move(attrs), name).value().front();
   }
   TensorId Conv(TensorId x, int64_t channels, int64_t kernel, int64_t stride = 1) {
-    const int64_t cin = graph_.tensor(x).type.shape[1].Constant();
-    return Op("conv2d", {x, Constant({channels, cin, kernel, kernel}, -0.4, 0.4)},
+    return Op("conv2d", {x, Constant({channels, Channels(x), kernel, kernel}, -0.4, 0.4)},
               Window(kernel / 2, stride));
   }
+  int64_t Channels(TensorId x) const { return graph_.tensor(x).type.shape[1].Constant(); }
   TensorId Depthwise(TensorId x, int64_t kernel, int64_t stride = 1) {
-    const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
+    const int64_t channels = Channels(x);
     return Op("depthwise_conv2d", {x, Constant({channels, 1, kernel, kernel})}, Window(kernel / 2, stride));
   }
   TensorId BatchNorm(TensorId x) {
-    const int64_t channels = graph_.tensor(x).type.shape[1].Constant();
+    const int64_t channels = Channels(x);
     return Op("add",
               {Op("mul", {x, Constant({1, channels, 1, 1}, 0.5, 1.5)}), Constant({1, channels, 1, 1})});
   }
@@ -168,6 +168,23 @@ Graph PooledConvolutions() {
   return b.Finish({b.Op("relu", {b.BatchNorm(b.Conv(pool(small, 3, 1), 8, 1))})});
 }
 
+// A pyramid of dilated windows, of which one reaches its image by the middle only, and the last heads of a detector.
+Graph PaddedTaps() {
+  Builder b;
+  const auto dilated = [&](TensorId x, int64_t channels, int64_t kernel, int64_t dilation, std::vector<int64_t> pads) {
+    AttrMap attrs = Builder::Window(0, 1);
+    attrs["dilations"] = Dims({dilation, dilation});
+    attrs["pads"] = Dims(pads);
+    return b.Op("conv2d", {x, b.Constant({channels, b.Channels(x), kernel, kernel}, -0.4, 0.4)}, attrs);
+  };
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 7, 6}), 16, 3)});
+  const TensorId some = dilated(x, 16, 3, 4, {4, 4, 4, 4}), none = dilated(x, 16, 3, 9, {9, 9, 9, 9});
+  const TensorId uneven = dilated(x, 16, 5, 2, {8, 6, 0, 2});
+  const TensorId all = b.Op("relu", {b.Op("add", {b.Op("add", {some, none}), uneven})});
+  const TensorId pixel = b.Op("relu", {b.Conv(b.Mean(all, {2, 3}), 8, 3, 2)});
+  return b.Finish({b.Op("relu", {b.Depthwise(pixel, 5)}), b.Op("identity", {all})});
+}
+
 // A segmentation head: the image doubled twice by windows side by side.
 Graph TiledUpsample() {
   Builder b;
@@ -264,6 +281,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"narrow", Narrow()});
   networks.push_back({"cross_stage", CrossStage()});
   networks.push_back({"pooled_convolutions", PooledConvolutions()});
+  networks.push_back({"padded_taps", PaddedTaps()});
   networks.push_back({"tiled_upsample", TiledUpsample()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
