@@ -21,6 +21,7 @@ std::span<const GraphPass> PassTable() {
        RecogniseNormalisation},
       {"recognise_channel_shuffle", "channels taken in turn from groups become one operator",
        RecogniseChannelShuffle},
+      {"move_maps", "what works element by element goes before concatenations of convolutions", MoveMaps},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
       {"split_conv_transpose", "transposed convolutions without overlap become pointwise ones and a copy",
        SplitConvTranspose},

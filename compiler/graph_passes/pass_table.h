@@ -40,6 +40,7 @@ absl::Status SimplifyGraph(Graph& graph, const PassOptions& options);
 absl::Status DropPaddedTaps(Graph& graph, const PassOptions& options);
 absl::Status RecogniseNormalisation(Graph& graph, const PassOptions& options);
 absl::Status RecogniseChannelShuffle(Graph& graph, const PassOptions& options);
+absl::Status MoveMaps(Graph& graph, const PassOptions& options);
 absl::Status FoldAffine(Graph& graph, const PassOptions& options);
 absl::Status SplitConvTranspose(Graph& graph, const PassOptions& options);
 absl::Status MovePooling(Graph& graph, const PassOptions& options);

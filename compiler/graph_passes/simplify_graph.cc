@@ -173,8 +173,31 @@ bool TransposeInMatmul(Graph& graph, NodeId id) {
   return false;
 }
 
-constexpr Rule kRules[] = {DropNeutral,     MergeConstants,         CancelReshape,
-                           CancelTranspose, TransposeBeforeFlatten, TransposeInMatmul};
+// A convolution pads by itself: zeros before it go into its attributes (exports of TensorFlow's "SAME").
+bool PadInConvolution(Graph& graph, NodeId id) {
+  const Node node = graph.node(id);
+  if (node.op->name != "conv2d" && node.op->name != "depthwise_conv2d") return false;
+  const Node* pad = ProducerIf(graph, node.inputs[0], "pad");
+  if (pad == nullptr || StringAttr(pad->attrs, "mode", "constant") != "constant" ||
+      FloatAttr(pad->attrs, "value", 0) != 0) {
+    return false;
+  }
+  const std::vector<int64_t> outside = IntsAttr(pad->attrs, "pads");  // of four dimensions: before, then after
+  std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
+  if (outside[0] != 0 || outside[1] != 0 || outside[4] != 0 || outside[5] != 0) return false;
+  pads.resize(4, 0);
+  for (size_t d = 0; d < 2; ++d) {
+    pads[d] += outside[2 + d];
+    pads[2 + d] += outside[6 + d];
+  }
+  const TensorId source = pad->inputs[0];
+  graph.node(id).inputs[0] = source;
+  graph.node(id).attrs["pads"] = std::vector<DimExpr>(pads.begin(), pads.end());
+  return true;
+}
+
+constexpr Rule kRules[] = {DropNeutral,     MergeConstants,         CancelReshape,     CancelTranspose,
+                           PadInConvolution, TransposeBeforeFlatten, TransposeInMatmul};
 
 }  // namespace
 

@@ -243,15 +243,38 @@ TensorId PerChannel(NodeContext& c, TensorId x, TensorId values) {
   return c.Reshape(values, std::move(shape));
 }
 
+// Replaces the statistics by those of x itself, as training does; outputs 1 and 2 are their running means. (Weights that
+// are standardised are exported so.)
+void TakeStatistics(NodeContext& c, TensorId x, TensorId* mean, TensorId* variance) {
+  AttrMap axes = {{"axes", ToDims({0})}, {"keepdims", int64_t{0}}};
+  for (int64_t d = 2; d < c.Type(x).rank(); ++d) std::get<std::vector<DimExpr>>(axes["axes"]).emplace_back(d);
+  const double momentum = c.Float("momentum", 0.9);
+  const auto running = [&](int output, TensorId before, TensorId now) {
+    if (output >= c.node().output_size() || !c.ok()) return;
+    c.SetOutput(output, c.Emit("add", {c.Emit("mul", {before, c.ScalarLike(before, momentum)}),
+                                       c.Emit("mul", {now, c.ScalarLike(now, 1 - momentum)})}));
+  };
+  const TensorId own_mean = c.Emit("reduce_mean", {x}, axes);
+  if (!c.ok()) return;
+  const TensorId centred = c.Emit("sub", {x, PerChannel(c, x, own_mean)});
+  const TensorId own_variance = c.Emit("reduce_mean", {c.Emit("mul", {centred, centred})}, axes);
+  running(1, *mean, own_mean);
+  running(2, *variance, own_variance);
+  *mean = own_mean;
+  *variance = own_variance;
+}
+
 // y = x scale' + shift', computed in double where all is constant.
 void BatchNormalization(NodeContext& c) {
-  if (c.Int("training_mode", 0) != 0 || (c.node().output_size() > 1 && c.opset() >= 14)) {
-    return c.Unsupported("training_mode", "training", "export in evaluation mode");
-  }
-  const TensorId x = c.Input(0), scale = c.Input(1), bias = c.Input(2), mean = c.Input(3),
-                 variance = c.Input(4);
+  const bool training = c.Int("training_mode", 0) != 0;
+  if (c.node().output_size() > (training ? 3 : 1) && c.opset() >= 14)
+    return c.Fail(absl::StrCat(c.node().output_size(), " outputs"));
+  const TensorId x = c.Input(0), scale = c.Input(1), bias = c.Input(2);
+  TensorId mean = c.Input(3), variance = c.Input(4);
   const double epsilon = c.Float("epsilon", 1e-5);
   if (!c.ok() || !c.RequireRank(x, 2, 5)) return;
+  if (training) TakeStatistics(c, x, &mean, &variance);
+  if (!c.ok()) return;
   const auto s = c.Reals(scale), b = c.Reals(bias), m = c.Reals(mean), v = c.Reals(variance);
   for (const TensorId id : {scale, bias, mean, variance}) {
     if (!c.RequireRank(id, 1, 1)) return;

@@ -85,6 +85,16 @@ TEST(PassTableTest, TapsThatReadPaddingOnlyGo) {
             "conv2d 1x1, conv2d 1x1, conv2d 3x3, conv2d 3x3, conv2d 4x4, depthwise_conv2d 1x1");
 }
 
+TEST(PassTableTest, ZerosAroundAnImageAreItsConvolutions) {
+  EXPECT_EQ(Operators(After("padded_before")), "conv2d relu pad conv2d depthwise_conv2d add identity");
+}
+
+TEST(PassTableTest, MapsGoBeforeConcatenations) {
+  EXPECT_EQ(Operators(After("mixed_windows")),
+            "conv2d relu conv2d conv2d depthwise_conv2d add sigmoid mul add sigmoid mul add sigmoid mul concat "
+            "conv2d conv2d add add concat relu reduce_mean sigmoid mul identity");
+}
+
 TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {
   EXPECT_EQ(Operators(After("pooled_convolutions")),
             "conv2d relu average_pool2d conv2d add relu conv2d average_pool2d add relu identity");

@@ -185,6 +185,30 @@ Graph PaddedTaps() {
   return b.Finish({b.Op("relu", {b.Depthwise(pixel, 5)}), b.Op("identity", {all})});
 }
 
+// Images padded before their convolutions: with zeros, and once by their edges.
+Graph PaddedBefore() {
+  Builder b;
+  const auto pad = [&](TensorId x, const char* mode) {
+    return b.Op("pad", {x}, {{"pads", Dims({0, 0, 0, 1, 0, 0, 1, 2})}, {"mode", std::string(mode)}});
+  };
+  const TensorId x = b.Op("relu", {b.Conv(pad(b.Input({1, 3, 6, 6}), "constant"), 8, 3, 2)});
+  const TensorId edges = b.Conv(pad(x, "edge"), 8, 3);
+  return b.Finish({b.Op("add", {edges, b.Depthwise(pad(x, "constant"), 3)})});
+}
+
+// Windows side by side, normalised and activated together; once more, and read in two ways behind that.
+Graph MixedWindows() {
+  Builder b;
+  const auto normalised = [&](std::vector<TensorId> parts) {
+    return b.BatchNorm(b.Op("concat", std::move(parts), {{"axis", int64_t{1}}}));
+  };
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 6, 6}), 8, 3)});
+  const TensorId y = normalised({b.Conv(x, 5, 1), b.Conv(x, 8, 3), b.Depthwise(x, 5)});
+  const TensorId swish = b.Op("mul", {b.Op("sigmoid", {y}), y});
+  const TensorId z = normalised({b.Conv(swish, 8, 1), b.Conv(swish, 8, 3)});
+  return b.Finish({b.Op("mul", {b.Op("relu", {z}), b.Op("sigmoid", {b.Mean(z, {2, 3})})})});
+}
+
 // A segmentation head: the image doubled twice by windows side by side.
 Graph TiledUpsample() {
   Builder b;
@@ -282,6 +306,8 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"cross_stage", CrossStage()});
   networks.push_back({"pooled_convolutions", PooledConvolutions()});
   networks.push_back({"padded_taps", PaddedTaps()});
+  networks.push_back({"padded_before", PaddedBefore()});
+  networks.push_back({"mixed_windows", MixedWindows()});
   networks.push_back({"tiled_upsample", TiledUpsample()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
   networks.push_back({"transformer", Transformer()});
