@@ -24,21 +24,6 @@ std::optional<ChannelOf> Channels(const Graph& graph, const Node& node) {
   return ChannelOf{rank - 1, IntAttr(node.attrs, "transpose_b") != 0 ? 0 : 1, 1};
 }
 
-// A constant as one factor per channel of `shape`; nullopt if it varies along other dimensions.
-std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id,
-                                             const std::vector<DimExpr>& shape, int axis) {
-  const std::optional<std::vector<float>> values = Floats(graph, id);
-  const std::vector<DimExpr>& dims = graph.tensor(id).type.shape;
-  if (!values || dims.size() > shape.size() || !shape[axis].IsConstant()) return std::nullopt;
-  const size_t channels = static_cast<size_t>(shape[axis].Constant());
-  for (size_t d = 0; d < dims.size(); ++d) {
-    const bool along = shape.size() - dims.size() + d == static_cast<size_t>(axis);
-    if (!along && !(dims[d] == DimExpr(1))) return std::nullopt;
-  }
-  if (values->size() == 1) return std::vector<float>(channels, values->front());
-  return values->size() == channels ? values : std::nullopt;
-}
-
 TensorId ScaledWeights(Graph& graph, const Node& node, const ChannelOf& channel,
                        const std::vector<float>& factors) {
   const TensorId weights = node.inputs[1];

@@ -47,6 +47,20 @@ std::optional<float> SplatFloat(const Graph& graph, TensorId id) {
   return value;
 }
 
+std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id,
+                                             const std::vector<DimExpr>& shape, int axis) {
+  const std::optional<std::vector<float>> values = Floats(graph, id);
+  const std::vector<DimExpr>& dims = graph.tensor(id).type.shape;
+  if (!values || dims.size() > shape.size() || !shape[axis].IsConstant()) return std::nullopt;
+  const size_t channels = static_cast<size_t>(shape[axis].Constant());
+  for (size_t d = 0; d < dims.size(); ++d) {
+    const bool along = shape.size() - dims.size() + d == static_cast<size_t>(axis);
+    if (!along && !(dims[d] == DimExpr(1))) return std::nullopt;
+  }
+  if (values->size() == 1) return std::vector<float>(channels, values->front());
+  return values->size() == channels ? values : std::nullopt;
+}
+
 TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims,
                    const std::vector<float>& values) {
   std::vector<uint8_t> bytes(values.size() * sizeof(float));

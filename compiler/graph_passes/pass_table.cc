@@ -23,6 +23,7 @@ std::span<const GraphPass> PassTable() {
        RecogniseChannelShuffle},
       {"move_maps", "what works element by element goes before concatenations of convolutions", MoveMaps},
       {"fold_affine", "constant factors per channel go into weights, constant terms together", FoldAffine},
+      {"merge_convolutions", "a sum of convolutions of one image becomes one of their kernels' sum", MergeConvolutions},
       {"split_conv_transpose", "transposed convolutions without overlap become pointwise ones and a copy",
        SplitConvTranspose},
       {"move_pooling",

@@ -42,6 +42,7 @@ absl::Status RecogniseNormalisation(Graph& graph, const PassOptions& options);
 absl::Status RecogniseChannelShuffle(Graph& graph, const PassOptions& options);
 absl::Status MoveMaps(Graph& graph, const PassOptions& options);
 absl::Status FoldAffine(Graph& graph, const PassOptions& options);
+absl::Status MergeConvolutions(Graph& graph, const PassOptions& options);
 absl::Status SplitConvTranspose(Graph& graph, const PassOptions& options);
 absl::Status MovePooling(Graph& graph, const PassOptions& options);
 absl::Status ScaleWeights(Graph& graph, const PassOptions& options);

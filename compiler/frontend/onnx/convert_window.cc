@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/frontend/onnx/operator_table.h"
@@ -243,8 +246,41 @@ TensorId PerChannel(NodeContext& c, TensorId x, TensorId values) {
   return c.Reshape(values, std::move(shape));
 }
 
-// Replaces the statistics by those of x itself, as training does; outputs 1 and 2 are their running means. (Weights that
-// are standardised are exported so.)
+// A constant [n, c, ...] of any size, where the interpreter would take too long to fold: weights that are standardised
+// are exported as normalised by their own statistics.
+struct ConstantImage {
+  std::vector<float> values;
+  std::vector<int64_t> dims;
+
+  static std::optional<ConstantImage> Of(NodeContext& c, TensorId x) {
+    const ConstantRef& constant = c.scope().graph.tensor(x).constant;
+    if (constant == nullptr || constant->data == nullptr || constant->dtype != DType::kF32) return std::nullopt;
+    ConstantImage image{std::vector<float>(constant->size / sizeof(float)), constant->dims};
+    std::memcpy(image.values.data(), constant->data, constant->size);
+    return image;
+  }
+  void Each(const std::function<void(double value, size_t i, size_t channel)>& body) const {
+    const size_t channels = static_cast<size_t>(dims[1]);
+    const size_t rest = std::accumulate(dims.begin() + 2, dims.end(), size_t{1}, std::multiplies<>());
+    for (size_t i = 0; i < values.size(); ++i) body(values[i], i, i / rest % channels);
+  }
+  // Of each channel, in squares from `centre`, or of the values.
+  std::vector<double> Means(const std::vector<double>* centre) const {
+    std::vector<double> means(static_cast<size_t>(dims[1]), 0.0);
+    Each([&](double value, size_t, size_t channel) {
+      means[channel] += centre == nullptr ? value : std::pow(value - (*centre)[channel], 2);
+    });
+    for (double& mean : means) mean *= static_cast<double>(means.size()) / static_cast<double>(values.size());
+    return means;
+  }
+  TensorId Scaled(NodeContext& c, const std::vector<double>& factor, const std::vector<double>& shift) const {
+    std::vector<double> scaled(values.size());
+    Each([&](double value, size_t i, size_t channel) { scaled[i] = value * factor[channel] + shift[channel]; });
+    return c.Reals(scaled, dims, DType::kF32);
+  }
+};
+
+// Replaces the statistics by those of x itself, as training does; outputs 1 and 2 are their running means.
 void TakeStatistics(NodeContext& c, TensorId x, TensorId* mean, TensorId* variance) {
   AttrMap axes = {{"axes", ToDims({0})}, {"keepdims", int64_t{0}}};
   for (int64_t d = 2; d < c.Type(x).rank(); ++d) std::get<std::vector<DimExpr>>(axes["axes"]).emplace_back(d);
@@ -254,10 +290,17 @@ void TakeStatistics(NodeContext& c, TensorId x, TensorId* mean, TensorId* varian
     c.SetOutput(output, c.Emit("add", {c.Emit("mul", {before, c.ScalarLike(before, momentum)}),
                                        c.Emit("mul", {now, c.ScalarLike(now, 1 - momentum)})}));
   };
-  const TensorId own_mean = c.Emit("reduce_mean", {x}, axes);
-  if (!c.ok()) return;
-  const TensorId centred = c.Emit("sub", {x, PerChannel(c, x, own_mean)});
-  const TensorId own_variance = c.Emit("reduce_mean", {c.Emit("mul", {centred, centred})}, axes);
+  TensorId own_mean, own_variance;
+  if (const std::optional<ConstantImage> image = ConstantImage::Of(c, x)) {
+    const std::vector<double> means = image->Means(nullptr);
+    own_mean = c.Reals(means, {image->dims[1]}, DType::kF32);
+    own_variance = c.Reals(image->Means(&means), {image->dims[1]}, DType::kF32);
+  } else {
+    own_mean = c.Emit("reduce_mean", {x}, axes);
+    if (!c.ok()) return;
+    const TensorId centred = c.Emit("sub", {x, PerChannel(c, x, own_mean)});
+    own_variance = c.Emit("reduce_mean", {c.Emit("mul", {centred, centred})}, axes);
+  }
   running(1, *mean, own_mean);
   running(2, *variance, own_variance);
   *mean = own_mean;
@@ -287,6 +330,7 @@ void BatchNormalization(NodeContext& c) {
       f[i] = (*s)[i] / std::sqrt((*v)[i] + epsilon);
       t[i] = (*b)[i] - (*m)[i] * f[i];
     }
+    if (const auto image = ConstantImage::Of(c, x)) return c.SetOutput(0, image->Scaled(c, f, t));
     const int64_t channels = static_cast<int64_t>(f.size());
     factor = c.Reals(f, {channels}, c.Type(x).dtype);
     shift = c.Reals(t, {channels}, c.Type(x).dtype);

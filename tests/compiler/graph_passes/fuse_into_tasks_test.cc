@@ -65,8 +65,7 @@ TEST(FuseIntoTasksTest, ResidualAdditionJoinsTheLastProducer) {
             "conv2d 3x7x7 -> 16x7x7 3x3 + add + relu\n"
             "conv2d 16x7x7 -> 16x7x7 3x3 + add + relu\n"
             "conv2d 16x7x7 -> 16x7x7 3x3 + add + add + relu\n"
-            "conv2d 16x7x7 -> 32x4x4 1x1 + add\n"
-            "conv2d 16x7x7 -> 32x4x4 3x3 + add + add + relu\n"
+            "conv2d 16x7x7 -> 32x4x4 3x3 + add + relu\n"
             "reduce_mean 32x4x4 -> 32x1x1\n"
             "matmul 32 -> 10\n");
 }

@@ -89,6 +89,11 @@ TEST(PassTableTest, ZerosAroundAnImageAreItsConvolutions) {
   EXPECT_EQ(Operators(After("padded_before")), "conv2d relu pad conv2d depthwise_conv2d add identity");
 }
 
+TEST(PassTableTest, SummedBranchesOfAnImageBecomeOne) {
+  EXPECT_EQ(Operators(After("summed_branches")),
+            "conv2d relu conv2d add relu conv2d add relu depthwise_conv2d conv2d add conv2d add relu identity");
+}
+
 TEST(PassTableTest, MapsGoBeforeConcatenations) {
   EXPECT_EQ(Operators(After("mixed_windows")),
             "conv2d relu conv2d conv2d depthwise_conv2d add sigmoid mul add sigmoid mul add sigmoid mul concat "

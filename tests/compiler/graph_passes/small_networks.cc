@@ -180,7 +180,7 @@ Graph PaddedTaps() {
   const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 7, 6}), 16, 3)});
   const TensorId some = dilated(x, 16, 3, 4, {4, 4, 4, 4}), none = dilated(x, 16, 3, 9, {9, 9, 9, 9});
   const TensorId uneven = dilated(x, 16, 5, 2, {8, 6, 0, 2});
-  const TensorId all = b.Op("relu", {b.Op("add", {b.Op("add", {some, none}), uneven})});
+  const TensorId all = b.Op("relu", {b.Op("add", {b.Op("add", {some, b.Op("relu", {none})}), uneven})});
   const TensorId pixel = b.Op("relu", {b.Conv(b.Mean(all, {2, 3}), 8, 3, 2)});
   return b.Finish({b.Op("relu", {b.Depthwise(pixel, 5)}), b.Op("identity", {all})});
 }
@@ -194,6 +194,19 @@ Graph PaddedBefore() {
   const TensorId x = b.Op("relu", {b.Conv(pad(b.Input({1, 3, 6, 6}), "constant"), 8, 3, 2)});
   const TensorId edges = b.Conv(pad(x, "edge"), 8, 3);
   return b.Finish({b.Op("add", {edges, b.Depthwise(pad(x, "constant"), 3)})});
+}
+
+// Branches of one image that are summed: windows of two sizes, its normalisation, and the image itself, in steps of one
+// and two, dense and depthwise, and one of another image.
+Graph SummedBranches() {
+  Builder b;
+  const auto add = [&](TensorId a, TensorId c) { return b.Op("add", {a, c}); };
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 7, 6}), 8, 3)});
+  const TensorId y = b.Op(
+      "relu", {add(add(b.BatchNorm(b.Conv(x, 8, 3)), b.BatchNorm(b.Conv(x, 8, 1))), b.BatchNorm(x))});
+  const TensorId z = b.Op("relu", {add(b.BatchNorm(b.Conv(y, 8, 1, 2)), b.BatchNorm(b.Conv(y, 8, 5, 2)))});
+  const TensorId w = add(add(b.BatchNorm(b.Depthwise(z, 3)), z), b.BatchNorm(b.Depthwise(z, 5)));
+  return b.Finish({b.Op("relu", {add(b.Conv(w, 8, 3), b.Conv(z, 8, 1))})});
 }
 
 // Windows side by side, normalised and activated together; once more, and read in two ways behind that.
@@ -307,6 +320,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"pooled_convolutions", PooledConvolutions()});
   networks.push_back({"padded_taps", PaddedTaps()});
   networks.push_back({"padded_before", PaddedBefore()});
+  networks.push_back({"summed_branches", SummedBranches()});
   networks.push_back({"mixed_windows", MixedWindows()});
   networks.push_back({"tiled_upsample", TiledUpsample()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
