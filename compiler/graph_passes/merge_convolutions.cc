@@ -10,6 +10,8 @@
 namespace hone {
 namespace {
 
+constexpr size_t kMostTerms = 64;   // each is compared with each
+
 struct Branch {
   TensorId image, result;
   std::string_view op;                   // of its convolution; empty: a factor per channel
@@ -91,7 +93,10 @@ class Sum {
   void Run() {
     const TensorId result = graph_.node(root_).outputs[0];
     Collect(result);
-    if (IsGraphOutput(graph_, result) || graph_.tensor(result).type.rank() != 4 || !MergeTerms()) return;
+    if (IsGraphOutput(graph_, result) || graph_.tensor(result).type.rank() != 4 || terms_.size() > kMostTerms ||
+        !MergeTerms()) {
+      return;
+    }
     // Constants stay next to the convolutions, whose epilogue adds them.
     std::stable_sort(terms_.begin(), terms_.end(), [&](TensorId a, TensorId b) { return Rank(a) < Rank(b); });
     TensorId sum = terms_[0];
@@ -107,16 +112,21 @@ class Sum {
     return std::find(merged_.begin(), merged_.end(), term) != merged_.end() ? 0 : 2;
   }
 
-  void Collect(TensorId id) {
-    const TensorId result = graph_.node(root_).outputs[0];
-    const Node* add = ProducerIf(graph_, id, "add");
-    if (add == nullptr || (id != result && !HasOneUse(graph_, id)) ||
-        !(graph_.tensor(id).type == graph_.tensor(result).type)) {
-      terms_.push_back(id);
-      return;
+  // The terms from left to right.
+  void Collect(TensorId result) {
+    std::vector<TensorId> open = {result};
+    while (!open.empty()) {
+      const TensorId id = open.back();
+      open.pop_back();
+      const Node* add = ProducerIf(graph_, id, "add");
+      if (add == nullptr || (id != result && !HasOneUse(graph_, id)) ||
+          !(graph_.tensor(id).type == graph_.tensor(result).type)) {
+        terms_.push_back(id);
+        continue;
+      }
+      seen_.insert(graph_.tensor(id).producer.index);
+      open.insert(open.end(), add->inputs.rbegin(), add->inputs.rend());
     }
-    seen_.insert(graph_.tensor(id).producer.index);
-    for (const TensorId input : add->inputs) Collect(input);
   }
 
   // Largest kernels first; what joined one is no term any more.
