@@ -103,8 +103,8 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& address) {
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), message);
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
-      if (absl::StrContains(message, "certificate verify failed") ||
-          absl::StrContains(message, "CERTIFICATE_VERIFY_FAILED") || absl::StrContains(message, "andshake")) {
+      // Not every handshake that fails: one may be cut off, or take too long.
+      if (absl::StrContains(message, "SSL_ERROR_SSL") || absl::StrContains(message, "peer certificate")) {
         return WithRemedy(absl::UnavailableError(absl::StrCat(
                               "the server at ", address,
                               " does not prove to be the one whose certificate is pinned (", message, ")")),

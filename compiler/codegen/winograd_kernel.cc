@@ -319,7 +319,8 @@ class WinogradEmitter {
     const auto valid = [&](const WinogradDim& dim, llvm::Value* start) {
       Values checks;
       for (int i = 0; i < dim.points; ++i) {
-        checks.push_back(ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(dim.Step() * i)), e_.I64(dim.source_extent)));
+        checks.push_back(
+            ir_.CreateICmpULT(ir_.CreateAdd(start, e_.I64(dim.Step() * i)), e_.I64(dim.source_extent)));
       }
       return checks;
     };
@@ -384,8 +385,9 @@ class WinogradEmitter {
         for (int d = 0; d < 2; ++d) {
           const WinogradDim& dim = kernel_.dims[d];
           const DimExpr tile(tiles_[d]), apart(dim.dilation);
-          e_.Substitute(dim.out.variable, (FloorDiv(tile, apart) * DimExpr(dim.outputs) + DimExpr(positions[d])) * apart +
-                                              Mod(tile, apart));
+          e_.Substitute(dim.out.variable,
+                        (FloorDiv(tile, apart) * DimExpr(dim.outputs) + DimExpr(positions[d])) * apart +
+                            Mod(tile, apart));
         }
         e_.Forget();
         e_.SetParameters({values[c]});

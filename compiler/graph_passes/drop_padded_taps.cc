@@ -1,6 +1,6 @@
-// Taps of a convolution that read nothing but padding add nothing: their weights go. So a window that is dilated
-// beyond its image shrinks to the taps that reach it (DeepLab's pyramids on small images), and one on a single
-// pixel to its centre (the last heads of detectors).
+// Taps of a convolution that read nothing but padding add nothing: their weights go. So a window that is
+// dilated beyond its image shrinks to the taps that reach it (DeepLab's pyramids on small images), and one on
+// a single pixel to its centre (the last heads of detectors).
 #include <algorithm>
 
 #include "compiler/graph_passes/graph_matching.h"
@@ -64,8 +64,8 @@ void DropPaddedTapsOf(Graph& graph, NodeId id) {
   Side from[2], to[2];
   int64_t first[2];
   for (size_t d = 0; d < 2; ++d) {
-    from[d] = {(*input)[2 + d], (*output)[2 + d], dims[2 + d], either("strides", d), either("dilations", d),
-               pads[d], pads[2 + d]};
+    from[d] = {(*input)[2 + d],        (*output)[2 + d], dims[2 + d], either("strides", d),
+               either("dilations", d), pads[d],          pads[2 + d]};
     to[d] = WithoutPaddedTaps(from[d], &first[d]);
     dims[2 + d] = to[d].taps;
   }

@@ -20,8 +20,8 @@ const ConstantData* ConstantOf(const Graph& graph, TensorId id);  // with bytes;
 std::optional<std::vector<float>> Floats(const Graph& graph, TensorId id);
 std::optional<float> SplatFloat(const Graph& graph, TensorId id);  // all elements equal (at most 8)
 // A constant as one value per channel of `shape`; nullopt if it varies along other dimensions than `axis`.
-std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id, const std::vector<DimExpr>& shape,
-                                             int axis);
+std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id,
+                                             const std::vector<DimExpr>& shape, int axis);
 TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims,
                    const std::vector<float>& values);
 

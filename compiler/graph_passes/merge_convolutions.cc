@@ -1,6 +1,7 @@
-// A sum of convolutions of one image is one convolution, by the sum of their kernels; the image itself, or its product
-// with a factor per channel, counts as one of a single tap. Networks that are trained with branches side by side and
-// exported with them (RepVGG, Ding et al. 2021; MobileOne) so compute one branch only.
+// A sum of convolutions of one image is one convolution, by the sum of their kernels; the image itself, or
+// its product with a factor per channel, counts as one of a single tap. Networks that are trained with
+// branches side by side and exported with them (RepVGG, Ding et al. 2021; MobileOne) so compute one branch
+// only.
 #include <algorithm>
 #include <set>
 
@@ -10,14 +11,14 @@
 namespace hone {
 namespace {
 
-constexpr size_t kMostTerms = 64;   // each is compared with each
+constexpr size_t kMostTerms = 64;  // each is compared with each
 
 struct Branch {
   TensorId image, result;
-  std::string_view op;                   // of its convolution; empty: a factor per channel
+  std::string_view op;  // of its convolution; empty: a factor per channel
   int64_t strides[2] = {1, 1}, dilations[2] = {1, 1}, before[2] = {0, 0};
-  std::vector<int64_t> dims = {0, 0, 1, 1};   // of the weights
-  std::vector<float> weights;                 // or factors
+  std::vector<int64_t> dims = {0, 0, 1, 1};  // of the weights
+  std::vector<float> weights;                // or factors
 
   int64_t Taps() const { return dims[2] * dims[3]; }
 };
@@ -66,8 +67,10 @@ bool Join(Branch* sum, const Branch& other) {
   for (size_t d = 0; d < 2; ++d) {
     const int64_t shift = sum->before[d] - other.before[d], step = sum->dilations[d];
     first[d] = shift / step;
-    const bool on_grid = shift >= 0 && shift % step == 0 && (other.dims[2 + d] == 1 || other.dilations[d] == step);
-    if (!on_grid || other.strides[d] != sum->strides[d] || first[d] + other.dims[2 + d] > sum->dims[2 + d]) return false;
+    const bool on_grid =
+        shift >= 0 && shift % step == 0 && (other.dims[2 + d] == 1 || other.dilations[d] == step);
+    if (!on_grid || other.strides[d] != sum->strides[d] || first[d] + other.dims[2 + d] > sum->dims[2 + d])
+      return false;
   }
   const int64_t across = sum->dims[3], place = first[0] * across + first[1];
   if (other.op.empty()) {
@@ -80,7 +83,8 @@ bool Join(Branch* sum, const Branch& other) {
   }
   if (other.op != sum->op || other.dims[0] != sum->dims[0] || other.dims[1] != sum->dims[1]) return false;
   for (int64_t i = 0; i < static_cast<int64_t>(other.weights.size()); ++i) {
-    const int64_t kernel = i / other.Taps(), row = i % other.Taps() / other.dims[3], column = i % other.dims[3];
+    const int64_t kernel = i / other.Taps(), row = i % other.Taps() / other.dims[3],
+                  column = i % other.dims[3];
     sum->weights[kernel * sum->Taps() + place + row * across + column] += other.weights[i];
   }
   return true;
@@ -93,8 +97,8 @@ class Sum {
   void Run() {
     const TensorId result = graph_.node(root_).outputs[0];
     Collect(result);
-    if (IsGraphOutput(graph_, result) || graph_.tensor(result).type.rank() != 4 || terms_.size() > kMostTerms ||
-        !MergeTerms()) {
+    if (IsGraphOutput(graph_, result) || graph_.tensor(result).type.rank() != 4 ||
+        terms_.size() > kMostTerms || !MergeTerms()) {
       return;
     }
     // Constants stay next to the convolutions, whose epilogue adds them.
@@ -135,7 +139,8 @@ class Sum {
     for (const TensorId term : terms_) {
       if (std::optional<Branch> branch = ConvolutionOf(graph_, term)) sums.push_back(*std::move(branch));
     }
-    std::stable_sort(sums.begin(), sums.end(), [](const Branch& a, const Branch& b) { return a.Taps() > b.Taps(); });
+    std::stable_sort(sums.begin(), sums.end(),
+                     [](const Branch& a, const Branch& b) { return a.Taps() > b.Taps(); });
     for (size_t i = 0; i < sums.size(); ++i) {
       bool joined = false;
       for (size_t j = i + 1; j < sums.size();) {
@@ -171,7 +176,7 @@ class Sum {
 
   Graph& graph_;
   const NodeId root_;
-  std::set<int>& seen_;             // additions that are part of a sum
+  std::set<int>& seen_;  // additions that are part of a sum
   std::vector<TensorId> terms_, merged_;
 };
 
@@ -182,7 +187,7 @@ absl::Status MergeConvolutions(Graph& graph, const PassOptions& options) {
   for (int i = graph.node_count() - 1; i >= 0; --i) {
     if (graph.node({i}).op->name == "add" && !seen.contains(i)) Sum(graph, {i}, &seen).Run();
   }
-  return SimplifyGraph(graph, options);   // joins the constant terms
+  return SimplifyGraph(graph, options);  // joins the constant terms
 }
 
 }  // namespace hone

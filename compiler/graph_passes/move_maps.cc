@@ -1,8 +1,8 @@
 // Operators that work element by element change places with the concatenation before them,
 //   f(concat(a, b)) = concat(f(a), f(b)),
-// where windows and contractions make all its parts for it alone: factors per channel then go into their weights,
-// terms and activations into their epilogues (convolutions of mixed sizes, whose normalisation follows their
-// concatenation).
+// where windows and contractions make all its parts for it alone: factors per channel then go into their
+// weights, terms and activations into their epilogues (convolutions of mixed sizes, whose normalisation
+// follows their concatenation).
 #include <algorithm>
 #include <map>
 #include <set>
@@ -16,13 +16,17 @@ namespace {
 class MapMover {
  public:
   MapMover(Graph& graph, NodeId concat)
-      : graph_(graph), concat_(graph.node(concat)), whole_(concat_.outputs[0]), shape_(graph.tensor(whole_).type.shape) {
+      : graph_(graph),
+        concat_(graph.node(concat)),
+        whole_(concat_.outputs[0]),
+        shape_(graph.tensor(whole_).type.shape) {
     const int64_t axis = IntAttr(concat_.attrs, "axis", 0), rank = static_cast<int64_t>(shape_.size());
     axis_ = static_cast<size_t>(axis < 0 ? axis + rank : axis);
   }
 
   void Run() {
-    if (!std::all_of(concat_.inputs.begin(), concat_.inputs.end(), [&](TensorId part) { return HasEpilogue(part); }))
+    if (!std::all_of(concat_.inputs.begin(), concat_.inputs.end(),
+                     [&](TensorId part) { return HasEpilogue(part); }))
       return;
     CollectMaps();
     if (maps_.empty() || LeavesOthers()) return;
@@ -40,15 +44,19 @@ class MapMover {
     const OpClass op_class = graph_.node(producer).op->op_class;
     return op_class == OpClass::kContraction || op_class == OpClass::kWindow;
   }
-  std::optional<int64_t> Extent(TensorId part) const { return graph_.tensor(part).type.shape[axis_].AsConstant(); }
+  std::optional<int64_t> Extent(TensorId part) const {
+    return graph_.tensor(part).type.shape[axis_].AsConstant();
+  }
 
-  // The nodes that need nothing but the concatenation, constants and each other, up to the first that others read.
+  // The nodes that need nothing but the concatenation, constants and each other, up to the first that others
+  // read.
   void CollectMaps() {
     std::set<TensorId> known = {whole_};
     for (int i = 0; i < graph_.node_count(); ++i) {
       const Node& node = graph_.node({i});
       if (node.op->op_class != OpClass::kElementwise || node.outputs.size() != 1) continue;
-      if (!(graph_.tensor(node.outputs[0]).type.shape == shape_) || IsGraphOutput(graph_, node.outputs[0])) continue;
+      if (!(graph_.tensor(node.outputs[0]).type.shape == shape_) || IsGraphOutput(graph_, node.outputs[0]))
+        continue;
       bool reads = false, movable = true;
       for (const TensorId input : node.inputs) {
         reads = reads || known.contains(input);
@@ -65,8 +73,9 @@ class MapMover {
   TensorId ResultOf(NodeId map) const { return graph_.node(map).outputs[0]; }
   bool ReadByOthers(TensorId id) const {
     const std::vector<NodeId> users = graph_.UsersOf(id);
-    return std::any_of(users.begin(), users.end(),
-                       [&](NodeId user) { return std::find(maps_.begin(), maps_.end(), user) == maps_.end(); });
+    return std::any_of(users.begin(), users.end(), [&](NodeId user) {
+      return std::find(maps_.begin(), maps_.end(), user) == maps_.end();
+    });
   }
   // Whether anything but the last one's result would still be read.
   bool LeavesOthers() const {
@@ -84,7 +93,8 @@ class MapMover {
         const auto found = parts.find(input);
         inputs.push_back(found != parts.end() ? found->second[p] : CutConstant(input, begin, end));
       }
-      moved.push_back(graph_.AddNode(node.op->name, std::move(inputs), node.attrs, node.name).value().front());
+      moved.push_back(
+          graph_.AddNode(node.op->name, std::move(inputs), node.attrs, node.name).value().front());
       begin = end;
     }
     return moved;

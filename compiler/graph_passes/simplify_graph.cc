@@ -182,7 +182,8 @@ bool PadInConvolution(Graph& graph, NodeId id) {
       FloatAttr(pad->attrs, "value", 0) != 0) {
     return false;
   }
-  const std::vector<int64_t> outside = IntsAttr(pad->attrs, "pads");  // of four dimensions: before, then after
+  const std::vector<int64_t> outside =
+      IntsAttr(pad->attrs, "pads");  // of four dimensions: before, then after
   std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
   if (outside[0] != 0 || outside[1] != 0 || outside[4] != 0 || outside[5] != 0) return false;
   pads.resize(4, 0);
@@ -196,7 +197,7 @@ bool PadInConvolution(Graph& graph, NodeId id) {
   return true;
 }
 
-constexpr Rule kRules[] = {DropNeutral,     MergeConstants,         CancelReshape,     CancelTranspose,
+constexpr Rule kRules[] = {DropNeutral,      MergeConstants,         CancelReshape,    CancelTranspose,
                            PadInConvolution, TransposeBeforeFlatten, TransposeInMatmul};
 
 }  // namespace

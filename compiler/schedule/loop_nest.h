@@ -144,23 +144,25 @@ struct ContractKernel {
 
 // One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.
 struct WinogradDim {
-  // Of the output: `outputs` positions, `dilation` apart, as far as there are, from that of First(). Positions that
-  // are the same modulo the dilation are a convolution without it; the tiles of all of them take turns.
+  // Of the output: `outputs` positions, `dilation` apart, as far as there are, from that of First().
+  // Positions that are the same modulo the dilation are a convolution without it; the tiles of all of them
+  // take turns.
   Axis out;
-  int taps = 1, stride = 1, dilation = 1;   // one of stride and dilation is 1
+  int taps = 1, stride = 1, dilation = 1;  // one of stride and dilation is 1
   int outputs = 1, points = 1;
   int64_t tiles = 1;
-  int64_t before = 0;               // phase p of a tile reads `points` source positions, Step() apart, from
-                                    // stride * First() + p - before; zero outside
+  int64_t before = 0;  // phase p of a tile reads `points` source positions, Step() apart, from
+                       // stride * First() + p - before; zero outside
   int64_t source_extent = 1;
   LinearProgram input, output;      // of every phase; of their sum
 
   int Phases() const { return std::min(stride, taps); }
   int64_t Step() const { return int64_t{stride} * dilation; }
   int64_t First(int64_t tile) const { return tile / dilation * outputs * dilation + tile % dilation; }
-  int64_t Span() const { return Step() * (points - 1) + Phases(); }           // source positions of a tile,
-  int64_t Reach() const { return stride * First(tiles - 1) + Span(); }        // of all tiles
-  // The first phases have a tap more than the others, which vanish at the last point. All have as many, or all count: Phases().
+  int64_t Span() const { return Step() * (points - 1) + Phases(); }     // source positions of a tile,
+  int64_t Reach() const { return stride * First(tiles - 1) + Span(); }  // of all tiles
+  // The first phases have a tap more than the others, which vanish at the last point. All have as many, or
+  // all count: Phases().
   int LongPhases() const { return taps > stride && taps % stride != 0 ? taps % stride : Phases(); }
   int Products() const { return points * Phases() - (Phases() - LongPhases()); }   // per tile, channel and point across
 };

@@ -364,7 +364,8 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
         anchor.taps[d] = winograd->dims[d].taps;
         anchor.stride[d] = winograd->dims[d].stride;
         anchor.dilation[d] = winograd->dims[d].dilation;
-        anchor.tiled[d] = (Extent(stage.axes[winograd->dims[d].out]) + anchor.dilation[d] - 1) / anchor.dilation[d];
+        anchor.tiled[d] =
+            (Extent(stage.axes[winograd->dims[d].out]) + anchor.dilation[d] - 1) / anchor.dilation[d];
       }
     }
     return anchor;

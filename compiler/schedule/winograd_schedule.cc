@@ -180,7 +180,7 @@ class WinogradScheduler {
       const int longest = (dim.taps + dim.stride - 1) / dim.stride;   // phase
       dim.outputs = longest == 1 ? 1 : choice_.outputs;
       dim.points = dim.outputs + longest - 1;
-      const int64_t reach = int64_t{dim.outputs} * dim.dilation;   // of a tile of each remainder
+      const int64_t reach = int64_t{dim.outputs} * dim.dilation;  // of a tile of each remainder
       dim.tiles = (Extent(dim.out) + reach - 1) / reach * dim.dilation;
       dim.before = view_.before[d];
       dim.source_extent = tensors_[view_.source].dims[static_cast<size_t>(2 + d)].Constant();
@@ -221,7 +221,8 @@ class WinogradScheduler {
   // Row-major, with few channels.
   bool Interleaves(const DimExpr& offset) {
     const WinogradDim& across = kernel().dims[1];
-    if (Channels() > kMostInterleaved || kernel().dims[0].dilation * across.dilation > 1 || std::min(across.source_extent, across.Reach() - across.before) < contract_.lanes) {
+    if (Channels() > kMostInterleaved || kernel().dims[0].dilation * across.dilation > 1 ||
+        std::min(across.source_extent, across.Reach() - across.before) < contract_.lanes) {
       return false;
     }
     if (LaneStride(offset, kernel().column) != 1 || !LaneStride(offset, kernel().row)) return false;

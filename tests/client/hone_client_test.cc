@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "client/error.h"
+#include "client/pinned_channel.h"
 #include "proto/values/sha256.h"
 #include "tests/client/fake_server.h"
 #include "tests/client/tiny_model.h"
@@ -89,6 +90,14 @@ TEST_F(HoneClientTest, WrongCertificateIsNeverSpokenTo) {
   EXPECT_THAT(RemedyOf(status), HasSubstr("cert.pem"));
   endpoint.ca_pem = "rubbish";
   EXPECT_EQ(ExitCodeFor(HoneClient::Connect(endpoint).status()), kExitBadInput);
+}
+
+TEST(PinnedChannelTest, AHandshakeThatIsCutOffSaysNothingAboutWhoAnswered) {
+  for (const char* message : {"Handshake read failed", "tcp handshaker shutdown"}) {
+    const absl::Status status = FromGrpc({grpc::StatusCode::UNAVAILABLE, message}, "here:1");
+    EXPECT_TRUE(absl::IsUnavailable(status));
+    EXPECT_THAT(status.message(), HasSubstr("no server answers at here:1"));
+  }
 }
 
 TEST_F(HoneClientTest, UnreachableServerSaysWhatToDo) {

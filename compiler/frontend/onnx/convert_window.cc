@@ -246,15 +246,16 @@ TensorId PerChannel(NodeContext& c, TensorId x, TensorId values) {
   return c.Reshape(values, std::move(shape));
 }
 
-// A constant [n, c, ...] of any size, where the interpreter would take too long to fold: weights that are standardised
-// are exported as normalised by their own statistics.
+// A constant [n, c, ...] of any size, where the interpreter would take too long to fold: weights that are
+// standardised are exported as normalised by their own statistics.
 struct ConstantImage {
   std::vector<float> values;
   std::vector<int64_t> dims;
 
   static std::optional<ConstantImage> Of(NodeContext& c, TensorId x) {
     const ConstantRef& constant = c.scope().graph.tensor(x).constant;
-    if (constant == nullptr || constant->data == nullptr || constant->dtype != DType::kF32) return std::nullopt;
+    if (constant == nullptr || constant->data == nullptr || constant->dtype != DType::kF32)
+      return std::nullopt;
     ConstantImage image{std::vector<float>(constant->size / sizeof(float)), constant->dims};
     std::memcpy(image.values.data(), constant->data, constant->size);
     return image;
@@ -275,7 +276,9 @@ struct ConstantImage {
   }
   TensorId Scaled(NodeContext& c, const std::vector<double>& factor, const std::vector<double>& shift) const {
     std::vector<double> scaled(values.size());
-    Each([&](double value, size_t i, size_t channel) { scaled[i] = value * factor[channel] + shift[channel]; });
+    Each([&](double value, size_t i, size_t channel) {
+      scaled[i] = value * factor[channel] + shift[channel];
+    });
     return c.Reals(scaled, dims, DType::kF32);
   }
 };

@@ -90,14 +90,16 @@ TEST(PassTableTest, ZerosAroundAnImageAreItsConvolutions) {
 }
 
 TEST(PassTableTest, SummedBranchesOfAnImageBecomeOne) {
-  EXPECT_EQ(Operators(After("summed_branches")),
-            "conv2d relu conv2d add relu conv2d add relu depthwise_conv2d conv2d add conv2d add relu identity");
+  EXPECT_EQ(
+      Operators(After("summed_branches")),
+      "conv2d relu conv2d add relu conv2d add relu depthwise_conv2d conv2d add conv2d add relu identity");
 }
 
 TEST(PassTableTest, MapsGoBeforeConcatenations) {
-  EXPECT_EQ(Operators(After("mixed_windows")),
-            "conv2d relu conv2d conv2d depthwise_conv2d add sigmoid mul add sigmoid mul add sigmoid mul concat "
-            "conv2d conv2d add add concat relu reduce_mean sigmoid mul identity");
+  EXPECT_EQ(
+      Operators(After("mixed_windows")),
+      "conv2d relu conv2d conv2d depthwise_conv2d add sigmoid mul add sigmoid mul add sigmoid mul concat "
+      "conv2d conv2d add add concat relu reduce_mean sigmoid mul identity");
 }
 
 TEST(PassTableTest, PoolingMovesToFewerPixelsOrChannels) {

@@ -168,10 +168,12 @@ Graph PooledConvolutions() {
   return b.Finish({b.Op("relu", {b.BatchNorm(b.Conv(pool(small, 3, 1), 8, 1))})});
 }
 
-// A pyramid of dilated windows, of which one reaches its image by the middle only, and the last heads of a detector.
+// A pyramid of dilated windows, of which one reaches its image by the middle only, and the last heads of a
+// detector.
 Graph PaddedTaps() {
   Builder b;
-  const auto dilated = [&](TensorId x, int64_t channels, int64_t kernel, int64_t dilation, std::vector<int64_t> pads) {
+  const auto dilated = [&](TensorId x, int64_t channels, int64_t kernel, int64_t dilation,
+                           std::vector<int64_t> pads) {
     AttrMap attrs = Builder::Window(0, 1);
     attrs["dilations"] = Dims({dilation, dilation});
     attrs["pads"] = Dims(pads);
@@ -196,14 +198,14 @@ Graph PaddedBefore() {
   return b.Finish({b.Op("add", {edges, b.Depthwise(pad(x, "constant"), 3)})});
 }
 
-// Branches of one image that are summed: windows of two sizes, its normalisation, and the image itself, in steps of one
-// and two, dense and depthwise, and one of another image.
+// Branches of one image that are summed: windows of two sizes, its normalisation, and the image itself, in
+// steps of one and two, dense and depthwise, and one of another image.
 Graph SummedBranches() {
   Builder b;
   const auto add = [&](TensorId a, TensorId c) { return b.Op("add", {a, c}); };
   const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 7, 6}), 8, 3)});
-  const TensorId y = b.Op(
-      "relu", {add(add(b.BatchNorm(b.Conv(x, 8, 3)), b.BatchNorm(b.Conv(x, 8, 1))), b.BatchNorm(x))});
+  const TensorId y =
+      b.Op("relu", {add(add(b.BatchNorm(b.Conv(x, 8, 3)), b.BatchNorm(b.Conv(x, 8, 1))), b.BatchNorm(x))});
   const TensorId z = b.Op("relu", {add(b.BatchNorm(b.Conv(y, 8, 1, 2)), b.BatchNorm(b.Conv(y, 8, 5, 2)))});
   const TensorId w = add(add(b.BatchNorm(b.Depthwise(z, 3)), z), b.BatchNorm(b.Depthwise(z, 5)));
   return b.Finish({b.Op("relu", {add(b.Conv(w, 8, 3), b.Conv(z, 8, 1))})});
