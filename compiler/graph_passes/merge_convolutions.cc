@@ -116,6 +116,11 @@ class Sum {
     return std::find(merged_.begin(), merged_.end(), term) != merged_.end() ? 0 : 2;
   }
 
+  // What is broadcast to the result is no branch: its pixels are others than the result's.
+  bool IsWhole(TensorId id) const {
+    return graph_.tensor(id).type == graph_.tensor(graph_.node(root_).outputs[0]).type;
+  }
+
   // The terms from left to right.
   void Collect(TensorId result) {
     std::vector<TensorId> open = {result};
@@ -123,8 +128,7 @@ class Sum {
       const TensorId id = open.back();
       open.pop_back();
       const Node* add = ProducerIf(graph_, id, "add");
-      if (add == nullptr || (id != result && !HasOneUse(graph_, id)) ||
-          !(graph_.tensor(id).type == graph_.tensor(result).type)) {
+      if (add == nullptr || (id != result && !HasOneUse(graph_, id)) || !IsWhole(id)) {
         terms_.push_back(id);
         continue;
       }
@@ -137,6 +141,7 @@ class Sum {
   bool MergeTerms() {
     std::vector<Branch> sums;
     for (const TensorId term : terms_) {
+      if (!IsWhole(term)) continue;
       if (std::optional<Branch> branch = ConvolutionOf(graph_, term)) sums.push_back(*std::move(branch));
     }
     std::stable_sort(sums.begin(), sums.end(),
@@ -154,7 +159,7 @@ class Sum {
       }
       for (size_t t = 0; t < terms_.size();) {
         const std::optional<Branch> factor = FactorOf(graph_, terms_[t], sums[i].image);
-        if (factor && Join(&sums[i], *factor)) {
+        if (factor && IsWhole(terms_[t]) && Join(&sums[i], *factor)) {
           joined = true;
           terms_.erase(terms_.begin() + static_cast<ptrdiff_t>(t));
         } else {

@@ -85,6 +85,11 @@ TEST(PassTableTest, TapsThatReadPaddingOnlyGo) {
             "conv2d 1x1, conv2d 1x1, conv2d 3x3, conv2d 3x3, conv2d 4x4, depthwise_conv2d 1x1");
 }
 
+TEST(PassTableTest, BranchesThatAreBroadcastStay) {
+  EXPECT_EQ(Operators(After("broadcast_branches")),
+            "conv2d relu conv2d conv2d add add add relu conv2d relu identity");
+}
+
 TEST(PassTableTest, ZerosAroundAnImageAreItsConvolutions) {
   EXPECT_EQ(Operators(After("padded_before")), "conv2d relu pad conv2d depthwise_conv2d add identity");
 }

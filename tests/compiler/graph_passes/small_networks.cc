@@ -211,6 +211,17 @@ Graph SummedBranches() {
   return b.Finish({b.Op("relu", {add(b.Conv(w, 8, 3), b.Conv(z, 8, 1))})});
 }
 
+// Sums in which an image, its normalisation and a convolution of one pixel are broadcast to the others'
+// pixels.
+Graph BroadcastBranches() {
+  Builder b;
+  const auto add = [&](TensorId a, TensorId c) { return b.Op("add", {a, c}); };
+  const TensorId x = b.Op("relu", {b.Conv(b.Input({1, 3, 1, 1}), 8, 1)});
+  const TensorId wide = b.Op("conv2d", {x, b.Constant({8, 8, 3, 3}, -0.4, 0.4)}, Builder::Window(2, 1));
+  const TensorId y = b.Op("relu", {add(add(wide, x), add(b.BatchNorm(x), b.Conv(x, 8, 1)))});
+  return b.Finish({b.Op("relu", {add(b.Conv(y, 8, 3), y)})});
+}
+
 // Windows side by side, normalised and activated together; once more, and read in two ways behind that.
 Graph MixedWindows() {
   Builder b;
@@ -323,6 +334,7 @@ std::vector<SmallNetwork> SmallNetworks() {
   networks.push_back({"padded_taps", PaddedTaps()});
   networks.push_back({"padded_before", PaddedBefore()});
   networks.push_back({"summed_branches", SummedBranches()});
+  networks.push_back({"broadcast_branches", BroadcastBranches()});
   networks.push_back({"mixed_windows", MixedWindows()});
   networks.push_back({"tiled_upsample", TiledUpsample()});
   networks.push_back({"shuffle_units", ShuffleUnits()});
