@@ -237,6 +237,7 @@ class WinogradEmitter {
     return {Element(e_.Base(temporary), offset), plane * columns().points, plane};
   }
 
+  // WinogradDim::First().
   llvm::Value* First(const WinogradDim& dim, llvm::Value* tile) {
     if (dim.dilation == 1) return ir_.CreateMul(tile, e_.I64(dim.outputs));
     llvm::Value* number = ir_.CreateUDiv(tile, e_.I64(dim.dilation));
@@ -373,8 +374,9 @@ class WinogradEmitter {
     const SymbolRef block = bounded("block", Extent(kernel_.out_channel) / kernel_.lanes, channels);
     e_.Substitute(kernel_.out_channel.variable, DimExpr(kernel_.lanes) * DimExpr(block) + DimExpr(lane_));
     e_.Bind(kernel_.image.variable, place.image);
-    tiles_[0] = bounded("tile_row", rows().tiles - 1, place.row);
-    tiles_[1] = bounded("tile_column", columns().tiles - 1, place.column);
+    first_output_[0] = bounded("first_row", rows().First(rows().tiles - 1), First(rows(), place.row));
+    first_output_[1] =
+        bounded("first_column", columns().First(columns().tiles - 1), First(columns(), place.column));
   }
 
   void StoreRow(const Place& place, int row, const Values& values) {
@@ -384,10 +386,8 @@ class WinogradEmitter {
         const int positions[] = {row, column};
         for (int d = 0; d < 2; ++d) {
           const WinogradDim& dim = kernel_.dims[d];
-          const DimExpr tile(tiles_[d]), apart(dim.dilation);
           e_.Substitute(dim.out.variable,
-                        (FloorDiv(tile, apart) * DimExpr(dim.outputs) + DimExpr(positions[d])) * apart +
-                            Mod(tile, apart));
+                        DimExpr(first_output_[d]) + DimExpr(int64_t{positions[d]} * dim.dilation));
         }
         e_.Forget();
         e_.SetParameters({values[c]});
@@ -405,7 +405,7 @@ class WinogradEmitter {
   llvm::IRBuilder<>& ir_;
   SymbolRef lane_;
   llvm::Value* first_row_ = nullptr;   // of tiles in the block; of all images
-  SymbolRef tiles_[2];
+  SymbolRef first_output_[2];          // output positions of a tile
 };
 
 }  // namespace

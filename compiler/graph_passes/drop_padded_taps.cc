@@ -5,6 +5,7 @@
 
 #include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/pass_table.h"
+#include "compiler/ops/window_geometry.h"
 
 namespace hone {
 namespace {
@@ -36,44 +37,28 @@ Side WithoutPaddedTaps(const Side& side, int64_t* first) {
   return same ? less : side;
 }
 
-std::vector<float> Cut(const std::vector<float>& weights, const Side (&from)[2], const Side (&to)[2],
-                       const int64_t (&first)[2]) {
-  std::vector<float> cut;
-  const int64_t kernel = from[0].taps * from[1].taps;
-  for (int64_t at = 0; at < static_cast<int64_t>(weights.size()); at += kernel) {
-    for (int64_t row = first[0]; row < first[0] + to[0].taps; ++row) {
-      const auto begin = weights.begin() + at + row * from[1].taps + first[1];
-      cut.insert(cut.end(), begin, begin + to[1].taps);
-    }
-  }
-  return cut;
-}
-
 void DropPaddedTapsOf(Graph& graph, NodeId id) {
   const Node node = graph.node(id);
   const auto input = ConstantShape(graph.tensor(node.inputs[0]).type.shape);
   const auto output = ConstantShape(graph.tensor(node.outputs[0]).type.shape);
-  const std::optional<std::vector<float>> weights = Floats(graph, node.inputs[1]);
-  const std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
-  if (!input || !output || !weights || pads.empty()) return;
-  std::vector<int64_t> dims = *ConstantShape(graph.tensor(node.inputs[1]).type.shape);
-  const auto either = [&](const char* attr, size_t d) {
-    const std::vector<int64_t> values = IntsAttr(node.attrs, attr);
-    return values.empty() ? 1 : values[d];
-  };
-  Side from[2], to[2];
-  int64_t first[2];
+  const ConstantData* weights = ConstantOf(graph, node.inputs[1]);
+  if (!input || !output || weights == nullptr) return;
+  const std::vector<int64_t> dims = weights->dims;
+  const WindowGeometry window = *WindowGeometry::Of(node.attrs, {dims[2], dims[3]});
+  std::vector<int64_t> begin(4, 0), end = dims;
+  std::vector<DimExpr> pads(4);
   for (size_t d = 0; d < 2; ++d) {
-    from[d] = {(*input)[2 + d],        (*output)[2 + d], dims[2 + d], either("strides", d),
-               either("dilations", d), pads[d],          pads[2 + d]};
-    to[d] = WithoutPaddedTaps(from[d], &first[d]);
-    dims[2 + d] = to[d].taps;
+    const Side less = WithoutPaddedTaps({(*input)[2 + d], (*output)[2 + d], dims[2 + d], window.strides[d],
+                                         window.dilations[d], window.before[d], window.after[d]},
+                                        &begin[2 + d]);
+    end[2 + d] = begin[2 + d] + less.taps;
+    pads[d] = less.before;
+    pads[2 + d] = less.after;
   }
-  if (to[0].taps == from[0].taps && to[1].taps == from[1].taps) return;
-  graph.node(id).attrs["pads"] = std::vector<DimExpr>{to[0].before, to[1].before, to[0].after, to[1].after};
-  const std::string name = graph.tensor(node.inputs[1]).name + ".taps";
-  const TensorId less = AddFloats(graph, name, std::move(dims), Cut(*weights, from, to, first));
-  graph.node(id).inputs[1] = less;
+  if (begin == std::vector<int64_t>(4, 0) && end == dims) return;
+  const TensorId taps = SliceConstant(graph, node.inputs[1], begin, end);
+  graph.node(id).inputs[1] = taps;
+  graph.node(id).attrs["pads"] = pads;
 }
 
 }  // namespace

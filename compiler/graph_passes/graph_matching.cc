@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "compiler/task/evaluate.h"
+
 namespace hone {
 
 const Node* ProducerIf(const Graph& graph, TensorId id, std::string_view op) {
@@ -66,6 +68,19 @@ TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> d
   std::vector<uint8_t> bytes(values.size() * sizeof(float));
   std::memcpy(bytes.data(), values.data(), bytes.size());
   return graph.AddConstant(name, MakeConstant(DType::kF32, std::move(dims), std::move(bytes)));
+}
+
+TensorId SliceConstant(Graph& graph, TensorId id, const std::vector<int64_t>& begin,
+                       const std::vector<int64_t>& end) {
+  const auto dims = [](const std::vector<int64_t>& values) {
+    return std::vector<DimExpr>(values.begin(), values.end());
+  };
+  const AttrMap attrs = {{"starts", dims(begin)},
+                         {"ends", dims(end)},
+                         {"steps", std::vector<DimExpr>(begin.size(), DimExpr(1))}};
+  const HostTensor whole = HostTensorOf(*ConstantOf(graph, id));
+  std::vector<HostTensor> part = EvaluateNode("slice", attrs, {&whole, 1}).value();
+  return graph.AddConstant(graph.tensor(id).name, ConstantOf(std::move(part.front())));
 }
 
 int ConstantOperand(const Graph& graph, const Node& node) {

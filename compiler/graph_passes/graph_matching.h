@@ -24,6 +24,9 @@ std::optional<std::vector<float>> PerChannel(const Graph& graph, TensorId id,
                                              const std::vector<DimExpr>& shape, int axis);
 TensorId AddFloats(Graph& graph, const std::string& name, std::vector<int64_t> dims,
                    const std::vector<float>& values);
+// The elements of a constant from `begin` to before `end`, in every dimension.
+TensorId SliceConstant(Graph& graph, TensorId id, const std::vector<int64_t>& begin,
+                       const std::vector<int64_t>& end);
 
 // For a binary node: which operand is constant (0 or 1), if exactly one is; -1 otherwise.
 int ConstantOperand(const Graph& graph, const Node& node);

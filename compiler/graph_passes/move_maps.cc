@@ -57,12 +57,14 @@ class MapMover {
       if (node.op->op_class != OpClass::kElementwise || node.outputs.size() != 1) continue;
       if (!(graph_.tensor(node.outputs[0]).type.shape == shape_) || IsGraphOutput(graph_, node.outputs[0]))
         continue;
-      bool reads = false, movable = true;
-      for (const TensorId input : node.inputs) {
-        reads = reads || known.contains(input);
-        movable = movable && (known.contains(input) || Floats(graph_, input).has_value());
+      const auto is_known = [&](TensorId input) { return known.contains(input); };
+      const auto movable = [&](TensorId input) {
+        return is_known(input) || ConstantOf(graph_, input) != nullptr;
+      };
+      if (!std::any_of(node.inputs.begin(), node.inputs.end(), is_known) ||
+          !std::all_of(node.inputs.begin(), node.inputs.end(), movable)) {
+        continue;
       }
-      if (!reads || !movable) continue;
       known.insert(node.outputs[0]);
       maps_.push_back({i});
     }
@@ -102,20 +104,13 @@ class MapMover {
 
   // What a part reads of a constant that is broadcast to the whole.
   TensorId CutConstant(TensorId id, int64_t begin, int64_t end) {
-    std::vector<int64_t> dims = *ConstantShape(graph_.tensor(id).type.shape);
+    const std::vector<int64_t> dims = ConstantOf(graph_, id)->dims;
     const size_t missing = shape_.size() - dims.size();
     if (axis_ < missing || dims[axis_ - missing] == 1) return id;
-    const size_t axis = axis_ - missing;
-    const std::vector<float> values = *Floats(graph_, id);
-    const int64_t extent = dims[axis];
-    int64_t inner = 1;
-    for (size_t d = axis + 1; d < dims.size(); ++d) inner *= dims[d];
-    std::vector<float> cut;
-    for (int64_t at = 0; at < static_cast<int64_t>(values.size()); at += extent * inner) {
-      cut.insert(cut.end(), values.begin() + at + begin * inner, values.begin() + at + end * inner);
-    }
-    dims[axis] = end - begin;
-    return AddFloats(graph_, graph_.tensor(id).name, std::move(dims), cut);
+    std::vector<int64_t> first(dims.size(), 0), last = dims;
+    first[axis_ - missing] = begin;
+    last[axis_ - missing] = end;
+    return SliceConstant(graph_, id, first, last);
   }
 
   Graph& graph_;

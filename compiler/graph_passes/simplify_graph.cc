@@ -2,6 +2,7 @@
 
 #include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/pass_table.h"
+#include "compiler/ops/window_geometry.h"
 #include "compiler/task/evaluate.h"
 
 namespace hone {
@@ -182,15 +183,13 @@ bool PadInConvolution(Graph& graph, NodeId id) {
       FloatAttr(pad->attrs, "value", 0) != 0) {
     return false;
   }
-  const std::vector<int64_t> outside =
-      IntsAttr(pad->attrs, "pads");  // of four dimensions: before, then after
-  std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
+  const std::vector<int64_t> outside = IntsAttr(pad->attrs, "pads");  // before, then after, of n, c, h, w
   if (outside[0] != 0 || outside[1] != 0 || outside[4] != 0 || outside[5] != 0) return false;
+  const std::vector<int64_t> added = {outside[2], outside[3], outside[6], outside[7]};
+  std::vector<int64_t> pads = IntsAttr(node.attrs, "pads");
   pads.resize(4, 0);
-  for (size_t d = 0; d < 2; ++d) {
-    pads[d] += outside[2 + d];
-    pads[2 + d] += outside[6 + d];
-  }
+  for (size_t i = 0; i < pads.size(); ++i) pads[i] += added[i];
+  if (*std::max_element(pads.begin(), pads.end()) > WindowGeometry::kMost) return false;
   const TensorId source = pad->inputs[0];
   graph.node(id).inputs[0] = source;
   graph.node(id).attrs["pads"] = std::vector<DimExpr>(pads.begin(), pads.end());

@@ -284,9 +284,9 @@ struct ConstantImage {
 };
 
 // Replaces the statistics by those of x itself, as training does; outputs 1 and 2 are their running means.
-void TakeStatistics(NodeContext& c, TensorId x, TensorId* mean, TensorId* variance) {
-  AttrMap axes = {{"axes", ToDims({0})}, {"keepdims", int64_t{0}}};
-  for (int64_t d = 2; d < c.Type(x).rank(); ++d) std::get<std::vector<DimExpr>>(axes["axes"]).emplace_back(d);
+// `image`: x, if it is constant.
+void TakeStatistics(NodeContext& c, TensorId x, const std::optional<ConstantImage>& image, TensorId* mean,
+                    TensorId* variance) {
   const double momentum = c.Float("momentum", 0.9);
   const auto running = [&](int output, TensorId before, TensorId now) {
     if (output >= c.node().output_size() || !c.ok()) return;
@@ -294,11 +294,14 @@ void TakeStatistics(NodeContext& c, TensorId x, TensorId* mean, TensorId* varian
                                        c.Emit("mul", {now, c.ScalarLike(now, 1 - momentum)})}));
   };
   TensorId own_mean, own_variance;
-  if (const std::optional<ConstantImage> image = ConstantImage::Of(c, x)) {
+  if (image) {
     const std::vector<double> means = image->Means(nullptr);
     own_mean = c.Reals(means, {image->dims[1]}, DType::kF32);
     own_variance = c.Reals(image->Means(&means), {image->dims[1]}, DType::kF32);
   } else {
+    std::vector<int64_t> others = {0};
+    for (int64_t d = 2; d < c.Type(x).rank(); ++d) others.push_back(d);
+    const AttrMap axes = {{"axes", ToDims(others)}, {"keepdims", int64_t{0}}};
     own_mean = c.Emit("reduce_mean", {x}, axes);
     if (!c.ok()) return;
     const TensorId centred = c.Emit("sub", {x, PerChannel(c, x, own_mean)});
@@ -319,7 +322,8 @@ void BatchNormalization(NodeContext& c) {
   TensorId mean = c.Input(3), variance = c.Input(4);
   const double epsilon = c.Float("epsilon", 1e-5);
   if (!c.ok() || !c.RequireRank(x, 2, 5)) return;
-  if (training) TakeStatistics(c, x, &mean, &variance);
+  const std::optional<ConstantImage> image = ConstantImage::Of(c, x);
+  if (training) TakeStatistics(c, x, image, &mean, &variance);
   if (!c.ok()) return;
   const auto s = c.Reals(scale), b = c.Reals(bias), m = c.Reals(mean), v = c.Reals(variance);
   for (const TensorId id : {scale, bias, mean, variance}) {
@@ -333,7 +337,7 @@ void BatchNormalization(NodeContext& c) {
       f[i] = (*s)[i] / std::sqrt((*v)[i] + epsilon);
       t[i] = (*b)[i] - (*m)[i] * f[i];
     }
-    if (const auto image = ConstantImage::Of(c, x)) return c.SetOutput(0, image->Scaled(c, f, t));
+    if (image) return c.SetOutput(0, image->Scaled(c, f, t));
     const int64_t channels = static_cast<int64_t>(f.size());
     factor = c.Reals(f, {channels}, c.Type(x).dtype);
     shift = c.Reals(t, {channels}, c.Type(x).dtype);
