@@ -281,7 +281,8 @@ void WorkerSession::Accept(const SynchronizeAnswer::ReceivedLease& received) {
 }
 
 bool WorkerSession::MayRetry(const absl::Status& status) {
-  if (status.ToString() != last_error_) Log(last_error_ = status.ToString());
+  if (status.message() != last_error_) Log(status.ToString());  // each attempt has an id of its own
+  last_error_ = std::string(status.message());
   switch (status.code()) {
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kNotFound: {

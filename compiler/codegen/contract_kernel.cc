@@ -125,7 +125,7 @@ class ContractEmitter {
     arguments.insert(arguments.end(), coordinates.begin(), coordinates.end());
     arguments.push_back(panel);
     arguments.push_back(turn);
-    if (kernel_.strip != nullptr) arguments.push_back(e_.Index(DimExpr(kernel_.strip)));
+    if (kernel_.around != nullptr) arguments.push_back(e_.Index(DimExpr(kernel_.around)));
     CallPattern(number, panel, arguments);
   }
 

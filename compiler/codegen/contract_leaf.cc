@@ -49,7 +49,7 @@ class LeafEmitter {
     panel_ = MakeSymbol("panel", 0, panels - 1);
     e_.Bind(panel_, function->getArg(argument++));
     turn_ = function->getArg(argument++);
-    if (kernel_.strip != nullptr) e_.Bind(kernel_.strip, function->getArg(argument));
+    if (kernel_.around != nullptr) e_.Bind(kernel_.around, function->getArg(argument));
   }
 
   void BindAxis(const Axis& axis, llvm::Value* value) {
@@ -304,7 +304,7 @@ class LeafEmitter {
 
 llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
                                  const ContractLeaf& leaf, const std::string& name, llvm::Module* module) {
-  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2 + (kernel.strip != nullptr ? 1 : 0);
+  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2 + (kernel.around != nullptr ? 1 : 0);
   llvm::Function* function = AddKernelFunction(name, coordinates, target, module);
   function->addFnAttr(llvm::Attribute::NoInline);
   function->addFnAttr(kLeafAttribute);

@@ -1,6 +1,7 @@
 #include "compiler/codegen/winograd_kernel.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/contract_kernel.h"
@@ -24,10 +25,14 @@ class WinogradEmitter {
     ClearZeros();
     const int64_t tiles = kernel_.Tiles(), smallest = tiles / kernel_.blocks, larger = tiles % kernel_.blocks;
     Each(begin, end, [&](llvm::Value* unit) {
-      llvm::Value* block = kernel_.parts == 1 ? unit : ir_.CreateURem(unit, e_.I64(kernel_.blocks));
-      const PanelRange panels = PanelsOfPart(kernel_.parts == 1 ? nullptr : ir_.CreateUDiv(unit, e_.I64(kernel_.blocks)));
+      llvm::Value* part = unit;
+      llvm::Value* block = SplitOff(kernel_.blocks, kernel_.Units(), &part);
+      if (kernel_.Groups() > 1)
+        e_.Bind(kernel_.group.variable, SplitOff(kernel_.Groups(), kernel_.Units() / kernel_.blocks, &part));
+      const PanelRange panels = PanelsOfPart(kernel_.parts == 1 ? nullptr : part);
       llvm::Value* first = ir_.CreateMul(block, e_.I64(smallest));
-      if (larger > 0) first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
+      if (larger > 0)
+        first = ir_.CreateAdd(first, ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, block, e_.I64(larger)));
       llvm::Value* is_larger = ir_.CreateICmpSLT(block, e_.I64(larger));
       llvm::Value* count = larger == 0 ? e_.I64(smallest) : ir_.CreateSelect(is_larger, e_.I64(smallest + 1), e_.I64(smallest));
       if (kernel_.interleaved >= 0) Interleave(first, count);
@@ -50,6 +55,14 @@ class WinogradEmitter {
  private:
   const WinogradDim& rows() const { return kernel_.dims[0]; }
   const WinogradDim& columns() const { return kernel_.dims[1]; }
+
+  // The innermost digit, of `extent` values, of a number below `all`; what remains is left in `number`.
+  llvm::Value* SplitOff(int64_t extent, int64_t all, llvm::Value** number) {
+    if (extent == all) return std::exchange(*number, e_.I64(0));
+    llvm::Value* digit = ir_.CreateURem(*number, e_.I64(extent));
+    *number = ir_.CreateUDiv(*number, e_.I64(extent));
+    return digit;
+  }
 
   void Each(llvm::Value* begin, llvm::Value* end, const std::function<void(llvm::Value*)>& body) {
     e_.Loop(begin, end, 1, {}, [&](llvm::Value* i, const Values&) {

@@ -14,6 +14,7 @@ constexpr size_t kMaxPatterns = 16;           // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
 constexpr int64_t kLineBytes = 64;
+constexpr int64_t kLeastSteps = 256;          // of a pass: shorter ones load and store their sums too often
 constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too short a stream for the hardware to run ahead
 
 // A panel waits in the second-level cache for its uses beside the next one, which is under way, and operand a.
@@ -37,6 +38,7 @@ class ContractScheduler {
     if (kernel_.patterns.size() > kMaxPatterns) return Rejection::kTooManyPatterns;
     if (!CutPasses()) return Rejection::kBadTile;
     SetOrder();
+    if (StartsWithinPanel()) return Rejection::kBadTile;
     std::optional<Layout> b_layout = PackedLayout();
     if (!b_layout) return Rejection::kNotLowered;
     const NestTensor &a = tensors_[kernel_.a], &b = tensors_[kernel_.b];
@@ -93,8 +95,10 @@ class ContractScheduler {
   int64_t BlockOf(const Axis& axis) const {
     const NestTensor& a = tensors_[view_.a];
     for (size_t d = 0; d < view_.a_indices.size(); ++d) {
-      const std::optional<int64_t> first = (std::get<DimExpr>(view_.a_indices[d]) - DimExpr(axis.variable)).AsConstant();
-      if (first && *first % a.layout.BlockOf(static_cast<int>(d)) == 0) return a.layout.BlockOf(static_cast<int>(d));
+      const int64_t block = a.layout.BlockOf(static_cast<int>(d));
+      DimExpr first;
+      const auto steps = std::get<DimExpr>(view_.a_indices[d]).AffineCoefficient(axis.variable, &first);
+      if (steps == 1 && first.Divisor() % block == 0) return block;
     }
     return 1;
   }
@@ -315,6 +319,15 @@ class ContractScheduler {
     return prefetch;
   }
 
+  // What begins behind other channels of operand b, a group for one, must begin a panel.
+  bool StartsWithinPanel() const {
+    return std::any_of(view_.b_indices.begin(), view_.b_indices.end(), [&](const LoadIndex& index) {
+      DimExpr first;
+      const bool along_n = std::get<DimExpr>(index).AffineCoefficient(kernel_.n.variable, &first) == 1;
+      return along_n && first.Divisor() % (int64_t{choice_.nv} * choice_.lanes) != 0;
+    });
+  }
+
   std::optional<Layout> PackedLayout() const {
     std::string outer, blocks;
     std::string batch, loops;
@@ -468,7 +481,7 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   if (vectors % 2 == 1 && vectors > 1 && vectors % 3 == 0 && anchor.m >= 4) nv = 3;
   int mr = static_cast<int>(std::min<int64_t>(anchor.m, 28));
   while (mr > 1 && !fits(mr, nv)) --mr;
-  while (nv > 1 && !fits(mr, nv)) --nv;
+  while (nv > 1 && (!fits(mr, nv) || (anchor.groups > 1 && vectors % nv != 0))) --nv;
   choice.mr = mr;
   choice.nv = nv;
   // Rows of an image are cut evenly: a tile never leaves a small remainder.
@@ -484,11 +497,21 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   int64_t passes = 1;
   while (tiles > 1 && anchor.k / passes * choice.nv * choice.lanes * 4 > MostPanelBytes(target)) passes *= 2;
   if (passes > 1) choice.k_steps = (anchor.k + passes - 1) / passes;
-  if (threads == 1) return choice;
-  // Threads that share out rows each read operand b whole; those that share out panels read all rows, and
-  // leave for the next task in two caches what it reads together.
   const int64_t inputs = anchor.m / (anchor.taps[0] * anchor.taps[1]) * anchor.k,
                 outputs = anchor.m * anchor.n;
+  if (threads == 1) {
+    // Operand b is read once where it leaves the second-level cache and a pass's part of a stays there.
+    const int64_t l2 = target.row->l2_bytes / DTypeBytes(DType::kF32), most = l2 * 2 / 3;
+    while (inputs / passes > most && anchor.k / passes >= 2 * kLeastSteps) passes *= 2;
+    if (tiles > choice.tiles_per_block && anchor.n * anchor.k > l2 && inputs / passes <= most) {
+      choice.panels_outer = true;
+      choice.tiles_per_block = 0;
+      choice.k_steps = passes > 1 ? (anchor.k + passes - 1) / passes : 0;
+    }
+    return choice;
+  }
+  // Threads that share out rows each read operand b whole; those that share out panels read all rows, and
+  // leave for the next task in two caches what it reads together.
   const bool near =
       inputs * DTypeBytes(DType::kF32) <= target.row->l2_bytes;  // to be read again for every panel
   if (near && inputs + outputs < anchor.n * anchor.k && panels >= kChunksPerThread * threads) {

@@ -165,8 +165,12 @@ class Fuser {
     if (readers.size() != 1) return false;
     const size_t j = *readers.begin();
     Stage& window = stages_[j];
-    const StageLoops loops{.axes = window.axes, .reduce = window.reduce, .combine = window.combine, .body = window.body,
-                           .dtype = window.body[0]->dtype};
+    StageLoops loops{.axes = window.axes,
+                     .reduce = window.reduce,
+                     .combine = window.combine,
+                     .body = window.body,
+                     .dtype = window.body[0]->dtype};
+    SplitGroups(&loops);
     if (window.body.size() != 1 || ranges_.contains(j) || ViewAsContract(loops)) return false;
     std::optional<GuardedReduction> guarded =
         RangesOfGuards(ReplaceLoads(window.body[0], padding), window.combine, window.reduce);
@@ -206,6 +210,7 @@ class Fuser {
     if (const auto ranges = ranges_.find(i); ranges != ranges_.end()) loops.ranges = ranges->second;
     loops.tuple = stage.tuple;
     FuseConsumers(i, identity, &loops);
+    SplitGroups(&loops);
     return loops;
   }
 
@@ -333,6 +338,17 @@ ScalarCost CostOf(const ScalarRef& scalar) {
     ++cost.operations;
   }
   return cost;
+}
+
+void SubstituteInto(const std::map<SymbolRef, DimExpr>& values, StageLoops* stage) {
+  for (ScalarRef& body : stage->body) body = SubstituteAxes(body, values);
+  for (Store& store : stage->stores) {
+    store.value = SubstituteAxes(store.value, values);
+    for (LoadIndex& index : store.indices) index = std::get<DimExpr>(index).Substitute(values);
+  }
+  for (ReduceRange& range : stage->ranges) {
+    range = {range.begin.Substitute(values), range.end.Substitute(values)};
+  }
 }
 
 int64_t Extent(const Axis& axis) { return axis.extent.Constant(); }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <variant>
 #include <vector>
 
@@ -27,6 +28,8 @@ void ForEachLoad(const ScalarRef& scalar, const std::function<void(const Scalar&
 // The loads of a stage: of what it reduces and of what it stores.
 void ForEachLoad(const StageLoops& stage, const std::function<void(const Scalar& load)>& visit);
 int LoadsOf(const FusedStages& fused, ProgramTensorId tensor);   // how often stages load it
+// Axes in terms of others, in everything the stage computes, stores and skips; its lists of axes stay.
+void SubstituteInto(const std::map<SymbolRef, DimExpr>& values, StageLoops* stage);
 // Multiplications by one and additions of nothing aside: operations per evaluation, transcendental ones apart.
 struct ScalarCost {
   int operations = 0, transcendental = 0;

@@ -76,8 +76,9 @@ std::string KernelText(const WinogradKernel& kernel) {
                     dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "",
                     dim.dilation > 1 ? absl::StrCat(" dilation ", dim.dilation) : "");
   }
-  absl::StrAppend(&text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved", " blocks ", kernel.blocks,
-                  " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
+  absl::StrAppend(&text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved",
+                  kernel.Groups() == 1 ? "" : absl::StrCat(" groups ", kernel.Groups()), " blocks ",
+                  kernel.blocks, " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
   for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));
   return text;
 }

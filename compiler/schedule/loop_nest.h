@@ -139,7 +139,7 @@ struct ContractKernel {
   bool parallel_m = true, parallel_n = false;
   int chunks = 1;
   std::vector<Store> stores;        // the first one holds partial sums between passes
-  SymbolRef strip;                  // of the loop around, if operand a is found in terms of it
+  SymbolRef around;                 // the variable of a loop around, if an operand is found in terms of it
 };
 
 // One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.
@@ -171,7 +171,8 @@ struct WinogradDim {
 // [point, point, tile, (phase, phase, channel)], at each point a contraction with the transformed kernel into `products`
 // [point, point, tile, output channel], output transform into the stores. Both temporaries live in the chunk's scratch.
 struct WinogradKernel {
-  Axis image, channel, out_channel;       // channel: of the source
+  Axis image, channel, out_channel;       // channel: of the source; both of a group, where there are any
+  Axis group;                             // of extent 1 where there are none: its variable occurs nowhere
   SymbolRef row, column;                  // source positions in source_indices
   std::vector<DimExpr> source_indices;    // of `source` in terms of image, channel, row, column
   WinogradDim dims[2];
@@ -181,7 +182,7 @@ struct WinogradKernel {
   // [row of tiles, row, (column, channel)]. Phases along the columns then lie beside the channels. -1: read from the source.
   ProgramTensorId interleaved = -1;
   ProgramTensorId source = -1, transformed = -1, products = -1, edge = -1;   // edge: a tile over the border
-  int64_t blocks = 1;                     // near-equal pieces of all images' tiles
+  int64_t blocks = 1;                     // near-equal pieces of all images' tiles, for each group
   int64_t parts = 1;                      // near-equal pieces of the products' panels; each transforms its blocks' input
   std::vector<ContractKernel> contracts;  // of the larger blocks, and of those with a tile less, if there are any
   std::vector<Store> stores;              // Parameter(0) is the convolution
@@ -190,7 +191,8 @@ struct WinogradKernel {
 
   static constexpr int64_t kCounterBytes = 64;       // of scratch per chunk, behind all chunks': its first unit not taken
   int64_t CountersOffset() const { return scratch_offset + chunk_bytes * chunks; }
-  int64_t Units() const { return parts * blocks; }   // of the parallel loop, parts outside
+  int64_t Groups() const { return group.extent.Constant(); }
+  int64_t Units() const { return parts * Groups() * blocks; }  // of the parallel loop, parts outside
   int Phases() const { return dims[0].Phases() * dims[1].Phases(); }
   int PhasesInLanes() const { return interleaved < 0 ? 1 : dims[1].Phases(); }   // beside the channels
   int64_t InputChannels() const { return channel.extent.Constant() * PhasesInLanes(); }

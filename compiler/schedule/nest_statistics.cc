@@ -188,7 +188,9 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
 void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
   const WinogradDim& rows = kernel.dims[0];
   const WinogradDim& columns = kernel.dims[1];
-  const double images = static_cast<double>(Extent(kernel.image)), tiles = static_cast<double>(kernel.Tiles());
+  const double groups = static_cast<double>(kernel.Groups());
+  const double images = groups * static_cast<double>(Extent(kernel.image)),  // each with its own channels
+      tiles = groups * static_cast<double>(kernel.Tiles());
   const double in = static_cast<double>(Extent(kernel.channel)), out = static_cast<double>(Extent(kernel.out_channel));
   const double points = static_cast<double>(rows.points) * columns.points;
   const double taps = static_cast<double>(rows.taps) * columns.taps, phases = kernel.Phases();
@@ -198,7 +200,7 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   NestStatistics block = *statistics;
   Add(kernel.contracts.front(), nest, target, &block);
   const double share = 1 - 0.5 * (static_cast<double>(kernel.contracts.size()) - 1) / static_cast<double>(kernel.blocks);
-  const double blocks = static_cast<double>(kernel.blocks) * share;
+  const double blocks = groups * static_cast<double>(kernel.blocks) * share;
   const double used = static_cast<double>(rows.Products() * columns.Products()) / (points * phases);
   block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks * used;
   block.leaf_calls = statistics->leaf_calls + (block.leaf_calls - statistics->leaf_calls) * blocks;
@@ -230,8 +232,8 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   }
   ScatteredAccesses(nest, kernel.out_channel, kernel.lanes, false, statistics)
       .AddStores(kernel.stores, images * static_cast<double>(Extent(rows.out) * Extent(columns.out)) * out);
-  statistics->input_parts = static_cast<double>(kernel.parts == 1 ? kernel.blocks : 1);
-  statistics->constant_parts = parts;
+  statistics->input_parts = groups * static_cast<double>(kernel.parts == 1 ? kernel.blocks : 1);
+  statistics->constant_parts = groups * parts;
   AddPieces(kernel.chunks, static_cast<double>(kernel.Units()), statistics);
 }
 

@@ -354,6 +354,7 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
     anchor.k = Points(stage.reduce);
     anchor.n = Extent(stage.axes[view->n]);
     for (const int axis : view->batch) anchor.batch *= Extent(stage.axes[axis]);
+    if (view->group >= 0) anchor.groups = Extent(stage.axes[view->group]);
     for (const int axis : view->m) anchor.m *= Extent(stage.axes[axis]);
     anchor.constant_b = fused.tensors[view->b].role == ProgramTensor::Role::kConstant;
     const bool image = stage.reduce.size() >= 3 && !view->m.empty();

@@ -25,6 +25,7 @@ struct Anchor {
   AnchorKind kind = AnchorKind::kMap;
   int stage = -1;                  // index into the program's stages
   int64_t batch = 1, m = 1, n = 1, k = 1;   // kContract: extents (m = all output pixels, k = all reduction steps)
+  int64_t groups = 1;  // ... of output channels that lie side by side in operand b: part of the batch
   int64_t row = 1;                 // kContract on images: pixels of one output row (m % row == 0); else 1
   int64_t k_inner = 1;             // contiguous reduction steps (channel block, or k)
   bool constant_b = true;          // b is packed ahead; else packed into scratch at each run

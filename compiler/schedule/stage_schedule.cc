@@ -143,17 +143,6 @@ bool ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* 
   return best >= 0;
 }
 
-void SubstituteInto(const std::map<SymbolRef, DimExpr>& values, StageLoops* stage) {
-  for (ScalarRef& body : stage->body) body = SubstituteAxes(body, values);
-  for (Store& store : stage->stores) {
-    store.value = SubstituteAxes(store.value, values);
-    for (LoadIndex& index : store.indices) index = std::get<DimExpr>(index).Substitute(values);
-  }
-  for (ReduceRange& range : stage->ranges) {
-    range = {range.begin.Substitute(values), range.end.Substitute(values)};
-  }
-}
-
 // The block in which the first stored tensor keeps the axis of the lanes; 1 if it does not.
 int64_t StoredBlock(const std::vector<NestTensor>& tensors, const StageLoops& stage) {
   const Store& store = stage.stores.front();

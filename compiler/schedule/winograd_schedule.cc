@@ -90,14 +90,21 @@ std::optional<WinogradView> ViewAsWinograd(const FusedStages& fused, int number)
   const StageLoops& stage = fused.stages[number];
   const std::optional<ContractView> contract = ViewAsContract(stage);
   if (!contract || contract->a_indices.size() != 4 || contract->b_indices.size() != 4) return std::nullopt;
-  if (stage.axes.size() != 4 || stage.reduce.size() != 3) return std::nullopt;
+  const bool grouped = contract->group >= 0;
+  if (stage.axes.size() != (grouped ? 5 : 4) || stage.reduce.size() != 3) return std::nullopt;
   WinogradView view{.contract = *contract, .source = contract->a};
   const auto a = [&](size_t d) { return std::get<DimExpr>(contract->a_indices[d]); };
   const auto b = [&](size_t d) { return std::get<DimExpr>(contract->b_indices[d]); };
+  // Channel of a tensor: that of its group.
+  const auto within = [&](const Axis& axis) {
+    const DimExpr group = grouped ? DimExpr(stage.axes[contract->group].variable) : DimExpr(0);
+    return axis.extent * group + DimExpr(axis.variable);
+  };
   view.image = Position(stage.axes, a(0));
-  view.out_channel = Position(stage.axes, b(0));
-  view.channel = Position(stage.reduce, a(1));
-  if (view.image < 0 || view.out_channel < 0 || view.channel < 0 || view.channel != Position(stage.reduce, b(1))) {
+  view.out_channel = contract->n;
+  view.channel = Position(stage.reduce, b(1));
+  if (view.image < 0 || view.channel < 0 || !(b(0) == within(stage.axes[view.out_channel])) ||
+      !(a(1) == within(stage.reduce[view.channel]))) {
     return std::nullopt;
   }
   bool transforms = false;
@@ -169,6 +176,8 @@ class WinogradScheduler {
   void SetAxes() {
     kernel().image = stage_.axes[view_.image];
     kernel().out_channel = stage_.axes[view_.out_channel];
+    const int group = view_.contract.group;
+    kernel().group = group < 0 ? Axis{MakeSymbol("group", 0, 1), DimExpr(1)} : stage_.axes[group];
     kernel().channel = stage_.reduce[view_.channel];
     kernel().lanes = contract_.lanes;
     for (int d = 0; d < 2; ++d) {
@@ -196,8 +205,9 @@ class WinogradScheduler {
     kernel().source = view_.source;
     kernel().row = MakeSymbol("row", 0, std::max<int64_t>(1, kernel().dims[0].source_extent - 1));
     kernel().column = MakeSymbol("column", 0, std::max<int64_t>(1, kernel().dims[1].source_extent - 1));
-    kernel().source_indices = {DimExpr(kernel().image.variable), DimExpr(kernel().channel.variable),
-                               DimExpr(kernel().row), DimExpr(kernel().column)};
+    kernel().source_indices = {DimExpr(kernel().image.variable),
+                               InGroup(kernel().channel.variable, Channels()), DimExpr(kernel().row),
+                               DimExpr(kernel().column)};
     const DimExpr offset = tensors_[kernel().source].Offset(kernel().source_indices);
     if (const int lanes = ContiguousLanes(offset, kernel().channel); lanes > 0) {
       kernel().input_lanes = lanes;
@@ -234,6 +244,11 @@ class WinogradScheduler {
     return LaneStride(offset, kernel().channel.variable).has_value();
   }
 
+  // Channel `channel` of the group at hand, in a tensor that has `channels` for each.
+  DimExpr InGroup(const SymbolRef& channel, int64_t channels) const {
+    if (plan_.kernel.Groups() == 1) return DimExpr(channel);
+    return DimExpr(channels) * DimExpr(plan_.kernel.group.variable) + DimExpr(channel);
+  }
   static std::pair<DimExpr, SymbolRef> InLanes(const DimExpr& offset, const Axis& axis, int lanes) {
     const SymbolRef lane = MakeSymbol("lane", 0, lanes - 1);
     const SymbolRef block = MakeSymbol("block", 0, std::max<int64_t>(1, Extent(axis) / lanes));
@@ -256,7 +271,9 @@ class WinogradScheduler {
     int64_t blocks = (tiles + choice_.tiles - 1) / choice_.tiles;
     const int64_t panel = int64_t{contract_.nv} * contract_.lanes;
     if (!contract_.parallel_m) kernel().parts = std::min<int64_t>(threads_, (OutChannels() + panel - 1) / panel);
-    if (kernel().parts == 1) blocks = std::min(tiles, (blocks + threads_ - 1) / threads_ * threads_);
+    if (kernel().parts == 1) {
+      while (blocks < tiles && blocks * kernel().Groups() % threads_ != 0) ++blocks;
+    }
     kernel().blocks = blocks;
     largest_ = (tiles + blocks - 1) / blocks;
     // A chunk for each thread, whose temporaries stay in its cache.
@@ -308,8 +325,9 @@ class WinogradScheduler {
     stage.reduce = {axis("ic", PhaseChannels())};
     const auto at = [&](size_t i) { return DimExpr(stage.axes[i].variable); };
     const DimExpr channel(stage.reduce[0].variable);
-    stage.body = {Binary(BinaryOp::kMul, Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
-                         Load(packed_, DType::kF32, {at(3), channel, at(0), at(1)}))};
+    stage.body = {Binary(
+        BinaryOp::kMul, Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
+        Load(packed_, DType::kF32, {InGroup(stage.axes[3].variable, OutChannels()), channel, at(0), at(1)}))};
     stage.stores = {{plan_.kernel.products, {at(0), at(1), at(2), at(3)}, Parameter(0, DType::kF32)}};
     return stage;
   }
@@ -329,6 +347,7 @@ class WinogradScheduler {
       ContractPlan& plan = std::get<ContractPlan>(planned);
       plan_.packed = plan.b_layout;
       SkipShortPhases(&plan.kernel);
+      if (kernel().Groups() > 1) plan.kernel.around = kernel().group.variable;
       kernel().contracts.push_back(std::move(plan.kernel));
     }
     tensors_[packed_].layout = plan_.packed;

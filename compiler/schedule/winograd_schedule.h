@@ -7,8 +7,9 @@
 
 namespace hone {
 
-// A stage seen as a convolution that Winograd's algorithm computes: one group, a window of at most 7 taps in
-// either dimension, any stride or any dilation, constant weights [oc, ic, kh, kw].
+// A stage seen as a convolution that Winograd's algorithm computes: a window of at most 7 taps in either
+// dimension, any stride or any dilation, constant weights [oc, ic, kh, kw], one group or wide ones
+// (SplitGroups).
 struct WinogradView {
   ContractView contract;
   int image = -1, out_channel = -1;   // indices into StageLoops::axes

@@ -77,6 +77,7 @@ struct FakeServer::Services {
     }
     grpc::Status Synchronize(grpc::ServerContext* context, const v1::SynchronizeRequest* request,
                              v1::SynchronizeResponse* response) override {
+      context->AddTrailingMetadata("x-request-id", "synchronized");
       return fake->Synchronize(*context, *request, *response);
     }
     grpc::Status RenewCertificate(grpc::ServerContext* context, const v1::RenewCertificateRequest* request,

@@ -315,7 +315,7 @@ TEST_F(WorkerSessionTest, RemovedWorkerEndsAndJoinsAnewOnlyWhenStartedAgain) {
   server_.Shutdown();  // ends the long poll
   server_.Start();
   EXPECT_EQ(WaitForExit(), 3);
-  EXPECT_TRUE(absl::StrContains(LogText(), "was removed")) << LogText();
+  EXPECT_TRUE(absl::StrContains(LogText(), "was removed [request='synchronized'")) << LogText();
   server_.Order([](FakeServer& s) {
     EXPECT_EQ(s.enrolled.size(), 1u);
     s.removed = false;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
@@ -20,10 +21,17 @@ namespace {
 constexpr double kSlowestBytesPerSecond = 256 * 1024;
 constexpr int kLargestMessage = 16 << 20;
 
-absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
+// How a call ended; with the id under which the server's log has it, if it answered.
+absl::Status FromGrpc(const grpc::ClientContext& context, const grpc::Status& status,
+                      const std::string& what) {
   if (status.ok()) return absl::OkStatus();
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
                       absl::StrCat(what, ": ", status.error_message()));
+  const auto& told = context.GetServerTrailingMetadata();
+  if (const auto id = told.find("x-request-id"); id != told.end()) {
+    result.SetPayload("request", absl::Cord(absl::string_view(id->second.data(), id->second.size())));
+  }
+  return result;
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ServerConnectionOptions& options, const Identity& identity) {
@@ -146,7 +154,7 @@ absl::StatusOr<Identity> ServerConnection::Enrol(const std::string& enrol_token,
   *request.mutable_device() = ToMessage(device);
   v1::EnrolResponse response;
   const grpc::Status status = CurrentLink()->workers->Enrol(&context, request, &response);
-  if (!status.ok()) return FromGrpc(status, "enrolling");
+  if (!status.ok()) return FromGrpc(context, status, "enrolling");
   if (response.certificate().empty())
     return absl::FailedPreconditionError(
         "enrolling: the server gives no certificate: it is older than this hone-worker");
@@ -161,7 +169,7 @@ absl::StatusOr<Identity> ServerConnection::RenewCertificate(const CertificateReq
   request.set_certificate_request(asked.request);
   v1::RenewCertificateResponse response;
   const grpc::Status status = link->workers->RenewCertificate(&context, request, &response);
-  if (!status.ok()) return FromGrpc(status, "renewing the certificate");
+  if (!status.ok()) return FromGrpc(context, status, "renewing the certificate");
   return Identity{link->worker, asked.private_key, response.certificate()};
 }
 
@@ -183,7 +191,7 @@ absl::StatusOr<SynchronizeAnswer> ServerConnection::Synchronize(const Synchroniz
   v1::SynchronizeResponse response;
   const grpc::Status status = link->workers->Synchronize(&context, request, &response);
   synchronize_->End();
-  if (!status.ok()) return FromGrpc(status, "synchronizing");
+  if (!status.ok()) return FromGrpc(context, status, "synchronizing");
 
   SynchronizeAnswer answer;
   answer.acknowledged.assign(response.acknowledged().begin(), response.acknowledged().end());
@@ -222,7 +230,7 @@ absl::Status ServerConnection::Download(const BlobId& blob, uint64_t offset,
   if (!sunk.ok()) context.TryCancel();
   const grpc::Status status = reader->Finish();
   download_->End();
-  return sunk.ok() ? FromGrpc(status, absl::StrCat("downloading blob ", blob.sha256)) : sunk;
+  return sunk.ok() ? FromGrpc(context, status, absl::StrCat("downloading blob ", blob.sha256)) : sunk;
 }
 
 void ServerConnection::CancelDownload() { download_->Interrupt(false); }

@@ -226,6 +226,24 @@ void Trilu(NodeContext& c) {
       0, c.Emit("select", {c.IntegersConstant(keep, {rows, columns}, DType::kBool), x, c.ScalarLike(x, 0)}));
 }
 
+// Ones on the k-th diagonal of a matrix of the input's shape.
+void EyeLike(NodeContext& c) {
+  const TensorId x = c.Input(0);
+  if (!c.RequireRank(x, 2, 2)) return;
+  std::optional<DType> dtype = c.Type(x).dtype;
+  if (c.Attribute("dtype") != nullptr) {
+    const int32_t to = static_cast<int32_t>(c.Int("dtype", 0));
+    dtype = DTypeOfOnnx(to);
+    if (!dtype) return c.Unsupported("dtype", "a matrix of " + OnnxTypeName(to), "keep the model in float32");
+  }
+  const int64_t k = c.Int("k", 0), rows = c.StaticDim(x, 0, "input"), columns = c.StaticDim(x, 1, "input");
+  if (!c.ok()) return;
+  if (rows > kMaxFilled / columns) return c.Fail("a matrix that is too large");
+  std::vector<int64_t> ones;
+  for (int64_t i = 0; i < rows * columns; ++i) ones.push_back(i % columns - i / columns == k);
+  c.SetOutput(0, c.Emit("cast", {c.IntegersConstant(ones, {rows, columns}, DType::kBool)}, {{"to", *dtype}}));
+}
+
 void NonZero(NodeContext& c) {
   const TensorId x = c.Input(0);
   if (!c.ok()) return;
@@ -257,7 +275,7 @@ std::vector<OnnxOpRow> ShapeOnnxOps() {
           {"Squeeze", 1, kMaxOpset, 1, Squeeze},   {"Unsqueeze", 1, kMaxOpset, 1, Unsqueeze},
           {"Constant", 1, kMaxOpset, 0, Constant}, {"ConstantOfShape", 9, kMaxOpset, 1, ConstantOfShape},
           {"Range", 11, kMaxOpset, 3, Range},      {"Trilu", 14, kMaxOpset, 1, Trilu},
-          {"NonZero", 9, kMaxOpset, 1, NonZero}};
+          {"EyeLike", 9, kMaxOpset, 1, EyeLike},   {"NonZero", 9, kMaxOpset, 1, NonZero}};
 }
 
 }  // namespace hone

@@ -385,6 +385,35 @@ const Case kCases[] = {
      .in_parts = 2,
      .out_parts = 2,
      .dilations = {1, 5}},
+    {.name = "groups",
+     .x = {1, 64, 12, 9},
+     .w = {96, 32, 3, 3},
+     .pads = {1, 1, 1, 1},
+     .m = 4,
+     .tiles = 9,
+     .threads = 2,
+     .epilogue = true,
+     .leaf = "mr=2 nv=3 hold=b ku=4"},
+    {.name = "groups_by_panels",
+     .x = {2, 48, 7, 7},
+     .w = {96, 16, 3, 3},
+     .pads = {1, 1, 1, 1},
+     .m = 4,
+     .tiles = 3,
+     .threads = 3,
+     .epilogue = true,
+     .leaf = "mr=3 nv=1 hold=b ku=4",
+     .parallel = "n"},
+    {.name = "groups_s2",
+     .x = {1, 96, 13, 11},
+     .w = {32, 48, 5, 3},
+     .pads = {2, 1, 2, 1},
+     .m = 4,
+     .tiles = 6,
+     .threads = 1,
+     .epilogue = false,
+     .leaf = "mr=4 nv=1 hold=b ku=4",
+     .strides = {2, 1}},
 };
 
 // relu(conv + bias + residual), or the convolution alone.
@@ -395,7 +424,8 @@ TestTask MakeTask(const Case& c, const Target& target) {
   const TensorId w = made.AddConstant("w", c.w);
   const AttrMap attrs = {{"pads", std::vector<DimExpr>(c.pads.begin(), c.pads.end())},
                          {"strides", std::vector<DimExpr>(c.strides.begin(), c.strides.end())},
-                         {"dilations", std::vector<DimExpr>(c.dilations.begin(), c.dilations.end())}};
+                         {"dilations", std::vector<DimExpr>(c.dilations.begin(), c.dilations.end())},
+                         {"group", c.x[1] / c.w[1]}};
   TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
@@ -457,6 +487,8 @@ TEST_P(WinogradTest, IsRefusedWhereItDoesNotApply) {
   exact.policy = AlgorithmPolicy::kExact;
   EXPECT_TRUE(refused(exact));
   c.w = {32, 16, 1, 1};
+  EXPECT_TRUE(refused(MakeTask(c, target).task));
+  c.w = {32, 8, 3, 3};  // groups within a vector
   EXPECT_TRUE(refused(MakeTask(c, target).task));
   Task plain = MakeTask(kCases[0], target).task;
   for (const TensorId id : {plain.graph.inputs()[0], plain.graph.outputs()[0]}) plain.graph.tensor(id).layout = Layout::Plain(4);
