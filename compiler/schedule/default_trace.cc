@@ -178,7 +178,10 @@ std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
   if (!anchor.ok() || !anchor->strassen() || task.policy == AlgorithmPolicy::kExact) return traces;
-  ContractChoice choice = DefaultContractChoice(*anchor, task.target, 1);
+  Anchor half = *anchor;  // of a product
+  for (int64_t* extent : {&half.m, &half.n, &half.k}) *extent = (*extent + 1) / 2;
+  ContractChoice choice = DefaultContractChoice(half, task.target, 1);
+  choice.k_steps = 0;
   AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);
   std::swap(choice.parallel_m, choice.parallel_n);
   if (task.threads > 1) AddTrace(task, program, "algorithm strassen levels=1", choice, &traces);

@@ -34,6 +34,7 @@ struct NestTensor {
   std::vector<DimExpr> dims;   // constant
   Layout layout;
   int64_t bytes = 0;           // rounded up to 64
+  bool packable = false;       // a constant that one load reads: it may be laid out as that wants it
 
   // Element offset of logical coordinates.
   DimExpr Offset(std::vector<DimExpr> index) const;

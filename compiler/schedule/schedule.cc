@@ -96,6 +96,8 @@ class NestBuilder {
         if (fused_.tensors[t].role != role) continue;
         nest_.tensors[t].place = NestTensor::Place::kArgument;
         nest_.tensors[t].argument = nest_.arguments++;
+        nest_.tensors[t].packable =
+            role == Role::kConstant && LoadsOf(fused_, static_cast<ProgramTensorId>(t)) == 1;
         if (role == Role::kConstant) {
           nest_.constants.push_back({static_cast<int>(nest_.constants.size()), nest_.tensors[t].layout});
         }
@@ -124,7 +126,8 @@ class NestBuilder {
   void AddStage(size_t s, const StageChoice& choice, int threads) {
     StageLoops stage = fused_.stages[s];
     PickLanes(nest_.tensors, task_.target, choice, &stage);
-    for (const auto& [constant, layout] : PackingsForLanes(fused_, nest_.tensors, stage)) SetConstantLayout(constant, layout);
+    for (const auto& [constant, layout] : PackingsForLanes(nest_.tensors, stage))
+      SetConstantLayout(constant, layout);
     ArrangeLoops(nest_.tensors, task_.target, choice, &stage);
     nest_.kernels.push_back(KernelOf(std::move(stage), threads));
   }
@@ -377,8 +380,9 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
     if (reduces) anchor.kind = AnchorKind::kRow;   // softmax: its costliest stage is the exponentials
     return anchor;
   }
-  const bool window = stage.reduce.size() >= 2 && Points(stage.reduce) <= 256 && stage.axes.size() >= 4 &&
-                      Extent(stage.axes.back()) > 1;
+  // A third axis is that of a group's channels.
+  const bool window = stage.reduce.size() >= 2 && (stage.reduce.size() > 2 || Points(stage.reduce) <= 256) &&
+                      stage.axes.size() >= 4 && Extent(stage.axes.back()) > 1;
   anchor.kind = window ? AnchorKind::kWindow : AnchorKind::kRow;
   anchor.window = Points(stage.reduce);
   anchor.tile_extent = anchor.lanes;

@@ -41,6 +41,19 @@ std::optional<DimExpr> OffsetOf(const NestTensor& tensor, const std::vector<Load
   return tensor.Offset(std::move(exprs));
 }
 
+// The dimension of a constant that may be packed along the axis, in vectors of it; -1: there is none.
+int PackableDim(const NestTensor& constant, const std::vector<LoadIndex>& indices, const SymbolRef& axis) {
+  if (!constant.packable || !constant.layout.IsPlain()) return -1;
+  int dim = -1, uses = 0;
+  for (size_t d = 0; d < indices.size(); ++d) {
+    const DimExpr* index = std::get_if<DimExpr>(&indices[d]);
+    if (index == nullptr || !(*index == DimExpr(axis))) continue;
+    dim = static_cast<int>(d);
+    ++uses;
+  }
+  return uses == 1 && dim + 1 < constant.layout.rank() ? dim : -1;
+}
+
 class StrideCounter {
  public:
   StrideCounter(const std::vector<NestTensor>& tensors, const Axis& axis, int lanes)
@@ -49,10 +62,12 @@ class StrideCounter {
     split_.emplace(axis.variable, DimExpr(lanes) * DimExpr(vector) + DimExpr(lane_));
   }
 
-  AccessStrides Count(const StageLoops& stage) {
+  // With `packs`, of constants as they will lie: PackingsForLanes.
+  AccessStrides Count(const StageLoops& stage, bool packs) {
     ForEachLoad(stage, [&](const Scalar& load) {
       const std::optional<int64_t> stride = StrideOf(load.tensor, load.indices);
-      if (stride == 1 || (!stride && stage.body.empty() && Permutes(load))) {
+      if (stride == 1 || (!stride && stage.body.empty() && Permutes(load)) ||
+          (packs && PackableDim(tensors_[load.tensor], load.indices, axis_) >= 0)) {
         ++strides_.contiguous;
       } else if (stride != 0) {
         ++strides_.strided;
@@ -129,7 +144,7 @@ bool ChooseLanes(const std::vector<NestTensor>& tensors, int lanes, StageLoops* 
     const Axis& axis = reduces ? stage->reduce[i - outputs] : stage->axes[i];
     if (Extent(axis) < std::max(2, lanes / 2) || (reduces && !MayReduceInLanes(*stage))) continue;
     if (TapsVaryAlong(*stage, axis.variable)) continue;
-    AccessStrides strides = StrideCounter(tensors, axis, lanes).Count(*stage);
+    AccessStrides strides = StrideCounter(tensors, axis, lanes).Count(*stage, !reduces);
     if (reduces) strides.strided -= static_cast<int>(stage->stores.size());   // stored once per row
     if (!reduces && !strides.stores_contiguous) continue;
     if (strides.contiguous == 0 || strides.strided > strides.contiguous) continue;
@@ -153,22 +168,28 @@ int64_t StoredBlock(const std::vector<NestTensor>& tensors, const StageLoops& st
   return 1;
 }
 
-// Loops over the blocks go where the blocks lie, the lanes inside: rows of one block are neighbours. Returns the
-// variable of the loop over blocks, null where nothing was cut.
-SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage) {
+// Variables of the loops over blocks and over the vectors of one; null where there is none.
+struct BlockLoops {
+  SymbolRef blocks, vectors;
+};
+
+// Loops over the blocks go where the blocks lie, the lanes inside: rows of one block are neighbours.
+BlockLoops SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
-  if (stage->lane_axis < 0 || stage->lane_axis >= outputs) return nullptr;
+  if (stage->lane_axis < 0 || stage->lane_axis >= outputs) return {};
   const Axis axis = stage->axes[stage->lane_axis];
   const int64_t block = StoredBlock(tensors, *stage), extent = Extent(axis);
-  if (block <= 1 || extent <= stage->lanes || block % stage->lanes != 0) return nullptr;
+  if (block <= 1 || extent <= stage->lanes || block % stage->lanes != 0) return {};
   const int tail = static_cast<int>(extent % block);
-  if (tail != 0 && block != stage->lanes) return nullptr;
+  if (tail != 0 && block != stage->lanes) return {};
   std::vector<Axis> parts;
+  BlockLoops loops;
   DimExpr value(0);
   for (const auto& [count, step] : {std::pair((extent + block - 1) / block, block), std::pair(block / stage->lanes, int64_t{stage->lanes}),
                                     std::pair(int64_t{stage->lanes}, int64_t{1})}) {
     if (count == 1 && step > 1) continue;
     const SymbolRef part = MakeSymbol(axis.variable->name + std::to_string(step), 0, count - 1);
+    if (step > 1) (step == block ? loops.blocks : loops.vectors) = part;
     parts.push_back({part, DimExpr(count)});
     value = value + DimExpr(step) * DimExpr(part);
   }
@@ -185,7 +206,7 @@ SymbolRef SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage)
     stage->tail_block = parts.front().variable;
     stage->tail_lanes = tail;
   }
-  return parts.front().variable;
+  return loops;
 }
 
 // Sorts the output axes by their stride in the first stored tensor, outermost first; the lane axis goes last.
@@ -246,7 +267,7 @@ int TransposedAxis(const std::vector<NestTensor>& tensors, const StageLoops& sta
 }
 
 void ChooseTile(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
-                const SymbolRef& blocks, StageLoops* stage) {
+                const BlockLoops& loops, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
   const bool reduces = !stage->body.empty();
   const int partial = choice.partial > 0 ? choice.partial : kPartialResults;
@@ -264,8 +285,8 @@ void ChooseTile(const std::vector<NestTensor>& tensors, const Target& target, co
   }
   for (int i = outputs - 1; i >= 0; --i) {
     const Axis& axis = stage->axes[i];
-    if (i == stage->lane_axis || Extent(axis) == 1) continue;
-    if (reduces && (axis.variable == blocks || !TapsKnownAlong(*stage, axis.variable))) break;
+    if (i == stage->lane_axis || Extent(axis) == 1 || (reduces && axis.variable == loops.vectors)) continue;
+    if (reduces && (axis.variable == loops.blocks || !TapsKnownAlong(*stage, axis.variable))) break;
     const int wanted = reduces ? choice.tile : std::max(1, choice.points);
     const int tile = wanted > 0 ? wanted : WindowTile(Extent(axis), target);
     if (tile == 1 && stage->ranges.empty()) break;
@@ -328,34 +349,24 @@ void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, con
   }
 }
 
-std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const FusedStages& fused, const std::vector<NestTensor>& tensors,
+std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const std::vector<NestTensor>& tensors,
                                                                  const StageLoops& stage) {
   std::vector<std::pair<ProgramTensorId, Layout>> packings;
   if (stage.lane_axis < 0 || stage.lane_axis >= static_cast<int>(stage.axes.size())) return packings;
-  const DimExpr lane(stage.axes[stage.lane_axis].variable);
+  const SymbolRef& lane = stage.axes[stage.lane_axis].variable;
   ForEachLoad(stage, [&](const Scalar& load) {
-    if (fused.tensors[load.tensor].role != ProgramTensor::Role::kConstant || LoadsOf(fused, load.tensor) != 1) return;
-    const NestTensor& constant = tensors[load.tensor];
-    int lane_dim = -1, uses = 0;
-    for (size_t d = 0; d < load.indices.size(); ++d) {
-      const DimExpr* index = std::get_if<DimExpr>(&load.indices[d]);
-      if (index == nullptr || !(*index == lane)) continue;
-      lane_dim = static_cast<int>(d);
-      ++uses;
-    }
-    const bool innermost = lane_dim + 1 == constant.layout.rank();
-    if (uses == 1 && !innermost && constant.layout.IsPlain()) {
-      packings.emplace_back(load.tensor, Layout::Blocked(constant.layout.rank(), lane_dim, stage.lanes));
-    }
+    const int dim = PackableDim(tensors[load.tensor], load.indices, lane);
+    if (dim < 0) return;
+    packings.emplace_back(load.tensor, Layout::Blocked(tensors[load.tensor].layout.rank(), dim, stage.lanes));
   });
   return packings;
 }
 
 void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                   StageLoops* stage) {
-  const SymbolRef blocks = SplitBlocks(tensors, stage);
+  const BlockLoops loops = SplitBlocks(tensors, stage);
   OrderAxes(tensors, stage);
-  ChooseTile(tensors, target, choice, blocks, stage);
+  ChooseTile(tensors, target, choice, loops, stage);
 }
 
 int WindowTile(int64_t extent, const Target& target) {

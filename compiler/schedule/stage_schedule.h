@@ -25,7 +25,7 @@ int WindowTile(int64_t extent, const Target& target);
 // chosen where only they fit. `tensors` have their layouts.
 void PickLanes(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice, StageLoops* stage);
 // Constants that the lanes of a stage step through in strides, in blocks of lanes instead: one load per vector.
-std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const FusedStages& fused, const std::vector<NestTensor>& tensors,
+std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const std::vector<NestTensor>& tensors,
                                                                  const StageLoops& stage);
 // Cuts the axis of the lanes into blocks where it is stored so, orders the axes as they lie in the stored tensor, and
 // picks the axis that is tiled.

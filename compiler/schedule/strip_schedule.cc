@@ -174,7 +174,7 @@ class StripScheduler {
     StageLoops stage = fused_.stages[s];
     PickLanes(tensors_, target_, *choice, &stage);
     if (stage.lane_axis == kImage || stage.lane_axis == kRow) return Rejection::kNotLowered;
-    for (const auto& [constant, layout] : PackingsForLanes(fused_, tensors_, stage)) Pack(constant, layout);
+    for (const auto& [constant, layout] : PackingsForLanes(tensors_, stage)) Pack(constant, layout);
     const bool anew = view_.parts[s].padding;
     if (anew) MakeRelative(s, &stage.stores[0].indices[kRow]);
     const int64_t rows = anew ? 0 : RowsPerStrip(s);
