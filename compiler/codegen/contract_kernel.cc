@@ -46,24 +46,19 @@ class ContractEmitter {
     llvm::Value* end;
   };
 
-  llvm::Value* Split(llvm::Value** rest, int64_t extent) {
-    llvm::Value* digit = ir_.CreateURem(*rest, e_.I64(extent));
-    *rest = ir_.CreateUDiv(*rest, e_.I64(extent));
-    return digit;
-  }
-
   void Unit(llvm::Value* unit) {
     llvm::Value* rest = unit;
     const auto range = [&](bool shared, int64_t extent) -> Range {
       if (!shared) return {e_.I64(0), e_.I64(extent)};
-      llvm::Value* digit = Split(&rest, extent);
+      llvm::Value* digit = e_.SplitDigit(&rest, extent);
       return {digit, ir_.CreateAdd(digit, e_.I64(1))};
     };
     const Range all = range(kernel_.parallel_n, Panels(kernel_));
     const Range panels = panels_.begin == nullptr ? all : Range{panels_.begin, panels_.end};
     const Range blocks = range(kernel_.parallel_m, Blocks(kernel_));
     batch_.assign(kernel_.batch.size(), nullptr);
-    for (size_t axis = kernel_.batch.size(); axis-- > 0;) batch_[axis] = Split(&rest, Extent(kernel_.batch[axis]));
+    for (size_t axis = kernel_.batch.size(); axis-- > 0;)
+      batch_[axis] = e_.SplitDigit(&rest, Extent(kernel_.batch[axis]));
     if (kernel_.k_ranges.empty()) return Passes({{0, Extent(kernel_.k.front())}}, panels, blocks);
     llvm::Value* last = e_.I64(0);
     for (size_t axis = 0; axis < batch_.size(); ++axis) {
@@ -111,16 +106,16 @@ class ContractEmitter {
   void Tile(llvm::Value* tile, llvm::Value* panel, llvm::Value* turn) {
     const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
     llvm::Value* segment = tile;
-    llvm::Value* number = Split(&segment, count);
+    llvm::Value* number = e_.SplitDigit(&segment, count);
     std::vector<llvm::Value*> arguments = {ir_.GetInsertBlock()->getParent()->getArg(0), scratch_};
     arguments.insert(arguments.end(), batch_.begin(), batch_.end());
     std::vector<llvm::Value*> coordinates(kernel_.m.size());
     for (int axis = kernel_.segment_axes - 1; axis >= 0; --axis) {
-      coordinates[axis] = axis == 0 ? segment : Split(&segment, Extent(kernel_.m[axis]));
+      coordinates[axis] = axis == 0 ? segment : e_.SplitDigit(&segment, Extent(kernel_.m[axis]));
     }
     llvm::Value* row = FirstRow(number);
     for (int axis = static_cast<int>(kernel_.m.size()) - 1; axis >= kernel_.segment_axes; --axis) {
-      coordinates[axis] = axis == kernel_.segment_axes ? row : Split(&row, Extent(kernel_.m[axis]));
+      coordinates[axis] = axis == kernel_.segment_axes ? row : e_.SplitDigit(&row, Extent(kernel_.m[axis]));
     }
     arguments.insert(arguments.end(), coordinates.begin(), coordinates.end());
     arguments.push_back(panel);

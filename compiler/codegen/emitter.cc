@@ -154,6 +154,12 @@ llvm::Value* Emitter::Index(const DimExpr& expr) {
   return constant == 0 ? sum : ir_.CreateAdd(sum, I64(constant));
 }
 
+llvm::Value* Emitter::SplitDigit(llvm::Value** index, int64_t extent) {
+  llvm::Value* digit = ir_.CreateURem(*index, I64(extent));
+  *index = ir_.CreateUDiv(*index, I64(extent));
+  return digit;
+}
+
 llvm::Type* Emitter::TypeOf(DType dtype) {
   switch (dtype) {
     case DType::kF32: return ir_.getFloatTy();

@@ -71,6 +71,8 @@ class Emitter {
 
   DimExpr Rewritten(const DimExpr& expr) const;      // with all substitutions
   llvm::Value* Index(const DimExpr& expr);           // i64; no lanes in it
+  // The innermost digit, of `extent` values, of a flattened index; what remains is left in it.
+  llvm::Value* SplitDigit(llvm::Value** index, int64_t extent);
   llvm::Value* Evaluate(const ScalarRef& scalar);
   llvm::Value* Widen(llvm::Value* value);            // to all lanes
   void StoreTo(const Store& store, llvm::Value* value);

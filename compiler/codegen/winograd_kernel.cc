@@ -1,7 +1,6 @@
 #include "compiler/codegen/winograd_kernel.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "compiler/codegen/contract_kernel.h"
@@ -26,9 +25,8 @@ class WinogradEmitter {
     const int64_t tiles = kernel_.Tiles(), smallest = tiles / kernel_.blocks, larger = tiles % kernel_.blocks;
     Each(begin, end, [&](llvm::Value* unit) {
       llvm::Value* part = unit;
-      llvm::Value* block = SplitOff(kernel_.blocks, kernel_.Units(), &part);
-      if (kernel_.Groups() > 1)
-        e_.Bind(kernel_.group.variable, SplitOff(kernel_.Groups(), kernel_.Units() / kernel_.blocks, &part));
+      llvm::Value* block = e_.SplitDigit(&part, kernel_.blocks);
+      if (kernel_.Groups() > 1) e_.Bind(kernel_.group.variable, e_.SplitDigit(&part, kernel_.Groups()));
       const PanelRange panels = PanelsOfPart(kernel_.parts == 1 ? nullptr : part);
       llvm::Value* first = ir_.CreateMul(block, e_.I64(smallest));
       if (larger > 0)
@@ -55,14 +53,6 @@ class WinogradEmitter {
  private:
   const WinogradDim& rows() const { return kernel_.dims[0]; }
   const WinogradDim& columns() const { return kernel_.dims[1]; }
-
-  // The innermost digit, of `extent` values, of a number below `all`; what remains is left in `number`.
-  llvm::Value* SplitOff(int64_t extent, int64_t all, llvm::Value** number) {
-    if (extent == all) return std::exchange(*number, e_.I64(0));
-    llvm::Value* digit = ir_.CreateURem(*number, e_.I64(extent));
-    *number = ir_.CreateUDiv(*number, e_.I64(extent));
-    return digit;
-  }
 
   void Each(llvm::Value* begin, llvm::Value* end, const std::function<void(llvm::Value*)>& body) {
     e_.Loop(begin, end, 1, {}, [&](llvm::Value* i, const Values&) {
@@ -233,9 +223,9 @@ class WinogradEmitter {
   };
   Place PlaceOf(llvm::Value* first, llvm::Value* tile) {
     llvm::Value* number = ir_.CreateAdd(first, tile);
-    llvm::Value* column = ir_.CreateURem(number, e_.I64(columns().tiles));
-    llvm::Value* rest = ir_.CreateUDiv(number, e_.I64(columns().tiles));
-    return {ir_.CreateUDiv(rest, e_.I64(rows().tiles)), ir_.CreateURem(rest, e_.I64(rows().tiles)), column};
+    llvm::Value* column = e_.SplitDigit(&number, columns().tiles);
+    llvm::Value* row = e_.SplitDigit(&number, rows().tiles);
+    return {number, row, column};
   }
 
   // Where a tile's column of points begins in a temporary, and the strides between its points.
