@@ -2,7 +2,9 @@
 
 #include "memory_map.h"
 
-enum { kParts = 32, kRead = 1, kMayMoveToFixed = 3, kCollapse = 25 /* MADV_COLLAPSE, Linux 6.1 */, kUnknownAdvice = -22 };
+/* Few: until the last one every run is slower, several times so where a hypervisor gives out memory late. */
+enum { kParts = 4 };
+enum { kRead = 1, kMayMoveToFixed = 3, kCollapse = 25 /* MADV_COLLAPSE, Linux 6.1 */, kUnknownAdvice = -22 };
 
 static long Call(long number, const void* memory, uint64_t bytes, long argument) {
   return HoneSystemCall6(number, (long)memory, (long)bytes, argument, 0, 0, 0);

@@ -11,7 +11,7 @@ typedef struct HoneHugePages {
   uint64_t moved; /* bytes, or all that there is to move if the kernel refused */
 } HoneHugePages;
 
-/* Moves the next 32nd of a private read-only mapping to huge pages of this process, which others do not
+/* Moves the next quarter of a private read-only mapping to huge pages of this process, which others do not
  * share. To be called after each use; the first call does nothing, as a single use would not pay for it.
  * Addresses and contents stay, and whoever reads meanwhile waits (mremap(2) replaces the pages under the
  * kernel's lock). Without huge pages all stays as it was. */

@@ -104,10 +104,10 @@ TEST(HugePages, MoveWhileOthersRead) {
   HoneMoveToHugePages(&pages, file.memory(), kBytes);
   const uint64_t part = pages.moved;
   EXPECT_GT(part, 0u);
-  EXPECT_LE(part, file.Movable() / 16);
+  EXPECT_LE(part, file.Movable() / 4 + kHuge);
   int calls = 0;
   for (; pages.moved < file.Movable(); ++calls) HoneMoveToHugePages(&pages, file.memory(), kBytes);
-  EXPECT_LE(calls, 32);
+  EXPECT_LE(calls, 4) << "few runs are slowed down";
   for (const int seen = rounds; rounds < seen + 4;) std::this_thread::yield();
   end = true;
   for (std::thread& reader : readers) reader.join();
