@@ -13,6 +13,8 @@ constexpr double kScatteredCycles = 1.2;         // per piece of a vector that i
 constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
 constexpr double kTransferRate =
     0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
+constexpr double kSumCost = 3;      // multiply-adds' time of a transform's: half of one, and loads around it
+constexpr double kFilledTwice = 2;  // temporaries share their cache with as much that passes through
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
 double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
@@ -85,8 +87,8 @@ double EstimateSeconds(const NestStatistics& s, const Roofline& r, int threads, 
     memory = std::max(memory, share * again + once);
   }
   memory += share * seconds(s.strip_bytes, s.strip_footprint) + transfer;
-  // Sums are half as fast as multiply-adds, and their operands come and go through the second cache.
-  const double transforms = std::max(2 * s.transform_flops / peak, s.transform_bytes / (r.l2_gbps * 1e9));
+  const double temporaries = std::max(kFilledTwice * s.transform_footprint, r.l2_bytes / 2);
+  const double transforms = kSumCost * s.transform_flops / peak + seconds(s.transform_bytes, temporaries);
   const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms);
   const double total = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
   return total + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;

@@ -46,12 +46,15 @@ std::vector<Decision> ContractLeaf(const Task& task, const Anchor& anchor) {
   const int64_t vectors = (anchor.n + lanes - 1) / lanes;
   std::vector<std::string> hold = {"b", "a"};
   if (task.target.row->folds_broadcast) hold.push_back("none");
+  std::vector<std::string> rows = {"affine"};
+  if (anchor.row > 1) rows.push_back("table");
+  if (anchor.inside <= kManyTapsInside) rows.push_back("bands");
   return {{"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
           {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
           {"vw", {absl::StrCat(lanes)}},
           {"hold", hold},
           {"ku", {"1", "2", "4"}},
-          {"rows", anchor.row > 1 ? std::vector<std::string>{"affine", "table"} : std::vector<std::string>{"affine"}}};
+          {"rows", rows}};
 }
 
 // Of strips that the result is cut into.

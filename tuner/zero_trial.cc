@@ -7,6 +7,7 @@ namespace {
 
 constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;  // what the prior may err by between algorithms
 constexpr double kStrassenDoubt = 1.05;                        // ... that share their leaf
+constexpr double kBandDoubt = 1.1;                             // ... about tiles that skip taps
 constexpr double kSharingDoubt = 1.05;  // ... between ways of sharing one out among threads
 
 }  // namespace
@@ -32,6 +33,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
   };
   if (anchor.kind == AnchorKind::kContract) consider(StripTraces(task, anchor), 1);
   consider(SharedTraces(task, program), kSharingDoubt);
+  consider(BandTraces(task, program), kBandDoubt);
   consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
   consider(StrassenTraces(task, program), kStrassenDoubt);
   return best;

@@ -69,7 +69,7 @@ class ContractEmitter {
            [&](int64_t i) { Passes(kernel_.k_ranges[static_cast<size_t>(i)], panels, blocks); });
   }
 
-  void Passes(const std::vector<ContractKernel::KRange>& ranges, const Range& panels, const Range& blocks) {
+  void Passes(const std::vector<LoopRange>& ranges, const Range& panels, const Range& blocks) {
     for (const auto& [begin, end] : ranges) {
       const int64_t chunk = kernel_.k_chunk > 0 ? kernel_.k_chunk : end - begin;
       for (int64_t k = begin; k < end; k += chunk) {
@@ -124,8 +124,11 @@ class ContractEmitter {
     CallPattern(number, panel, arguments);
   }
 
-  // Near-equal tiles: the first `longer` have one row more.
+  // Near-equal tiles: the first `longer` have one row more. Those that skip taps begin anywhere.
   llvm::Value* FirstRow(llvm::Value* number) {
+    if (!kernel_.patterns.front().taps.empty()) {
+      return LookUp("_rows", [](const RowTile& tile) { return static_cast<uint32_t>(tile.first); }, number);
+    }
     const int64_t rows = Points({kernel_.m.begin() + kernel_.segment_axes, kernel_.m.end()});
     const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
     const int64_t size = rows / count, longer = rows % count;
@@ -154,7 +157,11 @@ class ContractEmitter {
 
   void CallPattern(llvm::Value* number, llvm::Value* panel, const std::vector<llvm::Value*>& arguments) {
     const int64_t patterns = static_cast<int64_t>(kernel_.patterns.size());
-    llvm::Value* pattern = patterns == 1 ? e_.I64(0) : PatternOf(number);
+    llvm::Value* pattern =
+        patterns == 1 ? e_.I64(0)
+                      : LookUp(
+                            "_patterns",
+                            [](const RowTile& tile) { return static_cast<uint32_t>(tile.pattern); }, number);
     // The last panel may be narrower.
     const int64_t tail = Extent(kernel_.n) % PanelWidth(kernel_);
     const int64_t kinds = tail == 0 || Panels(kernel_) == 1 ? 1 : 2;
@@ -167,17 +174,19 @@ class ContractEmitter {
     });
   }
 
-  llvm::Value* PatternOf(llvm::Value* number) {
-    std::vector<uint8_t> table;
-    for (const RowTile& tile : kernel_.tiles) table.push_back(static_cast<uint8_t>(tile.pattern));
-    if (patterns_ == nullptr) {
-      llvm::Module* module = ir_.GetInsertBlock()->getModule();
-      llvm::Constant* data = llvm::ConstantDataArray::get(ir_.getContext(), table);
-      patterns_ = new llvm::GlobalVariable(*module, data->getType(), true, llvm::GlobalValue::PrivateLinkage, data,
-                                           prefix_ + "_patterns");
+  // What `entry` says of tile `number`, from a table of all tiles.
+  llvm::Value* LookUp(const char* name, uint32_t (*entry)(const RowTile&), llvm::Value* number) {
+    llvm::Module* module = ir_.GetInsertBlock()->getModule();
+    llvm::GlobalVariable* table = module->getNamedGlobal(prefix_ + name);
+    if (table == nullptr) {
+      std::vector<uint32_t> entries;
+      for (const RowTile& tile : kernel_.tiles) entries.push_back(entry(tile));
+      llvm::Constant* data = llvm::ConstantDataArray::get(ir_.getContext(), entries);
+      table = new llvm::GlobalVariable(*module, data->getType(), true, llvm::GlobalValue::PrivateLinkage,
+                                       data, prefix_ + name);
     }
-    llvm::Value* address = ir_.CreateInBoundsGEP(ir_.getInt8Ty(), patterns_, number);
-    return ir_.CreateZExt(ir_.CreateLoad(ir_.getInt8Ty(), address), ir_.getInt64Ty());
+    llvm::Value* address = ir_.CreateInBoundsGEP(ir_.getInt32Ty(), table, number);
+    return ir_.CreateZExt(ir_.CreateLoad(ir_.getInt32Ty(), address), ir_.getInt64Ty());
   }
 
   llvm::Function* Leaf(int pattern, int64_t width) {
@@ -201,7 +210,6 @@ class ContractEmitter {
   const PanelRange panels_;
   std::vector<llvm::Value*> batch_;
   ContractLeaf pass_;
-  llvm::GlobalVariable* patterns_ = nullptr;
 };
 
 }  // namespace

@@ -15,15 +15,23 @@ constexpr int64_t kFloatBytes = 4;
 
 class LeafEmitter {
  public:
-  LeafEmitter(const ContractKernel& kernel, const ContractLeaf& leaf, llvm::Function* function, Emitter* emitter)
-      : kernel_(kernel), leaf_(leaf), rows_(kernel.patterns[leaf.pattern].rows), e_(*emitter) {
+  LeafEmitter(const ContractKernel& kernel, const ContractLeaf& leaf, llvm::Function* function,
+              Emitter* emitter)
+      : kernel_(kernel),
+        leaf_(leaf),
+        rows_(kernel.patterns[leaf.pattern].rows),
+        taps_(kernel.patterns[leaf.pattern].taps),
+        e_(*emitter) {
     BindArguments(function);
   }
 
   void Run() {
     FindOffsets();
     Values state = InitialAccumulators();
-    llvm::Value* a = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.a), e_.Index(a_base_));
+    int64_t skipped = 0;
+    for (size_t level = 0; level < taps_.size(); ++level) skipped += taps_[level].begin * k_strides_[level];
+    llvm::Value* first = e_.ir().CreateAdd(e_.Index(a_base_), e_.I64(skipped));
+    llvm::Value* a = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.a), first);
     llvm::Value* b = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.b), e_.Index(BOffset()));
     a = Step(a, leaf_.k_begin * k_strides_[0]);
     b = Step(b, leaf_.k_begin * InnerSteps() * panel_width());
@@ -36,7 +44,18 @@ class LeafEmitter {
 
  private:
   int panel_width() const { return kernel_.panel_vectors * kernel_.lanes; }
-  int64_t InnerSteps() const { return Points({kernel_.k.begin() + 1, kernel_.k.end()}); }
+  int64_t InnerSteps() const { return StepsBelow(0); }
+  int64_t StepsBelow(size_t level) const {
+    return Points({kernel_.k.begin() + static_cast<ptrdiff_t>(level) + 1, kernel_.k.end()});
+  }
+  // The iterations of a loop that this tile makes.
+  LoopRange RangeOf(size_t level) const {
+    if (level == 0) return {0, leaf_.k_count};
+    return taps_.empty() ? LoopRange{0, Extent(kernel_.k[level])} : taps_[level];
+  }
+  int64_t Skipped(size_t level) const {
+    return level == 0 ? 0 : Extent(kernel_.k[level]) - RangeOf(level).end;
+  }
 
   void BindArguments(llvm::Function* function) {
     unsigned argument = 2;
@@ -144,8 +163,10 @@ class LeafEmitter {
   Values Reduce(size_t level, llvm::Value* a, const Values& state) {
     if (level + 1 == kernel_.k.size()) return ReduceInnermost(level, a, state);
     const bool tail = level == 0 && kernel_.k_tail > 0 && leaf_.last_pass;
-    const int64_t count = level == 0 ? leaf_.k_count - (tail ? 1 : 0) : Extent(kernel_.k[level]);
+    const auto [begin, end] = RangeOf(level);
+    const int64_t count = end - begin - (tail ? 1 : 0), iteration = StepsBelow(level) * panel_width();
     Values carried = state;
+    carried.back() = Step(carried.back(), begin * iteration);
     carried.push_back(a);
     const auto once = [&](const Values& now) {
       Values next = Reduce(level + 1, now.back(), {now.begin(), now.end() - 1});
@@ -159,18 +180,22 @@ class LeafEmitter {
       carried = once(carried);
     }
     carried.pop_back();
+    carried.back() = Step(carried.back(), Skipped(level) * iteration);
     return carried;
   }
 
   Values ReduceInnermost(size_t level, llvm::Value* a, const Values& state) {
-    const int64_t whole = level == 0 ? leaf_.k_count : Extent(kernel_.k[level]), extent = in_tail_ ? kernel_.k_tail : whole;
+    const auto [begin, end] = RangeOf(level);
+    const int64_t whole = end - begin, extent = in_tail_ ? kernel_.k_tail : whole;
     const int64_t unroll = std::min<int64_t>(kernel_.unroll, extent), rounds = extent / unroll;
     Values carried = state;
+    carried.back() = Step(carried.back(), begin * panel_width());
     carried.push_back(a);
     carried = e_.Loop(rounds, carried, [&](llvm::Value*, const Values& now) { return Steps(unroll, level, now); });
     carried = Steps(extent - rounds * unroll, level, carried);
     carried.pop_back();
-    carried.back() = Step(carried.back(), (whole - extent) * panel_width());   // the panel has room for whole blocks
+    // The panel has room for whole blocks.
+    carried.back() = Step(carried.back(), (whole - extent + Skipped(level)) * panel_width());
     return carried;
   }
 
@@ -291,6 +316,7 @@ class LeafEmitter {
   const ContractKernel& kernel_;
   const ContractLeaf& leaf_;
   const std::vector<std::vector<int>>& rows_;
+  const std::vector<LoopRange>& taps_;
   Emitter& e_;
   std::vector<DimExpr> first_row_;
   SymbolRef panel_;

@@ -6,11 +6,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "compiler/schedule/tap_bands.h"
 
 namespace hone {
 namespace {
 
-constexpr size_t kMaxPatterns = 16;           // each is a body of its own
+constexpr size_t kMaxPatterns = 24;  // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
 constexpr int64_t kLineBytes = 64;
@@ -33,8 +34,7 @@ class ContractScheduler {
     if (const auto rejection = CheckRegisters()) return *rejection;
     SetAxes();
     if (!SplitReduction() || !FindStrides()) return Rejection::kNotLowered;
-    CutRows();
-    if (!TilesHaveStrides()) return Rejection::kNotLowered;
+    if (!CutRows() || !TilesHaveStrides()) return Rejection::kNotLowered;
     if (kernel_.patterns.size() > kMaxPatterns) return Rejection::kTooManyPatterns;
     if (!CutPasses()) return Rejection::kBadTile;
     SetOrder();
@@ -48,7 +48,7 @@ class ContractScheduler {
     if (leaves_l2(b, *b_layout)) kernel_.prefetch = PrefetchOfPanels();
     // A tile's lines of one block of channels lie together, those of the next block far away: no stream for the hardware.
     const bool blocks = kernel_.k.size() == 2 && k_strides_.back() == 1 && Extent(kernel_.k.back()) == choice_.lanes;
-    kernel_.prefetch_rows = blocks && leaves_l2(a, a.layout);
+    kernel_.prefetch_rows = blocks && !choice_.skip_taps && leaves_l2(a, a.layout);
     return ContractPlan{std::move(kernel_), *std::move(b_layout)};
   }
 
@@ -132,12 +132,14 @@ class ContractScheduler {
     return !kernel_.k.empty() && (kernel_.k_tail == 0 || (outer.size() == 1 && inner.size() == 1));
   }
 
-  DimExpr AOffset() const {
+  // Operand a's, in terms of the reduction loops.
+  std::vector<DimExpr> AIndices() const {
     std::vector<DimExpr> indices;
     const std::map<SymbolRef, DimExpr> k(kernel_.k_axes.begin(), kernel_.k_axes.end());
     for (const LoadIndex& index : view_.a_indices) indices.push_back(std::get<DimExpr>(index).Substitute(k));
-    return tensors_[view_.a].Offset(std::move(indices));
+    return indices;
   }
+  DimExpr AOffset() const { return tensors_[view_.a].Offset(AIndices()); }
 
   RowStrides StridesOf(const DimExpr& offset) const {
     RowStrides strides;
@@ -182,8 +184,24 @@ class ContractScheduler {
                        [](const std::optional<int64_t>& stride) { return stride.has_value(); });
   }
 
-  void CutRows() {
+  bool CutRows() {
     const int axes = static_cast<int>(kernel_.m.size());
+    if (choice_.skip_taps) {
+      const auto tiles = TilesOfBands(kernel_.m, kernel_.k, AIndices(), tensors_[view_.a].dims, choice_.mr);
+      if (!tiles) return false;
+      kernel_.segment_axes = axes - 2;
+      const int64_t row_length = Extent(kernel_.m.back());
+      for (const BandTile& tile : *tiles) {
+        const auto& [row, column] = tile.pixels.front();
+        std::vector<std::vector<int64_t>> points;
+        for (const auto& pixel : tile.pixels) {
+          points.emplace_back(kernel_.m.size(), 0);
+          std::copy(pixel.begin(), pixel.end(), points.back().end() - 2);
+        }
+        kernel_.tiles.push_back({PatternNumber(points, tile.taps), row * row_length + column});
+      }
+      return true;
+    }
     int first = std::max(0, axes - 1);
     if (choice_.cross_rows) {
       first = std::max(0, axes - 2);
@@ -202,10 +220,15 @@ class ContractScheduler {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t length = size + (i < longer ? 1 : 0);
       const auto [entry, added] = known.emplace(std::pair(start % row_length, length), 0);
-      if (added) entry->second = PatternNumber(start, length);
+      if (added) {
+        std::vector<std::vector<int64_t>> points;
+        for (int64_t row = start; row < start + length; ++row) points.push_back(Coordinates(row));
+        entry->second = PatternNumber(points, {});
+      }
       kernel_.tiles.push_back({entry->second, start});
       start += length;
     }
+    return true;
   }
 
   std::vector<int64_t> Coordinates(int64_t row) const {
@@ -218,12 +241,12 @@ class ContractScheduler {
   }
 
   // Patterns that give the same address differences everywhere are one.
-  int PatternNumber(int64_t start, int64_t length) {
-    RowPattern pattern;
-    std::vector<int64_t> key = {length};
-    const std::vector<int64_t> origin = Coordinates(start);
-    for (int64_t row = 0; row < length; ++row) {
-      const std::vector<int64_t> coordinates = Coordinates(start + row);
+  int PatternNumber(const std::vector<std::vector<int64_t>>& points, const std::vector<LoopRange>& taps) {
+    RowPattern pattern{.taps = taps};
+    std::vector<int64_t> key = {static_cast<int64_t>(points.size())};
+    for (const LoopRange& range : taps) key.insert(key.end(), {range.begin, range.end});
+    const std::vector<int64_t>& origin = points.front();
+    for (const std::vector<int64_t>& coordinates : points) {
       std::vector<int> delta;
       for (size_t axis = 0; axis < origin.size(); ++axis) {
         delta.push_back(static_cast<int>(coordinates[axis] - origin[axis]));
@@ -413,9 +436,10 @@ std::variant<ContractChoice, Rejection> ReadContractLeaf(const Primitive& leaf) 
   choice.unroll = static_cast<int>(leaf.IntOption("ku", 1));
   const std::string_view hold = leaf.Option("hold").value_or("b"), rows = leaf.Option("rows").value_or("affine");
   if (hold != "a" && hold != "b" && hold != "none") return Rejection::kWrongLeaf;
-  if (rows != "affine" && rows != "table") return Rejection::kWrongLeaf;
+  if (rows != "affine" && rows != "table" && rows != "bands") return Rejection::kWrongLeaf;
   choice.hold = hold == "a" ? HeldSide::kA : hold == "b" ? HeldSide::kB : HeldSide::kNone;
   choice.cross_rows = rows == "table";
+  choice.skip_taps = rows == "bands";
   return choice;
 }
 
@@ -453,8 +477,10 @@ std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
 std::string ContractLeafText(const ContractChoice& choice) {
   static constexpr const char* kHeld[] = {"b", "a", "none"};
   return absl::StrCat("leaf contract mr=", choice.mr, " nv=", choice.nv, " vw=", choice.lanes,
-                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll,
-                      " rows=", choice.cross_rows ? "table" : "affine");
+                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll, " rows=",
+                      choice.skip_taps    ? "bands"
+                      : choice.cross_rows ? "table"
+                                          : "affine");
 }
 
 Trace ContractTrace(const ContractChoice& choice) {

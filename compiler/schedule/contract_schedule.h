@@ -13,6 +13,7 @@ struct ContractChoice {
   int mr = 0, nv = 0, lanes = 0, unroll = 1;
   HeldSide hold = HeldSide::kB;
   bool cross_rows = false;          // rows=table
+  bool skip_taps = false;           // rows=bands: operand a is indexed beyond its ends, which adds nothing
   bool rows_apart = false;          // no tile crosses image rows, even where they lie together; blocks are rows
   bool panels_outer = false;        // order n,m
   int64_t tiles_per_block = 0;      // 0: one (order m,n) or all (order n,m)

@@ -174,6 +174,26 @@ std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program) 
   return traces;
 }
 
+std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program) {
+  std::vector<Trace> traces;
+  const absl::StatusOr<Anchor> anchor = FindAnchor(program);
+  if (!anchor.ok() || anchor->kind != AnchorKind::kContract || anchor->inside > kManyTapsInside)
+    return traces;
+  Anchor flat = *anchor;
+  flat.row = 1;
+  ContractChoice choice = DefaultContractChoice(flat, task.target, task.threads);
+  choice.skip_taps = true;
+  AddTrace(task, program, "algorithm direct", choice, &traces);
+  choice.k_steps = 0;
+  AddTrace(task, program, "algorithm direct", choice, &traces);
+  if (task.threads == 1) return traces;
+  choice.panels_outer = choice.parallel_n = true;
+  choice.parallel_m = false;
+  choice.tiles_per_block = 0;
+  AddTrace(task, program, "algorithm direct", choice, &traces);
+  return traces;
+}
+
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program) {
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);

@@ -91,9 +91,17 @@ enum class HeldSide : uint8_t {
   kNone,   // vectors stream one by one, every broadcast is folded into its multiply-add
 };
 
+// Iterations [begin, end) of a reduction loop.
+struct LoopRange {
+  int64_t begin = 0, end = 0;
+  auto operator<=>(const LoopRange&) const = default;
+};
+
 // Rows of a register tile as coordinate differences to its first row, per m axis.
 struct RowPattern {
   std::vector<std::vector<int>> rows;
+  std::vector<LoopRange>
+      taps;  // by reduction loop, where others read outside of operand a for all rows; empty: none do
   bool operator==(const RowPattern&) const = default;
 };
 
@@ -128,13 +136,9 @@ struct ContractKernel {
   int64_t k_chunk = 0;              // iterations of the outermost reduction loop per pass; 0: one pass
   // Which of these iterations count, where some operands are known to be zero: bit i of the index is set at the last point of
   // batch axis i. Empty: all count everywhere.
-  struct KRange {
-    int64_t begin = 0, end = 0;
-    bool operator==(const KRange&) const = default;
-  };
-  std::vector<std::vector<KRange>> k_ranges;
+  std::vector<std::vector<LoopRange>> k_ranges;
   std::vector<RowPattern> patterns;
-  std::vector<RowTile> tiles;       // of one segment, in order
+  std::vector<RowTile> tiles;       // of one segment, in order; near-equal where no pattern skips taps
   int tiles_per_block = 1;          // row tiles that share one sweep over the panels
   bool panels_outer = false;        // panels outside, all rows inside
   bool parallel_m = true, parallel_n = false;

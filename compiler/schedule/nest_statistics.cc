@@ -141,6 +141,22 @@ bool Mention(const std::vector<LoadIndex>& indices, const std::vector<Axis>& axe
   });
 }
 
+// Of all rows' reduction steps, where tiles skip taps.
+double ShareOfSteps(const ContractKernel& kernel) {
+  double made = 0, all = 0;
+  for (const RowTile& tile : kernel.tiles) {
+    const RowPattern& pattern = kernel.patterns[static_cast<size_t>(tile.pattern)];
+    double steps = static_cast<double>(pattern.rows.size());
+    all += steps;
+    for (size_t loop = 0; loop < pattern.taps.size(); ++loop) {
+      steps *= static_cast<double>(pattern.taps[loop].end - pattern.taps[loop].begin) /
+               static_cast<double>(Extent(kernel.k[loop]));
+    }
+    made += steps;
+  }
+  return made / all;
+}
+
 void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& target, NestStatistics* statistics) {
   const double batch = static_cast<double>(Points(kernel.batch));
   const double rows = static_cast<double>(Points(kernel.m)), k = static_cast<double>(Steps(kernel));
@@ -154,8 +170,9 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   const int rows_per_tile = static_cast<int>(mr), nv = kernel.panel_vectors;
   const double passes = kernel.k_chunk == 0 ? 1 : static_cast<double>((Extent(kernel.k.front()) + kernel.k_chunk - 1) /
                                                                       kernel.k_chunk);
+  const double made = ShareOfSteps(kernel);
   statistics->flops += 2 * batch * rows * static_cast<double>(n) * k;
-  statistics->executed_flops += 2 * batch * rows * static_cast<double>(vectors * kernel.lanes) * k;
+  statistics->executed_flops += 2 * batch * rows * static_cast<double>(vectors * kernel.lanes) * k * made;
   statistics->vector_fraction = Share(n, kernel.lanes);
   statistics->accumulators = rows_per_tile * nv;
   statistics->fmas_per_step = rows_per_tile * nv;
@@ -165,10 +182,10 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
                                                       : kernel.hold == HeldSide::kA  ? rows_per_tile + 1
                                                                                      : nv + 1);
   statistics->leaf_calls += batch * tiles * panels * passes;
-  statistics->steps_per_call = k / passes;
+  statistics->steps_per_call = k / passes * made;
   const double block_rows = std::min(rows, static_cast<double>(kernel.tiles_per_block) * rows_per_tile);
   statistics->a_panel_bytes = block_rows * k / passes * 4;
-  statistics->b_panel_bytes = k / passes * nv * kernel.lanes * 4;
+  statistics->b_panel_bytes = k / passes * nv * kernel.lanes * 4 * made;
   statistics->a_reads = panels;
   statistics->b_reads = tiles / std::max(1, kernel.tiles_per_block);
   for (const Store& store : kernel.stores) {
@@ -199,8 +216,7 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double before = statistics->flops;
   NestStatistics block = *statistics;
   Add(kernel.contracts.front(), nest, target, &block);
-  const double share = 1 - 0.5 * (static_cast<double>(kernel.contracts.size()) - 1) / static_cast<double>(kernel.blocks);
-  const double blocks = groups * static_cast<double>(kernel.blocks) * share;
+  const double blocks = tiles / static_cast<double>(Points(kernel.contracts.front().m));
   const double used = static_cast<double>(rows.Products() * columns.Products()) / (points * phases);
   block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks * used;
   block.leaf_calls = statistics->leaf_calls + (block.leaf_calls - statistics->leaf_calls) * blocks;
@@ -222,6 +238,7 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
       2 * tiles *
       (in_lanes * parts * input_sums + filled(Extent(kernel.out_channel), kernel.lanes) * output_sums);
   statistics->transform_bytes += 4 * tiles * points * 2 * (in * phases * parts + out);
+  statistics->transform_footprint = static_cast<double>(kernel.chunk_bytes);
   if (kernel.interleaved >= 0) {   // for every block again
     const NestTensor& strip = nest.tensors[static_cast<size_t>(kernel.interleaved)];
     statistics->transform_bytes += 8 * static_cast<double>(kernel.Units() * strip.layout.Elements(strip.dims).Constant());

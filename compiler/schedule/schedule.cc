@@ -41,21 +41,28 @@ class NestBuilder {
       return Finish();
     }
     const int anchor = CostliestStage(fused_);
-    std::optional<WinogradView> winograd;
-    if (decisions_.winograd) {
-      winograd = ViewAsWinograd(fused_, anchor);
-      if (!winograd || LoadsOf(fused_, winograd->contract.b) != 1) return Rejection::kWrongLeaf;
+    std::optional<ConvView> unpadded;  // what reads its image itself
+    if (decisions_.winograd || decisions_.contract.skip_taps) {
+      unpadded = ViewAsConv(fused_, anchor);
+      if (!unpadded || (!decisions_.winograd && unpadded->padding_stage < 0)) return Rejection::kWrongLeaf;
+    }
+    if (decisions_.winograd &&
+        (!SuitsWinograd(*unpadded, fused_) || LoadsOf(fused_, unpadded->contract.b) != 1)) {
+      return Rejection::kWrongLeaf;
     }
     const bool generic = decisions_.leaf == Decisions::Leaf::kGeneric;
     for (size_t s = 0; s < fused_.stages.size();) {
       const bool is_anchor = static_cast<int>(s) == anchor;
       if (generic) {
         AddStage(s++, {.lanes = 1}, 1);
-      } else if (winograd && static_cast<int>(s) == winograd->padding_stage) {
-        nest_.tensors[winograd->contract.a].place = NestTensor::Place::kNone;
+      } else if (unpadded && static_cast<int>(s) == unpadded->padding_stage) {
+        nest_.tensors[unpadded->contract.a].place = NestTensor::Place::kNone;
         ++s;
-      } else if (is_anchor && winograd) {
-        if (const auto rejection = AddWinograd(fused_.stages[s++], *winograd)) return *rejection;
+      } else if (is_anchor && decisions_.winograd) {
+        if (const auto rejection = AddWinograd(fused_.stages[s++], *unpadded)) return *rejection;
+      } else if (is_anchor && unpadded) {
+        if (const auto rejection = AddContract(WithoutPadding(fused_.stages[s++], *unpadded)))
+          return *rejection;
       } else if (is_anchor && decisions_.strassen > 0) {
         if (const auto rejection = AddStrassen(fused_.stages[s++])) return *rejection;
       } else if (is_anchor && decisions_.leaf == Decisions::Leaf::kContract) {
@@ -212,7 +219,7 @@ class NestBuilder {
     return std::nullopt;
   }
 
-  std::optional<Rejection> AddWinograd(const StageLoops& stage, const WinogradView& view) {
+  std::optional<Rejection> AddWinograd(const StageLoops& stage, const ConvView& view) {
     std::variant<WinogradPlan, Rejection> planned =
         ScheduleWinograd(stage, view, *decisions_.winograd, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
@@ -363,13 +370,15 @@ static Anchor AnchorOf(const FusedStages& fused, int index) {
     const bool image = stage.reduce.size() >= 3 && !view->m.empty();
     anchor.row = image ? Extent(stage.axes[view->m.back()]) : 1;
     for (const Axis& axis : stage.reduce) anchor.k_inner = std::max(anchor.k_inner, Extent(axis));
-    if (const std::optional<WinogradView> winograd = ViewAsWinograd(fused, anchor.stage)) {
+    const std::optional<ConvView> conv = ViewAsConv(fused, anchor.stage);
+    if (conv) anchor.inside = ShareInside(fused, stage, *conv);
+    if (conv && SuitsWinograd(*conv, fused)) {
       for (int d = 0; d < 2; ++d) {
-        anchor.taps[d] = winograd->dims[d].taps;
-        anchor.stride[d] = winograd->dims[d].stride;
-        anchor.dilation[d] = winograd->dims[d].dilation;
+        anchor.taps[d] = conv->dims[d].taps;
+        anchor.stride[d] = conv->dims[d].stride;
+        anchor.dilation[d] = conv->dims[d].dilation;
         anchor.tiled[d] =
-            (Extent(stage.axes[winograd->dims[d].out]) + anchor.dilation[d] - 1) / anchor.dilation[d];
+            (Extent(stage.axes[conv->dims[d].out]) + anchor.dilation[d] - 1) / anchor.dilation[d];
       }
     }
     return anchor;

@@ -36,6 +36,7 @@ struct Anchor {
   int64_t taps[2] = {1, 1};        // kContract: the window, where Winograd's algorithm applies
   int64_t stride[2] = {1, 1}, dilation[2] = {1, 1};
   int64_t tiled[2] = {1, 1};       // ... and the output's extents along it, of one remainder by the dilation
+  double inside = 1;  // kContract: share of the taps that lie within the image, beside its padding
   std::vector<Anchor> parts;       // kStrip: of each stage
   int64_t rows = 0;                // of the result, where it can be computed in strips: kStrip; kContract with padding
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
@@ -79,6 +80,7 @@ struct NestStatistics {
   double scattered = 0;             // pieces in which vectors are loaded or stored that are not contiguous
   double aliased_stores = 0;  // more of them, multiples of 4 KiB apart: they share a set of the nearest cache
   double transform_flops = 0, transform_bytes = 0;   // of algorithms that multiply less: their sums, their temporaries
+  double transform_footprint = 0;                    // of the temporaries that one block of tiles fills
   std::vector<NestStatistics> parts;   // of strips: each stage's operations and leaf; the sums and the costliest's leaf are above
   double strip_bytes = 0;           // written and read again between the stages of strips
   double strip_footprint = 0;       // ... of one strip
@@ -96,6 +98,9 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
 Trace ReferenceTrace();
 // A sound schedule without search: the untuned default.
 Trace DefaultTrace(const Task& task, const TensorProgram& program);
+// Schedules that skip the taps in the padding, where these are many.
+inline constexpr double kManyTapsInside = 0.9;
+std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program);
 // Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
 // model must tell. None where the algorithm does not apply or is forbidden.
 std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program);

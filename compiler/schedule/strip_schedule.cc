@@ -152,7 +152,7 @@ class StripScheduler {
     const ContractChoice* leaf = std::get_if<ContractChoice>(&of_stage);
     const bool constant = fused_.tensors[view.b].role == ProgramTensor::Role::kConstant;
     if (leaf == nullptr || !constant || LoadsOf(fused_, view.b) != 1) return Rejection::kWrongLeaf;
-    if (leaf->cross_rows || leaf->k_steps > 0) return Rejection::kNotLowered;
+    if (leaf->cross_rows || leaf->skip_taps || leaf->k_steps > 0) return Rejection::kNotLowered;
     // Every row reads all weights again.
     const int64_t weights = Points(stage.reduce) * Extent(stage.axes[view.n]) * DTypeBytes(stage.dtype);
     if (padded && weights > target_.row->l2_bytes / 2) return Rejection::kNotLowered;
