@@ -13,7 +13,7 @@ constexpr double kScatteredCycles = 1.2;         // per piece of a vector that i
 constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
 constexpr double kTransferRate =
     0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
-constexpr double kSumCost = 3;      // multiply-adds' time of a transform's: half of one, and loads around it
+constexpr double kSumCost = 2;      // multiply-adds' time of a transform's: half of one, and loads around it
 constexpr double kFilledTwice = 2;  // temporaries share their cache with as much that passes through
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
@@ -40,13 +40,13 @@ Shares SharesOf(const NestStatistics& s, int threads) {
   return {1 / of_inputs, 1 / of_constants, 1.0 / threads};
 }
 
-// Every tensor once, from where the rest of the model has left it: activations in the cache that holds them all, constants
-// in the one that holds the whole model's.
+// Every tensor once, from where the rest of the model has left it: activations in the cache that holds them
+// all, constants in the one that holds the whole model's, if all of them grow alike.
 double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
   const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
   return (s.input_bytes * shares.inputs + s.output_bytes * shares.outputs) / (r.BandwidthFor(bytes) * 1e9) +
          s.constant_bytes * shares.constants /
-             (r.BandwidthFor(std::max(bytes, r.model_constant_bytes)) * 1e9);
+             (r.BandwidthFor(std::max(bytes, s.constant_growth * r.model_constant_bytes)) * 1e9);
 }
 
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {

@@ -5,7 +5,8 @@
 namespace hone {
 namespace {
 
-constexpr double kAlgorithmDoubt = 1.15, kStridedDoubt = 1.5;  // what the prior may err by between algorithms
+constexpr double kAlgorithmDoubt = 1.15,
+                 kStridedDoubt = 1.15;                         // what the prior may err by between algorithms
 constexpr double kStrassenDoubt = 1.05;                        // ... that share their leaf
 constexpr double kBandDoubt = 1.1;                             // ... about tiles that skip taps
 constexpr double kSharingDoubt = 1.05;  // ... between ways of sharing one out among threads

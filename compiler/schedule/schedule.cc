@@ -83,6 +83,12 @@ class NestBuilder {
     NestStatistics statistics = StatisticsOf(nest_, task_.target);
     statistics.flops -= saved_flops_;
     statistics.transform_bytes += partial_bytes_;
+    double given = 0;
+    for (const ProgramTensor& tensor : fused_.tensors) {
+      if (tensor.role != ProgramTensor::Role::kConstant) continue;
+      given += static_cast<double>(Product(tensor.shape).Constant() * DTypeBytes(tensor.dtype));
+    }
+    if (given > 0) statistics.constant_growth = std::max(1.0, statistics.constant_bytes / given);
     return Scheduled{std::move(nest_), statistics};
   }
 

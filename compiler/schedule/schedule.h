@@ -66,6 +66,7 @@ struct NestStatistics {
   double flops = 0;                 // nominal (useful)
   double executed_flops = 0;        // with tails and padding
   double input_bytes = 0, constant_bytes = 0, output_bytes = 0, scratch_bytes = 0;   // footprints
+  double constant_growth = 1;  // constants as the kernels read them over those of the task
   int accumulators = 0, registers = 0, loads_per_step = 0, fmas_per_step = 0;        // leaf, per reduction step
   double leaf_calls = 0;            // micro-kernel invocations
   double steps_per_call = 0;        // reduction steps of one call

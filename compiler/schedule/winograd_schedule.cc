@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kMaxTaps = 7;
 constexpr int kMaxOutputs = 8;
 constexpr int64_t kMostInterleaved = 8;   // channels
-constexpr int64_t kRowPadding = 16;   // elements: rows and planes of the temporaries do not share cache sets
+constexpr int64_t kLine = 16;             // elements of a cache line
 constexpr int64_t kVectorBytes = 64;
 constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
 
@@ -167,10 +167,11 @@ class WinogradScheduler {
     kernel().chunks = static_cast<int>(std::min<int64_t>(kernel().Units(), threads_));
   }
 
-  ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding) {
+  ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding, int64_t more_rows = 0) {
     NestTensor tensor{.place = NestTensor::Place::kChunk, .offset = kernel().chunk_bytes, .dims = std::move(dims)};
     const int last = static_cast<int>(tensor.dims.size()) - 1;
     tensor.layout = Layout::Plain(last + 1).WithHalo(last, {0, padding});
+    if (more_rows > 0) tensor.layout = tensor.layout.WithHalo(last - 1, {0, more_rows});
     const int64_t elements = tensor.layout.Elements(tensor.dims).Constant();
     tensor.bytes = (elements * DTypeBytes(DType::kF32) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
     kernel().chunk_bytes += tensor.bytes;
@@ -180,14 +181,19 @@ class WinogradScheduler {
 
   void AddTemporaries() {
     const DimExpr rows(kernel().dims[0].points), columns(kernel().dims[1].points), tiles(largest_);
-    const auto padding = [](int64_t extent) { return (extent + kRowPadding - 1) / kRowPadding * kRowPadding - extent + kRowPadding; };
-    kernel().transformed = AddTemporary({rows, columns, tiles, DimExpr(PhaseChannels())}, padding(PhaseChannels()));
-    kernel().products = AddTemporary({rows, columns, tiles, DimExpr(OutChannels())}, padding(OutChannels()));
+    // Rows and planes are odd numbers of lines: all points of a tile have cache sets of their own.
+    const auto points = [&](int64_t channels) {
+      const int64_t lines = (channels + kLine - 1) / kLine | 1;
+      return AddTemporary({rows, columns, tiles, DimExpr(channels)}, lines * kLine - channels,
+                          1 - largest_ % 2);
+    };
+    kernel().transformed = points(PhaseChannels());
+    kernel().products = points(OutChannels());
     if (interleaves_) {
       const WinogradDim& across = kernel().dims[1];
       const int64_t touched = std::min((largest_ + across.tiles - 2) / across.tiles + 1, kernel().Tiles() / across.tiles);
-      kernel().interleaved = AddTemporary({DimExpr(touched), DimExpr(kernel().dims[0].Span()), DimExpr(across.Reach() * Channels())},
-                                          kRowPadding);
+      kernel().interleaved = AddTemporary(
+          {DimExpr(touched), DimExpr(kernel().dims[0].Span()), DimExpr(across.Reach() * Channels())}, kLine);
     }
     // One tile, and a vector of zeros after it.
     kernel().edge = AddTemporary({DimExpr(int64_t{kernel().dims[0].points} * kernel().dims[1].points + 1),
