@@ -3,11 +3,11 @@
 #include "absl/strings/cord.h"
 #include "absl/time/clock.h"
 #include "client/pinned_channel.h"
+#include "proto/values/request_id.h"
 
 namespace hone {
 namespace {
 
-constexpr char kRequestIdKey[] = "x-request-id";     // in metadata
 constexpr char kRequestIdUrl[] = "hone/request-id";  // in a status
 
 }  // namespace

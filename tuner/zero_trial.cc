@@ -5,11 +5,11 @@
 namespace hone {
 namespace {
 
-constexpr double kAlgorithmDoubt = 1.15,
-                 kStridedDoubt = 1.15;                         // what the prior may err by between algorithms
-constexpr double kStrassenDoubt = 1.05;                        // ... that share their leaf
-constexpr double kBandDoubt = 1.1;                             // ... about tiles that skip taps
-constexpr double kSharingDoubt = 1.05;  // ... between ways of sharing one out among threads
+// What the prior may err by.
+constexpr double kAlgorithmDoubt = 1.15;  // between algorithms
+constexpr double kStrassenDoubt = 1.05;   // ... that share their leaf
+constexpr double kBandDoubt = 1.1;        // about tiles that skip taps
+constexpr double kSharingDoubt = 1.05;    // between ways of sharing one out among threads
 
 }  // namespace
 
@@ -21,7 +21,6 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
     return legal == nullptr ? HUGE_VAL : ModelSeconds(legal->statistics, roofline, task.threads);
   };
   ZeroTrial best{.trace = DefaultTrace(task, program)};
-  const bool strided = anchor.stride[0] > 1 || anchor.stride[1] > 1;
   const double direct = best.seconds = seconds(best.trace);
   double least = direct;
   const auto consider = [&](std::vector<Trace> traces, double doubt) {
@@ -35,7 +34,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
   if (anchor.kind == AnchorKind::kContract) consider(StripTraces(task, anchor), 1);
   consider(SharedTraces(task, program), kSharingDoubt);
   consider(BandTraces(task, program), kBandDoubt);
-  consider(WinogradTraces(task, program), strided ? kStridedDoubt : kAlgorithmDoubt);
+  consider(WinogradTraces(task, program), kAlgorithmDoubt);
   consider(StrassenTraces(task, program), kStrassenDoubt);
   return best;
 }

@@ -1,5 +1,6 @@
 #include "compiler/schedule/conv_view.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace hone {
@@ -147,11 +148,11 @@ double ShareInside(const FusedStages& fused, const StageLoops& stage, const Conv
     const auto& [out, tap, taps, stride, dilation] = view.dims[d];
     const int64_t size = fused.Shape(view.source)[2 + d], outputs = Extent(stage.axes[out]);
     int64_t inside = 0;
-    for (int64_t at = 0; at < outputs; ++at) {
-      for (int64_t t = 0; t < taps; ++t) {
-        const int64_t position = stride * at + dilation * t - view.before[d];
-        inside += position >= 0 && position < size ? 1 : 0;
-      }
+    for (int64_t t = 0; t < taps; ++t) {
+      const int64_t shift = view.before[d] - dilation * t;  // output `at` reads position stride * at - shift
+      if (size - 1 + shift < 0) continue;
+      const int64_t first = shift <= 0 ? 0 : (shift + stride - 1) / stride;
+      inside += std::max<int64_t>(0, std::min(outputs - 1, (size - 1 + shift) / stride) - first + 1);
     }
     share *= static_cast<double>(inside) / static_cast<double>(outputs * taps);
   }

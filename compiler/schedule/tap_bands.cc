@@ -5,6 +5,9 @@
 namespace hone {
 namespace {
 
+constexpr int64_t kMostPixels =
+    1 << 16;  // of an image: larger ones lie inside of their windows but for the edges
+
 // Along one output axis.
 struct Window {
   size_t loop = 0;              // over the taps; 0: there is but one
@@ -63,8 +66,9 @@ std::vector<LoopRange> Bands(const Window& window) {
 std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
                                                   const std::vector<DimExpr>& indices,
                                                   const std::vector<DimExpr>& dims, int64_t most_pixels) {
+  if (m.size() < 2 || Extent(m[m.size() - 2]) > kMostPixels / Extent(m.back())) return std::nullopt;
   std::vector<Window> windows;  // down, across
-  for (size_t axis = m.size() < 2 ? m.size() : m.size() - 2; axis < m.size(); ++axis) {
+  for (size_t axis = m.size() - 2; axis < m.size(); ++axis) {
     for (size_t d = 0; d < indices.size(); ++d) {
       if (!indices[d].Mentions(m[axis].variable)) continue;
       std::optional<Window> window = WindowOf(m[axis], loops, indices[d], dims[d].Constant());

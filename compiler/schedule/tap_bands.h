@@ -18,7 +18,7 @@ struct BandTile {
 // as large as the image nearly everywhere. Cuts the last two of the output axes `m` into bands that read by
 // the same taps, and these into tiles: rows of a narrow band together, pieces of a wide one's rows. `indices`
 // are the image's, in terms of `m` and the reduction loops, and may leave its `dims`. nullopt: an output
-// reads nothing at all, or the outermost loop is a window's.
+// reads nothing at all, the outermost loop is a window's, or the image is large.
 std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
                                                   const std::vector<DimExpr>& indices,
                                                   const std::vector<DimExpr>& dims, int64_t most_pixels);

@@ -7,6 +7,7 @@
 #include "grpcpp/security/auth_context.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+#include "proto/values/request_id.h"
 #include "server/execution/executor.h"
 #include "server/execution/log.h"
 #include "server/service/grpc_status.h"
@@ -18,7 +19,6 @@ namespace hone {
 std::string CertificateOf(const grpc::AuthContext* peer);
 Credentials CredentialsOf(const grpc::CallbackServerContext& context);
 
-inline constexpr char kRequestIdKey[] = "x-request-id";
 inline constexpr size_t kMaxRequestId = 128;
 // What the log calls "request": the caller's x-request-id (metadata), or a new id. The trailing metadata
 // tells it to the caller. Once per call, before its first step; the steps run under LogScope("request", id).

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "hone/v1/blobs.grpc.pb.h"
 #include "hone/v1/workers.grpc.pb.h"
+#include "proto/values/request_id.h"
 #include "proto/values/sha256.h"
 #include "proto/values/value_messages.h"
 #include "worker/server_connection/lease_messages.h"
@@ -28,7 +29,7 @@ absl::Status FromGrpc(const grpc::ClientContext& context, const grpc::Status& st
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
                       absl::StrCat(what, ": ", status.error_message()));
   const auto& told = context.GetServerTrailingMetadata();
-  if (const auto id = told.find("x-request-id"); id != told.end()) {
+  if (const auto id = told.find(kRequestIdKey); id != told.end()) {
     result.SetPayload("request", absl::Cord(absl::string_view(id->second.data(), id->second.size())));
   }
   return result;
