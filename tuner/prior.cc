@@ -13,7 +13,7 @@ constexpr double kScatteredCycles = 1.2;         // per piece of a vector that i
 constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
 constexpr double kTransferRate =
     0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
-constexpr double kSumCost = 2;      // multiply-adds' time of a transform's: half of one, and loads around it
+constexpr double kSumCost = 2;      // sums are half as fast as multiply-adds
 constexpr double kFilledTwice = 2;  // temporaries share their cache with as much that passes through
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 

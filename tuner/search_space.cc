@@ -48,7 +48,7 @@ std::vector<Decision> ContractLeaf(const Task& task, const Anchor& anchor) {
   if (task.target.row->folds_broadcast) hold.push_back("none");
   std::vector<std::string> rows = {"affine"};
   if (anchor.row > 1) rows.push_back("table");
-  if (anchor.inside <= kManyTapsInside) rows.push_back("bands");
+  if (anchor.bands()) rows.push_back("bands");
   return {{"mr", UpTo(anchor.m, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 16, 20, 24, 28})},
           {"nv", UpTo(vectors, {1, 2, 3, 4, 5, 6, 8})},
           {"vw", {absl::StrCat(lanes)}},

@@ -126,9 +126,7 @@ class ContractEmitter {
 
   // Near-equal tiles: the first `longer` have one row more. Those that skip taps begin anywhere.
   llvm::Value* FirstRow(llvm::Value* number) {
-    if (!kernel_.patterns.front().taps.empty()) {
-      return LookUp("_rows", [](const RowTile& tile) { return static_cast<uint32_t>(tile.first); }, number);
-    }
+    if (kernel_.SkipsTaps()) return LookUp("_rows", &RowTile::first, number);
     const int64_t rows = Points({kernel_.m.begin() + kernel_.segment_axes, kernel_.m.end()});
     const int64_t count = static_cast<int64_t>(kernel_.tiles.size());
     const int64_t size = rows / count, longer = rows % count;
@@ -157,11 +155,7 @@ class ContractEmitter {
 
   void CallPattern(llvm::Value* number, llvm::Value* panel, const std::vector<llvm::Value*>& arguments) {
     const int64_t patterns = static_cast<int64_t>(kernel_.patterns.size());
-    llvm::Value* pattern =
-        patterns == 1 ? e_.I64(0)
-                      : LookUp(
-                            "_patterns",
-                            [](const RowTile& tile) { return static_cast<uint32_t>(tile.pattern); }, number);
+    llvm::Value* pattern = patterns == 1 ? e_.I64(0) : LookUp("_patterns", &RowTile::pattern, number);
     // The last panel may be narrower.
     const int64_t tail = Extent(kernel_.n) % PanelWidth(kernel_);
     const int64_t kinds = tail == 0 || Panels(kernel_) == 1 ? 1 : 2;
@@ -174,13 +168,14 @@ class ContractEmitter {
     });
   }
 
-  // What `entry` says of tile `number`, from a table of all tiles.
-  llvm::Value* LookUp(const char* name, uint32_t (*entry)(const RowTile&), llvm::Value* number) {
+  // A field of tile `number`, from a table of all tiles'.
+  template <typename Field>
+  llvm::Value* LookUp(const char* name, Field RowTile::* field, llvm::Value* number) {
     llvm::Module* module = ir_.GetInsertBlock()->getModule();
     llvm::GlobalVariable* table = module->getNamedGlobal(prefix_ + name);
     if (table == nullptr) {
       std::vector<uint32_t> entries;
-      for (const RowTile& tile : kernel_.tiles) entries.push_back(entry(tile));
+      for (const RowTile& tile : kernel_.tiles) entries.push_back(static_cast<uint32_t>(tile.*field));
       llvm::Constant* data = llvm::ConstantDataArray::get(ir_.getContext(), entries);
       table = new llvm::GlobalVariable(*module, data->getType(), true, llvm::GlobalValue::PrivateLinkage,
                                        data, prefix_ + name);

@@ -34,7 +34,7 @@ class LeafEmitter {
     llvm::Value* a = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.a), first);
     llvm::Value* b = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.b), e_.Index(BOffset()));
     a = Step(a, leaf_.k_begin * k_strides_[0]);
-    b = Step(b, leaf_.k_begin * InnerSteps() * panel_width());
+    b = Step(b, leaf_.k_begin * StepsBelow(0) * panel_width());
     if (kernel_.prefetch.touches > 0) state.push_back(FirstPrefetch(b));
     state.push_back(b);
     state = Reduce(0, a, state);
@@ -44,7 +44,6 @@ class LeafEmitter {
 
  private:
   int panel_width() const { return kernel_.panel_vectors * kernel_.lanes; }
-  int64_t InnerSteps() const { return StepsBelow(0); }
   int64_t StepsBelow(size_t level) const {
     return Points({kernel_.k.begin() + static_cast<ptrdiff_t>(level) + 1, kernel_.k.end()});
   }

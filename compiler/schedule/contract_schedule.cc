@@ -34,7 +34,12 @@ class ContractScheduler {
     if (const auto rejection = CheckRegisters()) return *rejection;
     SetAxes();
     if (!SplitReduction() || !FindStrides()) return Rejection::kNotLowered;
-    if (!CutRows() || !TilesHaveStrides()) return Rejection::kNotLowered;
+    if (choice_.skip_taps) {
+      if (!CutBands()) return Rejection::kNotLowered;
+    } else {
+      CutRows();
+    }
+    if (!TilesHaveStrides()) return Rejection::kNotLowered;
     if (kernel_.patterns.size() > kMaxPatterns) return Rejection::kTooManyPatterns;
     if (!CutPasses()) return Rejection::kBadTile;
     SetOrder();
@@ -48,7 +53,7 @@ class ContractScheduler {
     if (leaves_l2(b, *b_layout)) kernel_.prefetch = PrefetchOfPanels();
     // A tile's lines of one block of channels lie together, those of the next block far away: no stream for the hardware.
     const bool blocks = kernel_.k.size() == 2 && k_strides_.back() == 1 && Extent(kernel_.k.back()) == choice_.lanes;
-    kernel_.prefetch_rows = blocks && !choice_.skip_taps && leaves_l2(a, a.layout);
+    kernel_.prefetch_rows = blocks && leaves_l2(a, a.layout);
     return ContractPlan{std::move(kernel_), *std::move(b_layout)};
   }
 
@@ -184,24 +189,21 @@ class ContractScheduler {
                        [](const std::optional<int64_t>& stride) { return stride.has_value(); });
   }
 
-  bool CutRows() {
-    const int axes = static_cast<int>(kernel_.m.size());
-    if (choice_.skip_taps) {
-      const auto tiles = TilesOfBands(kernel_.m, kernel_.k, AIndices(), tensors_[view_.a].dims, choice_.mr);
-      if (!tiles) return false;
-      kernel_.segment_axes = axes - 2;
-      const int64_t row_length = Extent(kernel_.m.back());
-      for (const BandTile& tile : *tiles) {
-        const auto& [row, column] = tile.pixels.front();
-        std::vector<std::vector<int64_t>> points;
-        for (const auto& pixel : tile.pixels) {
-          points.emplace_back(kernel_.m.size(), 0);
-          std::copy(pixel.begin(), pixel.end(), points.back().end() - 2);
-        }
-        kernel_.tiles.push_back({PatternNumber(points, tile.taps), row * row_length + column});
-      }
-      return true;
+  bool CutBands() {
+    const auto tiles = TilesOfBands(kernel_.m, kernel_.k, AIndices(), tensors_[view_.a].dims, choice_.mr);
+    if (!tiles) return false;
+    const size_t row = kernel_.m.size() - 2, column = row + 1;
+    kernel_.segment_axes = static_cast<int>(row);
+    for (const BandTile& tile : *tiles) {
+      const std::vector<int64_t>& first = tile.points.front();
+      kernel_.tiles.push_back(
+          {PatternNumber(tile.points, tile.taps), first[row] * Extent(kernel_.m[column]) + first[column]});
     }
+    return true;
+  }
+
+  void CutRows() {
+    const int axes = static_cast<int>(kernel_.m.size());
     int first = std::max(0, axes - 1);
     if (choice_.cross_rows) {
       first = std::max(0, axes - 2);
@@ -228,7 +230,6 @@ class ContractScheduler {
       kernel_.tiles.push_back({entry->second, start});
       start += length;
     }
-    return true;
   }
 
   std::vector<int64_t> Coordinates(int64_t row) const {

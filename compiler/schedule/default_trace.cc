@@ -177,8 +177,7 @@ std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program) 
 std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program) {
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
-  if (!anchor.ok() || anchor->kind != AnchorKind::kContract || anchor->inside > kManyTapsInside)
-    return traces;
+  if (!anchor.ok() || !anchor->bands()) return traces;
   Anchor flat = *anchor;
   flat.row = 1;
   ContractChoice choice = DefaultContractChoice(flat, task.target, task.threads);

@@ -100,8 +100,8 @@ struct LoopRange {
 // Rows of a register tile as coordinate differences to its first row, per m axis.
 struct RowPattern {
   std::vector<std::vector<int>> rows;
-  std::vector<LoopRange>
-      taps;  // by reduction loop, where others read outside of operand a for all rows; empty: none do
+  // By reduction loop, where iterations outside read beyond operand a for all rows; empty: none do.
+  std::vector<LoopRange> taps;
   bool operator==(const RowPattern&) const = default;
 };
 
@@ -145,6 +145,8 @@ struct ContractKernel {
   int chunks = 1;
   std::vector<Store> stores;        // the first one holds partial sums between passes
   SymbolRef around;                 // the variable of a loop around, if an operand is found in terms of it
+
+  bool SkipsTaps() const { return !patterns.front().taps.empty(); }
 };
 
 // One spatial dimension of a Winograd convolution, F(outputs, taps) over `tiles` tiles.

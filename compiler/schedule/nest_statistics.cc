@@ -143,6 +143,7 @@ bool Mention(const std::vector<LoadIndex>& indices, const std::vector<Axis>& axe
 
 // Of all rows' reduction steps, where tiles skip taps.
 double ShareOfSteps(const ContractKernel& kernel) {
+  if (!kernel.SkipsTaps()) return 1;
   double made = 0, all = 0;
   for (const RowTile& tile : kernel.tiles) {
     const RowPattern& pattern = kernel.patterns[static_cast<size_t>(tile.pattern)];

@@ -44,11 +44,11 @@ class NestBuilder {
     std::optional<ConvView> unpadded;  // what reads its image itself
     if (decisions_.winograd || decisions_.contract.skip_taps) {
       unpadded = ViewAsConv(fused_, anchor);
-      if (!unpadded || (!decisions_.winograd && unpadded->padding_stage < 0)) return Rejection::kWrongLeaf;
-    }
-    if (decisions_.winograd &&
-        (!SuitsWinograd(*unpadded, fused_) || LoadsOf(fused_, unpadded->contract.b) != 1)) {
-      return Rejection::kWrongLeaf;
+      const auto suits = [&](const ConvView& view) {
+        if (!decisions_.winograd) return view.padding_stage >= 0;
+        return SuitsWinograd(view, fused_) && LoadsOf(fused_, view.contract.b) == 1;
+      };
+      if (!unpadded || !suits(*unpadded)) return Rejection::kWrongLeaf;
     }
     const bool generic = decisions_.leaf == Decisions::Leaf::kGeneric;
     for (size_t s = 0; s < fused_.stages.size();) {

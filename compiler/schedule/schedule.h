@@ -40,6 +40,8 @@ struct Anchor {
   std::vector<Anchor> parts;       // kStrip: of each stage
   int64_t rows = 0;                // of the result, where it can be computed in strips: kStrip; kContract with padding
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
+  // Whether so many taps lie in the padding that tiles may skip them.
+  bool bands() const { return kind == AnchorKind::kContract && inside <= 0.9; }
   // Whether Strassen's algorithm may win: below, its sums cost as much as the products it saves.
   bool strassen() const {
     return kind == AnchorKind::kContract && constant_b && batch == 1 && k_inner == k && m >= 64 && n >= 256 && k >= 256;
@@ -100,7 +102,6 @@ Trace ReferenceTrace();
 // A sound schedule without search: the untuned default.
 Trace DefaultTrace(const Task& task, const TensorProgram& program);
 // Schedules that skip the taps in the padding, where these are many.
-inline constexpr double kManyTapsInside = 0.9;
 std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program);
 // Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
 // model must tell. None where the algorithm does not apply or is forbidden.

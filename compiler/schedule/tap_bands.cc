@@ -65,7 +65,7 @@ std::vector<LoopRange> Bands(const Window& window) {
 
 std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
                                                   const std::vector<DimExpr>& indices,
-                                                  const std::vector<DimExpr>& dims, int64_t most_pixels) {
+                                                  const std::vector<DimExpr>& dims, int64_t most_points) {
   if (m.size() < 2 || Extent(m[m.size() - 2]) > kMostPixels / Extent(m.back())) return std::nullopt;
   std::vector<Window> windows;  // down, across
   for (size_t axis = m.size() - 2; axis < m.size(); ++axis) {
@@ -85,12 +85,14 @@ std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, co
       if (windows[0].loop > 0) taps[windows[0].loop] = windows[0].taps[static_cast<size_t>(down.begin)];
       if (windows[1].loop > 0) taps[windows[1].loop] = windows[1].taps[static_cast<size_t>(across.begin)];
       for (const LoopRange& rows :
-           Cut(down, std::max<int64_t>(1, most_pixels / (across.end - across.begin)))) {
-        for (const LoopRange& columns : Cut(across, most_pixels)) {
+           Cut(down, std::max<int64_t>(1, most_points / (across.end - across.begin)))) {
+        for (const LoopRange& columns : Cut(across, most_points)) {
           tiles.push_back({.taps = taps});
           for (int64_t row = rows.begin; row < rows.end; ++row) {
-            for (int64_t column = columns.begin; column < columns.end; ++column)
-              tiles.back().pixels.push_back({row, column});
+            for (int64_t column = columns.begin; column < columns.end; ++column) {
+              tiles.back().points.emplace_back(m.size() - 2, 0);
+              tiles.back().points.back().insert(tiles.back().points.back().end(), {row, column});
+            }
           }
         }
       }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <optional>
 #include <vector>
 
@@ -8,9 +7,9 @@
 
 namespace hone {
 
-// Output pixels (row, column) that read their image by the same taps, as many as a register tile holds.
+// Outputs that read their image by the same taps, as many as a register tile holds.
 struct BandTile {
-  std::vector<std::array<int64_t, 2>> pixels;
+  std::vector<std::vector<int64_t>> points;  // coordinates along all m axes, 0 but for the last two
   std::vector<LoopRange> taps;  // by reduction loop
 };
 
@@ -21,6 +20,6 @@ struct BandTile {
 // reads nothing at all, the outermost loop is a window's, or the image is large.
 std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
                                                   const std::vector<DimExpr>& indices,
-                                                  const std::vector<DimExpr>& dims, int64_t most_pixels);
+                                                  const std::vector<DimExpr>& dims, int64_t most_points);
 
 }  // namespace hone

@@ -61,16 +61,10 @@ TestTask MakeTask(const Case& c, const Target& target) {
   TensorId y = graph.AddNode(conv ? "conv2d" : "matmul", {x, w}, conv ? attrs : AttrMap(), "product").value()[0];
   if (c.epilogue) {
     const std::vector<int64_t> bias = conv ? std::vector<int64_t>{1, c.w[0], 1, 1} : std::vector<int64_t>{c.w[1]};
-    const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
-    y = graph.AddNode("add", {y, made.AddConstant("bias", bias)}, {}, "bias").value()[0];
-    y = graph.AddNode("add", {y, made.AddInput("residual", dims)}, {}, "residual").value()[0];
-    y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
+    y = made.AddEpilogue(y, bias);
   }
   graph.SetOutputs({y});
-  for (int t = 0; c.blocked && t < graph.tensor_count(); ++t) {
-    Tensor& tensor = graph.tensor({t});
-    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
-  }
+  if (c.blocked) made.SetBlockedLayouts(target);
   made.task.target = target;
   made.task.threads = c.threads;
   return made;
@@ -92,11 +86,8 @@ TEST_P(StrassenTest, AgreesWithTheInterpreter) {
     SCOPED_TRACE(c.name);
     const TestTask made = MakeTask(c, target);
     const TensorProgram program = LowerTask(made.task).value();
-    const auto scheduled = Schedule(made.task, program, TraceOf(c, target, c.threads == 1 ? "m,n" : "n,m"));
-    ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
-    const auto error = MachineCodeError(made, std::get<Scheduled>(scheduled), Interpret(program, made.Operands()).value());
-    ASSERT_TRUE(error.ok()) << error.status();
-    EXPECT_LE(*error, 5e-6) << std::get<Scheduled>(scheduled).nest.ToString();
+    ExpectAgreement(made, program, TraceOf(c, target, c.threads == 1 ? "m,n" : "n,m"),
+                    Interpret(program, made.Operands()).value(), 5e-6);
   }
 }
 

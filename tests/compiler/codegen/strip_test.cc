@@ -101,10 +101,7 @@ TestTask MakeTask(const Case& c, const Target& target) {
   if (c.residual)
     y = graph.AddNode("add", {y, made.AddInput("residual", shape(y))}, {}, "residual").value()[0];
   graph.SetOutputs({y});
-  for (int t = 0; t < graph.tensor_count(); ++t) {
-    Tensor& tensor = graph.tensor({t});
-    if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
-  }
+  made.SetBlockedLayouts(target);
   if (c.row_major) graph.tensor(graph.inputs()[0]).layout = Layout::Plain(4);
   made.task.target = target;
   made.task.threads = c.threads;
@@ -126,14 +123,7 @@ TEST_P(StripTest, AgreesWithTheInterpreter) {
     std::vector<Trace> traces = StripTraces(made.task, anchor);
     ASSERT_FALSE(traces.empty());
     traces.push_back(ReferenceTrace());
-    for (const Trace& trace : traces) {
-      const auto scheduled = Schedule(made.task, program, trace);
-      ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled))
-          << trace.ToString() << ": " << RejectionText(std::get<Rejection>(scheduled));
-      const auto error = MachineCodeError(made, std::get<Scheduled>(scheduled), expected);
-      ASSERT_TRUE(error.ok()) << error.status();
-      EXPECT_LE(*error, 5e-6) << trace.ToString() << "\n" << std::get<Scheduled>(scheduled).nest.ToString();
-    }
+    for (const Trace& trace : traces) ExpectAgreement(made, program, trace, expected, 5e-6);
   }
 }
 

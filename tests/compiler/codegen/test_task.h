@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -33,6 +35,22 @@ struct TestTask {
   TensorId AddConstant(const char* name, const std::vector<int64_t>& dims) {
     constants.push_back(GenerateReals(dims, 10 + constants.size()));
     return task.graph.AddConstant(name, MakeConstant(DType::kF32, dims, constants.back().bytes));
+  }
+
+  // relu(y + bias + residual)
+  TensorId AddEpilogue(TensorId y, const std::vector<int64_t>& bias) {
+    Graph& graph = task.graph;
+    const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
+    y = graph.AddNode("add", {y, AddConstant("bias", bias)}, {}, "bias").value()[0];
+    y = graph.AddNode("add", {y, AddInput("residual", dims)}, {}, "residual").value()[0];
+    return graph.AddNode("relu", {y}, {}, "relu").value()[0];
+  }
+  // All images in blocks of the target's vector width.
+  void SetBlockedLayouts(const Target& target) {
+    for (int t = 0; t < task.graph.tensor_count(); ++t) {
+      Tensor& tensor = task.graph.tensor({t});
+      if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+    }
   }
 
   std::vector<HostTensor> Operands() const {
@@ -76,6 +94,17 @@ inline absl::StatusOr<double> MachineCodeError(const TestTask& test, const Sched
   for (const HostTensor& output : expected) actual.push_back(HostTensor::Zeros(output.dtype, output.dims));
   (*runner)->GetOutputs(&actual);
   return RelativeError(actual, expected);
+}
+
+// That the trace is legal, and its machine code as near to `expected`.
+inline void ExpectAgreement(const TestTask& test, const TensorProgram& program, const Trace& trace,
+                            const std::vector<HostTensor>& expected, double most) {
+  SCOPED_TRACE(trace.ToString());
+  const auto scheduled = Schedule(test.task, program, trace);
+  ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
+  const auto error = MachineCodeError(test, std::get<Scheduled>(scheduled), expected);
+  ASSERT_TRUE(error.ok()) << error.status();
+  EXPECT_LE(*error, most) << std::get<Scheduled>(scheduled).nest.ToString();
 }
 
 }  // namespace hone

@@ -428,10 +428,7 @@ TestTask MakeTask(const Case& c, const Target& target) {
                          {"group", c.x[1] / c.w[1]}};
   TensorId y = graph.AddNode("conv2d", {x, w}, attrs, "conv").value()[0];
   if (c.epilogue) {
-    const std::vector<int64_t> dims = *ConstantShape(graph.tensor(y).type.shape);
-    y = graph.AddNode("add", {y, made.AddConstant("bias", {1, c.w[0], 1, 1})}, {}, "bias").value()[0];
-    y = graph.AddNode("add", {y, made.AddInput("residual", dims)}, {}, "residual").value()[0];
-    y = graph.AddNode("relu", {y}, {}, "relu").value()[0];
+    y = made.AddEpilogue(y, {1, c.w[0], 1, 1});
   }
   graph.SetOutputs({y});
   for (int t = 0; t < graph.tensor_count(); ++t) {
@@ -465,11 +462,7 @@ TEST_P(WinogradTest, AgreesWithTheInterpreter) {
     SCOPED_TRACE(c.name);
     const TestTask made = MakeTask(c, target);
     const TensorProgram program = LowerTask(made.task).value();
-    const auto scheduled = Schedule(made.task, program, TraceOf(c, target));
-    ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << RejectionText(std::get<Rejection>(scheduled));
-    const auto error = MachineCodeError(made, std::get<Scheduled>(scheduled), Interpret(program, made.Operands()).value());
-    ASSERT_TRUE(error.ok()) << error.status();
-    EXPECT_LE(*error, 2e-5) << std::get<Scheduled>(scheduled).nest.ToString();
+    ExpectAgreement(made, program, TraceOf(c, target), Interpret(program, made.Operands()).value(), 2e-5);
   }
 }
 
