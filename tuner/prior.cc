@@ -52,7 +52,7 @@ double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Share
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
   const double peak = r.gflops * 1e9 * kSustained;
   if (s.parts.empty()) {
-    return s.executed_flops / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds + s.transcendental * 20 / peak +
+    return (s.executed_flops + s.waiting_flops) / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds + s.transcendental * 20 / peak +
            (kScatteredCycles * s.scattered + kAliasedCycles * s.aliased_stores) * r.cycle_seconds;
   }
   double seconds = 0;

@@ -8,7 +8,6 @@ namespace {
 // What the prior may err by.
 constexpr double kAlgorithmDoubt = 1.15;  // between algorithms
 constexpr double kStrassenDoubt = 1.05;   // ... that share their leaf
-constexpr double kBandDoubt = 1.1;        // about tiles that skip taps
 constexpr double kSharingDoubt = 1.05;    // between ways of sharing one out among threads
 
 }  // namespace
@@ -33,7 +32,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
   };
   if (anchor.kind == AnchorKind::kContract) consider(StripTraces(task, anchor), 1);
   consider(SharedTraces(task, program), kSharingDoubt);
-  consider(BandTraces(task, program), kBandDoubt);
+  consider(BandTraces(task, program), 1);
   consider(WinogradTraces(task, program), kAlgorithmDoubt);
   consider(StrassenTraces(task, program), kStrassenDoubt);
   return best;

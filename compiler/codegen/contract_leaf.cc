@@ -29,7 +29,7 @@ class LeafEmitter {
     FindOffsets();
     Values state = InitialAccumulators();
     int64_t skipped = 0;
-    for (size_t level = 0; level < taps_.size(); ++level) skipped += taps_[level].begin * k_strides_[level];
+    for (size_t level = 0; level < taps_.size(); ++level) skipped += RangeOf(level).begin * k_strides_[level];
     llvm::Value* first = e_.ir().CreateAdd(e_.Index(a_base_), e_.I64(skipped));
     llvm::Value* a = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.a), first);
     llvm::Value* b = e_.ir().CreateInBoundsGEP(e_.ir().getFloatTy(), e_.Base(kernel_.b), e_.Index(BOffset()));
@@ -47,13 +47,14 @@ class LeafEmitter {
   int64_t StepsBelow(size_t level) const {
     return Points({kernel_.k.begin() + static_cast<ptrdiff_t>(level) + 1, kernel_.k.end()});
   }
-  // The iterations of a loop that this tile makes.
+  // The iterations of a loop that this tile makes, of the outermost one in this pass.
   LoopRange RangeOf(size_t level) const {
-    if (level == 0) return {0, leaf_.k_count};
-    return taps_.empty() ? LoopRange{0, Extent(kernel_.k[level])} : taps_[level];
+    const LoopRange taps = taps_.empty() ? LoopRange{0, Extent(kernel_.k[level])} : taps_[level];
+    if (level > 0) return taps;
+    return {std::max<int64_t>(taps.begin - leaf_.k_begin, 0), std::min(taps.end - leaf_.k_begin, leaf_.k_count)};
   }
   int64_t Skipped(size_t level) const {
-    return level == 0 ? 0 : Extent(kernel_.k[level]) - RangeOf(level).end;
+    return (level == 0 ? leaf_.k_count : Extent(kernel_.k[level])) - RangeOf(level).end;
   }
 
   void BindArguments(llvm::Function* function) {

@@ -15,6 +15,7 @@ constexpr size_t kMaxPatterns = 24;  // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
 constexpr int64_t kLineBytes = 64;
+constexpr const char* kRowTiles[] = {"affine", "table", "bands"};
 constexpr int64_t kLeastSteps = 256;          // of a pass: shorter ones load and store their sums too often
 constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too short a stream for the hardware to run ahead
 
@@ -34,7 +35,7 @@ class ContractScheduler {
     if (const auto rejection = CheckRegisters()) return *rejection;
     SetAxes();
     if (!SplitReduction() || !FindStrides()) return Rejection::kNotLowered;
-    if (choice_.skip_taps) {
+    if (choice_.rows == RowTiles::kBands) {
       if (!CutBands()) return Rejection::kNotLowered;
     } else {
       CutRows();
@@ -190,24 +191,43 @@ class ContractScheduler {
   }
 
   bool CutBands() {
-    const auto tiles = TilesOfBands(kernel_.m, kernel_.k, AIndices(), tensors_[view_.a].dims, choice_.mr);
-    if (!tiles) return false;
-    const size_t row = kernel_.m.size() - 2, column = row + 1;
+    const auto bands = CutIntoBands(kernel_.m, kernel_.k, AIndices(), tensors_[view_.a].dims, choice_.mr);
+    if (!bands) return false;
+    const size_t row = kernel_.m.size() - 2;
     kernel_.segment_axes = static_cast<int>(row);
-    for (const BandTile& tile : *tiles) {
-      const std::vector<int64_t>& first = tile.points.front();
-      kernel_.tiles.push_back(
-          {PatternNumber(tile.points, tile.taps), first[row] * Extent(kernel_.m[column]) + first[column]});
+    for (const TapBand& band : *bands) {
+      std::map<std::pair<int64_t, int64_t>, int> known;  // rows, columns -> pattern
+      for (const LoopRange& rows : band.rows) {
+        for (const LoopRange& columns : band.columns) {
+          const auto [entry, added] = known.emplace(std::pair(rows.end - rows.begin, columns.end - columns.begin), 0);
+          if (added) entry->second = PatternNumber(Rectangle(rows, columns), band.taps);
+          kernel_.tiles.push_back({entry->second, rows.begin * Extent(kernel_.m[row + 1]) + columns.begin});
+        }
+      }
     }
+    // Bands side by side take turns: what is near in the image is near in time.
+    std::sort(kernel_.tiles.begin(), kernel_.tiles.end(),
+              [](const RowTile& a, const RowTile& b) { return a.first < b.first; });
     return true;
+  }
+
+  std::vector<std::vector<int64_t>> Rectangle(const LoopRange& rows, const LoopRange& columns) const {
+    std::vector<std::vector<int64_t>> points;
+    for (int64_t row = rows.begin; row < rows.end; ++row) {
+      for (int64_t column = columns.begin; column < columns.end; ++column) {
+        points.emplace_back(kernel_.m.size() - 2, 0);
+        points.back().insert(points.back().end(), {row, column});
+      }
+    }
+    return points;
   }
 
   void CutRows() {
     const int axes = static_cast<int>(kernel_.m.size());
     int first = std::max(0, axes - 1);
-    if (choice_.cross_rows) {
+    if (choice_.rows == RowTiles::kTable) {
       first = std::max(0, axes - 2);
-    } else if (!choice_.rows_apart) {
+    } else if (choice_.rows == RowTiles::kAffine) {
       while (first > 0 && (Extent(kernel_.m[first - 1]) == 1 || Extent(kernel_.m[first]) == 1 || Merges(first))) {
         --first;
       }
@@ -288,8 +308,11 @@ class ContractScheduler {
   bool CutPasses() {
     if (choice_.k_steps <= 0) return true;
     const int64_t inner = Points({kernel_.k.begin() + 1, kernel_.k.end()});
-    const int64_t per_pass = choice_.k_steps / inner;
-    if (per_pass < 1 || per_pass >= Extent(kernel_.k.front())) return false;
+    const int64_t per_pass = choice_.k_steps / inner, whole = Extent(kernel_.k.front());
+    if (per_pass < 1 || per_pass >= whole) return false;
+    for (const RowPattern& pattern : kernel_.patterns) {
+      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole}) return false;  // it may skip a pass
+    }
     const ProgramTensorId partial = stage_.stores.front().tensor;
     if (tensors_[partial].dtype != DType::kF32) return false;
     bool reads_partial = false;
@@ -306,7 +329,7 @@ class ContractScheduler {
     const int64_t panels = (VectorCount() + choice_.nv - 1) / choice_.nv;
     const int64_t row = static_cast<int64_t>(kernel_.tiles.size());
     int64_t wanted = choice_.tiles_per_block > 0 ? choice_.tiles_per_block : choice_.panels_outer ? tiles : 1;
-    if (choice_.rows_apart) wanted = row;
+    if (choice_.rows == RowTiles::kApart) wanted = row;
     int64_t block = std::clamp<int64_t>(wanted, 1, tiles);
     if (threads_ > 1 && choice_.parallel_m) {
       block = std::min(block, std::max<int64_t>(1, tiles / (kChunksPerThread * threads_)));
@@ -437,10 +460,10 @@ std::variant<ContractChoice, Rejection> ReadContractLeaf(const Primitive& leaf) 
   choice.unroll = static_cast<int>(leaf.IntOption("ku", 1));
   const std::string_view hold = leaf.Option("hold").value_or("b"), rows = leaf.Option("rows").value_or("affine");
   if (hold != "a" && hold != "b" && hold != "none") return Rejection::kWrongLeaf;
-  if (rows != "affine" && rows != "table" && rows != "bands") return Rejection::kWrongLeaf;
   choice.hold = hold == "a" ? HeldSide::kA : hold == "b" ? HeldSide::kB : HeldSide::kNone;
-  choice.cross_rows = rows == "table";
-  choice.skip_taps = rows == "bands";
+  const auto* const tiles = std::find(std::begin(kRowTiles), std::end(kRowTiles), rows);
+  if (tiles == std::end(kRowTiles)) return Rejection::kWrongLeaf;
+  choice.rows = static_cast<RowTiles>(tiles - kRowTiles);
   return choice;
 }
 
@@ -478,10 +501,7 @@ std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
 std::string ContractLeafText(const ContractChoice& choice) {
   static constexpr const char* kHeld[] = {"b", "a", "none"};
   return absl::StrCat("leaf contract mr=", choice.mr, " nv=", choice.nv, " vw=", choice.lanes,
-                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll, " rows=",
-                      choice.skip_taps    ? "bands"
-                      : choice.cross_rows ? "table"
-                                          : "affine");
+                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll, " rows=", kRowTiles[static_cast<size_t>(choice.rows)]);
 }
 
 Trace ContractTrace(const ContractChoice& choice) {

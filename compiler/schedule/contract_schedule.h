@@ -8,13 +8,19 @@
 
 namespace hone {
 
+// How a convolution's output pixels become the rows of register tiles; the trace's `rows=`.
+enum class RowTiles : uint8_t {
+  kAffine,  // of one image row, or of several that follow each other at one distance in every access
+  kTable,   // across image rows
+  kBands,   // of one band that reads by the same taps: operand a is indexed beyond its ends, which adds nothing
+  kApart,   // of one image row, also where several would do, and blocks are image rows (no text: strips' own)
+};
+
 // The decisions of a `leaf contract` trace.
 struct ContractChoice {
   int mr = 0, nv = 0, lanes = 0, unroll = 1;
   HeldSide hold = HeldSide::kB;
-  bool cross_rows = false;          // rows=table
-  bool skip_taps = false;           // rows=bands: operand a is indexed beyond its ends, which adds nothing
-  bool rows_apart = false;          // no tile crosses image rows, even where they lie together; blocks are rows
+  RowTiles rows = RowTiles::kAffine;
   bool panels_outer = false;        // order n,m
   int64_t tiles_per_block = 0;      // 0: one (order m,n) or all (order n,m)
   int64_t k_steps = 0;              // per pass; 0: all

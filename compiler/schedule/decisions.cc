@@ -72,7 +72,7 @@ std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Targe
     std::variant<ContractChoice, Rejection> choice = ReadContractChoice(trace);
     if (std::holds_alternative<Rejection>(choice)) return std::get<Rejection>(choice);
     decisions.contract = std::get<ContractChoice>(choice);
-    if (decisions.contract.skip_taps && (winograd || strassen)) return Rejection::kWrongLeaf;
+    if (decisions.contract.rows == RowTiles::kBands && (winograd || strassen)) return Rejection::kWrongLeaf;
     // Most schedules drawn at random end here, before anything is built. Winograd's blocks may have fewer
     // rows than a tile.
     if (!winograd && RegistersOf(decisions.contract, target) > target.row->vector_registers)

@@ -96,7 +96,7 @@ Trace DefaultTrace(const Task& task, const TensorProgram& program) {
         Anchor flat = *anchor;
         flat.row = 1;
         ContractChoice crossing = DefaultContractChoice(flat, task.target, task.threads);
-        crossing.cross_rows = true;
+        crossing.rows = RowTiles::kTable;
         if (crossing.mr > choice.mr) add(crossing);
       }
       add(choice);
@@ -164,7 +164,7 @@ std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program) 
   for (const int64_t vectors : {1, 2, 3}) {
     narrow.n = std::min(anchor->n, vectors * task.target.vector_width());
     ContractChoice choice = DefaultContractChoice(narrow, task.target, 1);
-    choice.cross_rows = crosses;
+    if (crosses) choice.rows = RowTiles::kTable;
     AddTrace(task, program, "algorithm direct", choice, &traces);
     std::swap(choice.parallel_m, choice.parallel_n);
     choice.panels_outer = true;
@@ -181,14 +181,16 @@ std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program) {
   Anchor flat = *anchor;
   flat.row = 1;
   ContractChoice choice = DefaultContractChoice(flat, task.target, task.threads);
-  choice.skip_taps = true;
+  choice.rows = RowTiles::kBands;
   AddTrace(task, program, "algorithm direct", choice, &traces);
   choice.k_steps = 0;
   AddTrace(task, program, "algorithm direct", choice, &traces);
-  if (task.threads == 1) return traces;
-  choice.panels_outer = choice.parallel_n = true;
-  choice.parallel_m = false;
+  choice.panels_outer = true;
   choice.tiles_per_block = 0;
+  AddTrace(task, program, "algorithm direct", choice, &traces);
+  if (task.threads == 1) return traces;
+  choice.parallel_n = true;
+  choice.parallel_m = false;
   AddTrace(task, program, "algorithm direct", choice, &traces);
   return traces;
 }

@@ -141,14 +141,15 @@ bool Mention(const std::vector<LoadIndex>& indices, const std::vector<Axis>& axe
   });
 }
 
-// Of all rows' reduction steps, where tiles skip taps.
-double ShareOfSteps(const ContractKernel& kernel) {
+// Of all rows' reduction steps, where tiles skip taps. A tile counts as at least so many rows.
+double ShareOfSteps(const ContractKernel& kernel, double least_rows) {
   if (!kernel.SkipsTaps()) return 1;
   double made = 0, all = 0;
   for (const RowTile& tile : kernel.tiles) {
     const RowPattern& pattern = kernel.patterns[static_cast<size_t>(tile.pattern)];
-    double steps = static_cast<double>(pattern.rows.size());
-    all += steps;
+    const double rows = static_cast<double>(pattern.rows.size());
+    double steps = std::max(rows, least_rows);
+    all += rows;
     for (size_t loop = 0; loop < pattern.taps.size(); ++loop) {
       steps *= static_cast<double>(pattern.taps[loop].end - pattern.taps[loop].begin) /
                static_cast<double>(Extent(kernel.k[loop]));
@@ -171,9 +172,14 @@ void Add(const ContractKernel& kernel, const LoopNest& nest, const Target& targe
   const int rows_per_tile = static_cast<int>(mr), nv = kernel.panel_vectors;
   const double passes = kernel.k_chunk == 0 ? 1 : static_cast<double>((Extent(kernel.k.front()) + kernel.k_chunk - 1) /
                                                                       kernel.k_chunk);
-  const double made = ShareOfSteps(kernel);
+  const double made = ShareOfSteps(kernel, 1);
+  // Narrow bands have tiles of fewer accumulators than hide the latency, whatever the largest tile has.
+  const double hiding = static_cast<double>(target.row->fma_latency * target.row->fma_per_cycle) / nv;
+  const double waiting = ShareOfSteps(kernel, std::min(hiding, static_cast<double>(mr))) - made;
   statistics->flops += 2 * batch * rows * static_cast<double>(n) * k;
-  statistics->executed_flops += 2 * batch * rows * static_cast<double>(vectors * kernel.lanes) * k * made;
+  const double filled = 2 * batch * rows * static_cast<double>(vectors * kernel.lanes) * k;
+  statistics->executed_flops += filled * made;
+  statistics->waiting_flops += filled * waiting;
   statistics->vector_fraction = Share(n, kernel.lanes);
   statistics->accumulators = rows_per_tile * nv;
   statistics->fmas_per_step = rows_per_tile * nv;

@@ -42,7 +42,7 @@ class NestBuilder {
     }
     const int anchor = CostliestStage(fused_);
     std::optional<ConvView> unpadded;  // what reads its image itself
-    if (decisions_.winograd || decisions_.contract.skip_taps) {
+    if (decisions_.winograd || decisions_.contract.rows == RowTiles::kBands) {
       unpadded = ViewAsConv(fused_, anchor);
       const auto suits = [&](const ConvView& view) {
         if (!decisions_.winograd) return view.padding_stage >= 0;

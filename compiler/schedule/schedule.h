@@ -40,8 +40,8 @@ struct Anchor {
   std::vector<Anchor> parts;       // kStrip: of each stage
   int64_t rows = 0;                // of the result, where it can be computed in strips: kStrip; kContract with padding
   bool winograd() const { return taps[0] > stride[0] || taps[1] > stride[1]; }
-  // Whether so many taps lie in the padding that tiles may skip them.
-  bool bands() const { return kind == AnchorKind::kContract && inside <= 0.9; }
+  // Whether there are taps in the padding that tiles may skip.
+  bool bands() const { return kind == AnchorKind::kContract && inside < 1; }
   // Whether Strassen's algorithm may win: below, its sums cost as much as the products it saves.
   bool strassen() const {
     return kind == AnchorKind::kContract && constant_b && batch == 1 && k_inner == k && m >= 64 && n >= 256 && k >= 256;
@@ -67,6 +67,7 @@ absl::StatusOr<Anchor> FindAnchor(const TensorProgram& program);
 struct NestStatistics {
   double flops = 0;                 // nominal (useful)
   double executed_flops = 0;        // with tails and padding
+  double waiting_flops = 0;         // that the time would do in which small tiles wait for their sums
   double input_bytes = 0, constant_bytes = 0, output_bytes = 0, scratch_bytes = 0;   // footprints
   double constant_growth = 1;  // constants as the kernels read them over those of the task
   int accumulators = 0, registers = 0, loads_per_step = 0, fmas_per_step = 0;        // leaf, per reduction step
@@ -101,7 +102,7 @@ std::variant<Scheduled, Rejection> Schedule(const Task& task, const TensorProgra
 Trace ReferenceTrace();
 // A sound schedule without search: the untuned default.
 Trace DefaultTrace(const Task& task, const TensorProgram& program);
-// Schedules that skip the taps in the padding, where these are many.
+// Schedules that skip the taps in the padding, and need no padded copy.
 std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program);
 // Sound schedules of Winograd's algorithm for the tile sizes and blocks worth a look; which of them pays, if any, a cost
 // model must tell. None where the algorithm does not apply or is forbidden.

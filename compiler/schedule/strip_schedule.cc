@@ -152,12 +152,12 @@ class StripScheduler {
     const ContractChoice* leaf = std::get_if<ContractChoice>(&of_stage);
     const bool constant = fused_.tensors[view.b].role == ProgramTensor::Role::kConstant;
     if (leaf == nullptr || !constant || LoadsOf(fused_, view.b) != 1) return Rejection::kWrongLeaf;
-    if (leaf->cross_rows || leaf->skip_taps || leaf->k_steps > 0) return Rejection::kNotLowered;
+    if (leaf->rows != RowTiles::kAffine || leaf->k_steps > 0) return Rejection::kNotLowered;
     // Every row reads all weights again.
     const int64_t weights = Points(stage.reduce) * Extent(stage.axes[view.n]) * DTypeBytes(stage.dtype);
     if (padded && weights > target_.row->l2_bytes / 2) return Rejection::kNotLowered;
     ContractChoice rows = *leaf;
-    rows.rows_apart = true;
+    rows.rows = RowTiles::kApart;
     rows.panels_outer = Extent(stage.axes[kColumn]) <= Extent(stage.axes[view.n]);   // the smaller operand stays near
     std::variant<ContractPlan, Rejection> planned = ScheduleContract(stage, view, rows, target_, 1, tensors_);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);

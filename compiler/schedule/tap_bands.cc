@@ -5,12 +5,11 @@
 namespace hone {
 namespace {
 
-constexpr int64_t kMostPixels =
-    1 << 16;  // of an image: larger ones lie inside of their windows but for the edges
+constexpr int64_t kMostPixels = 1 << 18;  // of an image: tables name every tile
 
 // Along one output axis.
 struct Window {
-  size_t loop = 0;              // over the taps; 0: there is but one
+  std::optional<size_t> loop;   // over the taps; none: there is but one
   std::vector<LoopRange> taps;  // inside of the image, by position of the output
 };
 
@@ -18,15 +17,13 @@ std::optional<Window> WindowOf(const Axis& output, const std::vector<Axis>& loop
                                int64_t size) {
   Window window;
   for (size_t loop = 0; loop < loops.size(); ++loop) {
-    if (!index.Mentions(loops[loop].variable)) continue;
-    if (loop == 0) return std::nullopt;
-    window.loop = loop;
+    if (index.Mentions(loops[loop].variable)) window.loop = loop;
   }
-  const int64_t taps = window.loop == 0 ? 1 : Extent(loops[window.loop]);
+  const int64_t taps = window.loop ? Extent(loops[*window.loop]) : 1;
   DimExpr first;
   const int64_t stride = index.AffineCoefficient(output.variable, &first).value_or(0);
   const int64_t dilation =
-      window.loop == 0 ? 0 : first.AffineCoefficient(loops[window.loop].variable, &first).value_or(0);
+      window.loop ? first.AffineCoefficient(loops[*window.loop].variable, &first).value_or(0) : 0;
   const std::optional<int64_t> start = first.AsConstant();
   if (!start) return std::nullopt;
   for (int64_t at = 0; at < Extent(output); ++at) {
@@ -63,9 +60,9 @@ std::vector<LoopRange> Bands(const Window& window) {
 
 }  // namespace
 
-std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
-                                                  const std::vector<DimExpr>& indices,
-                                                  const std::vector<DimExpr>& dims, int64_t most_points) {
+std::optional<std::vector<TapBand>> CutIntoBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
+                                                 const std::vector<DimExpr>& indices,
+                                                 const std::vector<DimExpr>& dims, int64_t most_points) {
   if (m.size() < 2 || Extent(m[m.size() - 2]) > kMostPixels / Extent(m.back())) return std::nullopt;
   std::vector<Window> windows;  // down, across
   for (size_t axis = m.size() - 2; axis < m.size(); ++axis) {
@@ -77,28 +74,19 @@ std::optional<std::vector<BandTile>> TilesOfBands(const std::vector<Axis>& m, co
     }
   }
   if (windows.size() != 2) return std::nullopt;
-  std::vector<BandTile> tiles;
+  std::vector<TapBand> bands;
   for (const LoopRange& down : Bands(windows[0])) {
     for (const LoopRange& across : Bands(windows[1])) {
-      std::vector<LoopRange> taps;
-      for (const Axis& loop : loops) taps.push_back({0, Extent(loop)});
-      if (windows[0].loop > 0) taps[windows[0].loop] = windows[0].taps[static_cast<size_t>(down.begin)];
-      if (windows[1].loop > 0) taps[windows[1].loop] = windows[1].taps[static_cast<size_t>(across.begin)];
-      for (const LoopRange& rows :
-           Cut(down, std::max<int64_t>(1, most_points / (across.end - across.begin)))) {
-        for (const LoopRange& columns : Cut(across, most_points)) {
-          tiles.push_back({.taps = taps});
-          for (int64_t row = rows.begin; row < rows.end; ++row) {
-            for (int64_t column = columns.begin; column < columns.end; ++column) {
-              tiles.back().points.emplace_back(m.size() - 2, 0);
-              tiles.back().points.back().insert(tiles.back().points.back().end(), {row, column});
-            }
-          }
-        }
-      }
+      TapBand band;
+      for (const Axis& loop : loops) band.taps.push_back({0, Extent(loop)});
+      if (windows[0].loop) band.taps[*windows[0].loop] = windows[0].taps[static_cast<size_t>(down.begin)];
+      if (windows[1].loop) band.taps[*windows[1].loop] = windows[1].taps[static_cast<size_t>(across.begin)];
+      band.rows = Cut(down, std::max<int64_t>(1, most_points / (across.end - across.begin)));
+      band.columns = Cut(across, most_points);
+      bands.push_back(std::move(band));
     }
   }
-  return tiles;
+  return bands;
 }
 
 }  // namespace hone

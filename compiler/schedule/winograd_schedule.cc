@@ -234,7 +234,8 @@ class WinogradScheduler {
       if (!view) return Rejection::kWrongLeaf;
       ContractChoice choice = contract_;
       choice.mr = static_cast<int>(std::min<int64_t>(choice.mr, size));
-      choice.cross_rows = choice.skip_taps = choice.parallel_n = choice.parallel_m = false;
+      choice.rows = RowTiles::kAffine;
+      choice.parallel_n = choice.parallel_m = false;
       std::variant<ContractPlan, Rejection> planned = ScheduleContract(stage, *view, choice, target_, 1, tensors_);
       if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
       ContractPlan& plan = std::get<ContractPlan>(planned);

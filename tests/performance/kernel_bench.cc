@@ -3,11 +3,11 @@
 // percent of the multiply-add peak; what moves as much as it computes in percent of the roofline (peak, or
 // reads from the cache level that holds all operands), beside memcpy of as many bytes in all.
 //
-//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER [THREADS]]]]]    TARGET: x86-64-v3, x86-64-v4, host, all
+//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER [THREADS [TRACES]]]]]]    TARGET: x86-64-v3, x86-64-v4, host, all
 //   (what runs here)
 //
 // FILTER is a part of the subjects' names. FOLDER, if not empty, receives the objects of the default and the
-// best schedule.
+// best schedule. TRACES names a file of schedules, a line each, that are measured and listed instead of the grid.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -107,7 +107,7 @@ std::vector<Trace> ContractTraces(const Task& task) {
   const std::vector<std::pair<int, int>> tiles = wide ? std::vector<std::pair<int, int>>{{14, 2}, {13, 2}, {12, 2}, {8, 3}, {7, 4}}
                                                       : std::vector<std::pair<int, int>>{{6, 2}, {5, 2}, {4, 3}, {7, 1}};
   for (const auto& [mr, nv] : tiles) {
-    for (const char* rows : {"affine", "table"}) {
+    for (const char* rows : {"affine", "table", "bands"}) {
       for (const char* order : {"order m,n; block m 4", "order m,n; block m 16", "order n,m"}) {
         const std::string text = absl::StrCat("trace 1; algorithm direct; leaf contract mr=", mr, " nv=", nv, " vw=", lanes,
                                               " hold=", nv == 4 ? "none" : "b", " ku=4 rows=", rows, "; ", order, "; parallel m");
@@ -297,6 +297,7 @@ int64_t CompulsoryBytes(const Task& task) {
 struct Options {
   int rounds = 15, threads = 1;
   std::string folder;   // of the objects; empty: they are not kept
+  std::vector<Trace> traces;  // to be listed instead of the grid
 };
 
 // The best of every other algorithm.
@@ -318,7 +319,9 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
                         const Options& options) {
   Task task = subject.task(target);
   task.threads = options.threads;
-  absl::StatusOr<std::vector<Entrant>> entrants = Entrants(task, contract ? ContractTraces(task) : StageTraces(task));
+  std::vector<Trace> grid = options.traces;
+  if (grid.empty()) grid = contract ? ContractTraces(task) : StageTraces(task);
+  absl::StatusOr<std::vector<Entrant>> entrants = Entrants(task, std::move(grid));
   if (!entrants.ok()) return entrants.status();
   if (contract) DropInexact(task, &*entrants);
   const int64_t bytes = CompulsoryBytes(task);
@@ -335,7 +338,11 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
     std::printf("%-20s %-10s peak %6.1f GF  default %5.1f %%  best %5.1f %%  %9.1f us  %s\n", subject.name,
                 target.ToString().c_str(), limits.gflops, percent(first), percent(best), best.best * 1e6,
                 best.trace.ToString().c_str());
-    PrintOthers(*entrants, best, percent);
+    if (options.traces.empty()) PrintOthers(*entrants, best, percent);
+    for (const Entrant& entrant : *entrants) {
+      if (options.traces.empty()) break;
+      std::printf("%46s %5.1f %%  %9.1f us  %s\n", "", percent(entrant), entrant.best * 1e6, entrant.trace.ToString().c_str());
+    }
   } else {
     const double read = ReadProbe(static_cast<uint64_t>(bytes)).Gbps(static_cast<uint64_t>(bytes), 0.005);
     const double floor = std::max(flops / limits.gflops, static_cast<double>(bytes) / read) * 1e-9;
@@ -357,6 +364,17 @@ int Main(int argc, char** argv) {
   if (argc > 3) options.rounds = std::atoi(argv[3]);
   if (argc > 4) options.folder = argv[4];
   if (argc > 5) options.threads = std::max(1, std::atoi(argv[5]));
+  if (argc > 6) {
+    std::ifstream lines(argv[6]);
+    for (std::string line; std::getline(lines, line);) {
+      const absl::StatusOr<Trace> trace = Trace::Parse(line);
+      if (!trace.ok()) {
+        std::fprintf(stderr, "%s: %s\n", line.c_str(), trace.status().ToString().c_str());
+        return 1;
+      }
+      options.traces.push_back(*trace);
+    }
+  }
   const auto lock = HostLock::Acquire(HostLock::Mode::kExclusive);
   if (!lock.ok()) return 1;
   std::printf("%s, %d thread%s, best of %d rounds\n", DetectDevice().cpu_name.c_str(), options.threads,
