@@ -52,7 +52,8 @@ double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Share
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
   const double peak = r.gflops * 1e9 * kSustained;
   if (s.parts.empty()) {
-    return (s.executed_flops + s.waiting_flops) / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds + s.transcendental * 20 / peak +
+    return (s.executed_flops + s.waiting_flops) / peak * Slowdown(s, r) + s.leaf_calls * kCallSeconds +
+           s.transcendental * 20 / peak +
            (kScatteredCycles * s.scattered + kAliasedCycles * s.aliased_stores) * r.cycle_seconds;
   }
   double seconds = 0;
@@ -62,10 +63,11 @@ double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
 
 // What the busiest thread reads from other threads' caches, or leaves in its own for others to read.
 double TransferSeconds(const NestStatistics& s, const Roofline& r, int threads) {
+  if (threads == 1) return 0;
   const double own = 1.0 / threads, read = SharesOf(s, threads).inputs;
-  if (read <= own) return 0;
-  return ((read - own) * s.input_bytes / kTransferRate + own * (1 - own) * s.output_bytes) /
-         (r.l3_gbps * 1e9);
+  double bytes = s.halo_bytes / kTransferRate;
+  if (read > own) bytes += (read - own) * s.input_bytes / kTransferRate + own * (1 - own) * s.output_bytes;
+  return bytes / (r.l3_gbps * 1e9);
 }
 
 // With so much time for memory beyond what a task needs that is measured alone.

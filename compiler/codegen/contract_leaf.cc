@@ -51,7 +51,8 @@ class LeafEmitter {
   LoopRange RangeOf(size_t level) const {
     const LoopRange taps = taps_.empty() ? LoopRange{0, Extent(kernel_.k[level])} : taps_[level];
     if (level > 0) return taps;
-    return {std::max<int64_t>(taps.begin - leaf_.k_begin, 0), std::min(taps.end - leaf_.k_begin, leaf_.k_count)};
+    return {std::max<int64_t>(taps.begin - leaf_.k_begin, 0),
+            std::min(taps.end - leaf_.k_begin, leaf_.k_count)};
   }
   int64_t Skipped(size_t level) const {
     return (level == 0 ? leaf_.k_count : Extent(kernel_.k[level])) - RangeOf(level).end;

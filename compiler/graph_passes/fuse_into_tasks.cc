@@ -250,7 +250,7 @@ absl::StatusOr<CutGraph> FuseIntoTasks(Graph graph, const Target& target, int th
               : HUGE_VAL;
       return std::isfinite(price) ? price : 0;
     };
-    groups = JoinIntoStrips(graph, views, target, std::move(groups), seconds);
+    groups = JoinIntoStrips(graph, views, target, threads, std::move(groups), seconds);
   }
   std::map<std::string, int> known;
   for (const std::vector<int>& nodes : groups) {

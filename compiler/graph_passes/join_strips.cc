@@ -11,14 +11,20 @@ namespace {
 
 constexpr size_t kMostJoined = 4;     // groups: more share little, and their schedules are many
 constexpr double kDoubt = 1.03;       // chains priced nearer to their tasks' sum than this won and lost when measured
-constexpr double kLevelShare = 0.75;  // of the second-level cache: smaller images stay in it anyway
+constexpr double kLevelShare =
+    0.75;  // of the second-level cache: smaller images stay in a single thread's anyway
 
 class StripJoiner {
  public:
-  StripJoiner(const Graph& graph, const MemoryViews& views, const Target& target, std::vector<std::vector<int>> groups,
-              const PriceOfNodes& seconds)
-      : graph_(graph), target_(target), groups_(std::move(groups)), seconds_(seconds),
-        group_of_(static_cast<size_t>(graph.node_count()), -1), users_(static_cast<size_t>(graph.tensor_count())) {
+  StripJoiner(const Graph& graph, const MemoryViews& views, const Target& target, int threads,
+              std::vector<std::vector<int>> groups, const PriceOfNodes& seconds)
+      : graph_(graph),
+        target_(target),
+        threads_(threads),
+        groups_(std::move(groups)),
+        seconds_(seconds),
+        group_of_(static_cast<size_t>(graph.node_count()), -1),
+        users_(static_cast<size_t>(graph.tensor_count())) {
     for (size_t g = 0; g < groups_.size(); ++g) {
       for (const int node : groups_[g]) group_of_[node] = static_cast<int>(g);
     }
@@ -58,7 +64,9 @@ class StripJoiner {
     const Node& anchor = AnchorOf(group);
     const Tensor& result = graph_.tensor(ResultOf(group));
     if (anchor.outputs.size() != 1 || result.type.rank() != 4 || result.layout.IsPlain()) return false;
-    if (anchor.op->op_class == OpClass::kElementwise) return graph_.tensor(anchor.inputs[0]).layout == result.layout;
+    if (anchor.op->op_class == OpClass::kElementwise) {
+      return graph_.tensor(anchor.inputs[0]).layout.BlockOf(1) == result.layout.BlockOf(1);
+    }
     if (anchor.op->op_class == OpClass::kWindow) {
       return anchor.inputs.size() == 1 || graph_.tensor(anchor.inputs[1]).constant != nullptr;
     }
@@ -87,10 +95,13 @@ class StripJoiner {
                                 tensor.type.shape == graph_.tensor(ResultOf(reader)).type.shape;
     if (AnchorOf(reader).inputs[0] != result && !point_by_point) return -1;
     const std::optional<std::vector<int64_t>> shape = ConstantShape(tensor.layout.PhysicalShape(tensor.type.shape));
-    if (!shape || !(tensor.layout == graph_.tensor(ResultOf(reader)).layout)) return -1;
+    if (!shape || tensor.layout.BlockOf(1) != graph_.tensor(ResultOf(reader)).layout.BlockOf(1)) return -1;
     int64_t bytes = DTypeBytes(tensor.type.dtype);
     for (const int64_t extent : *shape) bytes *= extent;
-    return static_cast<double>(bytes) > kLevelShare * static_cast<double>(target_.row->l2_bytes) ? reader : -1;
+    return threads_ > 1 ||
+                   static_cast<double>(bytes) > kLevelShare * static_cast<double>(target_.row->l2_bytes)
+               ? reader
+               : -1;
   }
 
   std::vector<int> NodesOf(const std::vector<int>& chain, size_t begin, size_t end) const {
@@ -120,6 +131,7 @@ class StripJoiner {
 
   const Graph& graph_;
   const Target& target_;
+  const int threads_;
   const std::vector<std::vector<int>> groups_;
   const PriceOfNodes& seconds_;
   std::vector<int> group_of_;              // by node; -1: a view
@@ -129,9 +141,11 @@ class StripJoiner {
 
 }  // namespace
 
-std::vector<std::vector<int>> JoinIntoStrips(const Graph& graph, const MemoryViews& views, const Target& target,
-                                             std::vector<std::vector<int>> groups, const PriceOfNodes& seconds) {
-  return StripJoiner(graph, views, target, std::move(groups), seconds).Run();
+std::vector<std::vector<int>> JoinIntoStrips(const Graph& graph, const MemoryViews& views,
+                                             const Target& target, int threads,
+                                             std::vector<std::vector<int>> groups,
+                                             const PriceOfNodes& seconds) {
+  return StripJoiner(graph, views, target, threads, std::move(groups), seconds).Run();
 }
 
 }  // namespace hone

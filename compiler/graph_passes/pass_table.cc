@@ -37,6 +37,7 @@ std::span<const GraphPass> PassTable() {
        "the cheapest layouts of images, plain or in blocks of channels, and conversions between",
        AssignLayouts},
       {"place_concats", "parts of a concatenation are written where its result lies", PlaceConcats},
+      {"order_rows", "images that several threads share out by rows have these outermost", OrderRows},
   };
   return kPasses;
 }

@@ -48,5 +48,6 @@ absl::Status MovePooling(Graph& graph, const PassOptions& options);
 absl::Status ScaleWeights(Graph& graph, const PassOptions& options);
 absl::Status AssignLayouts(Graph& graph, const PassOptions& options);
 absl::Status PlaceConcats(Graph& graph, const PassOptions& options);
+absl::Status OrderRows(Graph& graph, const PassOptions& options);
 
 }  // namespace hone

@@ -85,6 +85,12 @@ Layout Layout::Blocked(int rank, int dim, int64_t block) {
   return layout;
 }
 
+Layout Layout::BlockedRows(int64_t block) {
+  Layout layout = Blocked(4, 1, block);
+  std::swap(layout.axes_[1], layout.axes_[2]);
+  return layout;
+}
+
 absl::StatusOr<Layout> Layout::Parse(std::string_view text) {
   Layout layout;
   std::string letters;

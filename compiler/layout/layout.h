@@ -33,6 +33,8 @@ class Layout {
   static Layout Plain(int rank);
   // Channel-blocked activations: dimension `dim` split by `block`, the block innermost.
   static Layout Blocked(int rank, int dim, int64_t block);
+  // ... of images [n, c, h, w], a row of all channels' blocks after the other: "acBd16b".
+  static Layout BlockedRows(int64_t block);
   static absl::StatusOr<Layout> Parse(std::string_view text);
   std::string ToString() const;
 

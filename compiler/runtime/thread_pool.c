@@ -14,11 +14,12 @@ extern int pthread_join(HonePthread, void**) __attribute__((weak));
 enum {
   kFutexWaitPrivate = 128,
   kFutexWakePrivate = 129,
-  /* A hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). A pause is 10 ns
-   * on some CPUs and 50 ns on others. No yields: Linux (6.18) takes a whole time slice for one. */
-  kIdlePauses = 1 << 14,     /* of a worker between regions, before it sleeps */
-  kPatientPauses = 1 << 12,  /* of the caller behind the last worker, before it asks whether that one runs */
-  kProbePauses = 1 << 11,    /* a worker without CPU time meanwhile does not run */
+  /* A hand-off to a spinning thread takes 0.1 us, a futex wake 20-90 us (facts/performance.md §0.6). A pause
+   * is 10 ns on some CPUs and 50 ns on others. No yields: Linux (6.18) takes a whole time slice for one. */
+  kIdlePauses = 1 << 14,    /* of a worker between regions, before it sleeps */
+  kPatientPauses = 1 << 12, /* of the caller behind the last worker, before it asks whether that one runs */
+  kProbePauses = 1 << 11,   /* a worker without CPU time meanwhile does not run */
+  kStealPauses = 24,        /* before a thread takes from another's range: some 0.3-1 us */
   kChunksPerThread = 16
 };
 
@@ -65,12 +66,19 @@ static void FutexWake(_Atomic uint32_t* word, int32_t count) {
   HoneSystemCall6(kHoneSysFutex, (long)word, kFutexWakePrivate, count, 0, 0, 0);
 }
 
-/* Runs everything this thread can claim: its own range, then what is left of the others'. */
+/* Runs everything this thread can claim: its own range, then what is left of the others'. Before it takes
+ * from these it gives threads that began a little later some time to come to their end by themselves: the
+ * data of what it takes come from another core's cache, now and when the next region finds the results. */
 static void Work(HoneThreadPool* pool, int32_t self) {
+  int patience = kStealPauses;
   for (int32_t k = 0; k < pool->parts; ++k) {
     int32_t victim = self + k < pool->parts ? self + k : self + k - pool->parts;
     Slot* slot = &pool->slots[victim];
     while (atomic_load_explicit(&slot->next, memory_order_relaxed) < slot->end) {
+      if (k > 0 && patience-- > 0) {
+        HonePause();
+        continue;
+      }
       uint32_t begin = atomic_fetch_add_explicit(&slot->next, pool->chunk, memory_order_relaxed);
       if (begin >= slot->end) break;
       uint32_t end = slot->end - begin < pool->chunk ? slot->end : begin + pool->chunk;

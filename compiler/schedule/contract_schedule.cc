@@ -199,7 +199,8 @@ class ContractScheduler {
       std::map<std::pair<int64_t, int64_t>, int> known;  // rows, columns -> pattern
       for (const LoopRange& rows : band.rows) {
         for (const LoopRange& columns : band.columns) {
-          const auto [entry, added] = known.emplace(std::pair(rows.end - rows.begin, columns.end - columns.begin), 0);
+          const auto [entry, added] =
+              known.emplace(std::pair(rows.end - rows.begin, columns.end - columns.begin), 0);
           if (added) entry->second = PatternNumber(Rectangle(rows, columns), band.taps);
           kernel_.tiles.push_back({entry->second, rows.begin * Extent(kernel_.m[row + 1]) + columns.begin});
         }
@@ -311,7 +312,8 @@ class ContractScheduler {
     const int64_t per_pass = choice_.k_steps / inner, whole = Extent(kernel_.k.front());
     if (per_pass < 1 || per_pass >= whole) return false;
     for (const RowPattern& pattern : kernel_.patterns) {
-      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole}) return false;  // it may skip a pass
+      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole})
+        return false;  // it may skip a pass
     }
     const ProgramTensorId partial = stage_.stores.front().tensor;
     if (tensors_[partial].dtype != DType::kF32) return false;
@@ -501,7 +503,8 @@ std::variant<ContractChoice, Rejection> ReadContractChoice(const Trace& trace) {
 std::string ContractLeafText(const ContractChoice& choice) {
   static constexpr const char* kHeld[] = {"b", "a", "none"};
   return absl::StrCat("leaf contract mr=", choice.mr, " nv=", choice.nv, " vw=", choice.lanes,
-                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll, " rows=", kRowTiles[static_cast<size_t>(choice.rows)]);
+                      " hold=", kHeld[static_cast<int>(choice.hold)], " ku=", choice.unroll,
+                      " rows=", kRowTiles[static_cast<size_t>(choice.rows)]);
 }
 
 Trace ContractTrace(const ContractChoice& choice) {

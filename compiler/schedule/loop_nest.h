@@ -79,6 +79,13 @@ struct StageLoops {
 struct StageKernel {
   std::vector<Axis> outer;
   std::vector<StageLoops> stages;
+  // Where parts of the rows are shared out: rows of a tensor, along `dim`, that a window reads beyond its
+  // part, on both sides. Other threads have computed them.
+  struct Halo {
+    ProgramTensorId tensor = -1;
+    size_t dim = 0;
+    int64_t rows = 0;
+  } halo;
   int chunks = 1;                 // parallel pieces
   int64_t chunk_bytes = 0;        // of private scratch, for kChunk tensors
   int64_t scratch_offset = 0;     // where the chunks' scratch begins

@@ -125,6 +125,12 @@ void Add(const StageKernel& kernel, const LoopNest& nest, const Target& target, 
   }
   AddPieces(kernel.chunks, outer, statistics);
   if (statistics->leaf_calls == 0) statistics->input_parts = outer;
+  if (kernel.halo.rows > 0 && nest.tensors[kernel.halo.tensor].place != NestTensor::Place::kChunk) {
+    const NestTensor& image = nest.tensors[kernel.halo.tensor];
+    const int64_t bytes = Product(image.dims).Constant() * DTypeBytes(image.dtype);
+    statistics->halo_bytes +=
+        static_cast<double>(kernel.halo.rows * bytes / image.dims[kernel.halo.dim].Constant());
+  }
 }
 
 // Reduction steps: where a block of channels is not full, its last iteration makes fewer.
@@ -291,6 +297,7 @@ void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, 
     sum.flops += own.flops;
     sum.executed_flops += own.executed_flops;
     sum.leaf_calls += own.leaf_calls;
+    sum.halo_bytes += own.halo_bytes;
     sum.transcendental += own.transcendental;
     if (own.executed_flops > costliest.executed_flops) costliest = own;
     sum.parts.push_back(own);
@@ -311,6 +318,7 @@ void Add(const StripKernel& kernel, const LoopNest& nest, const Target& target, 
   statistics->flops = sum.flops;
   statistics->executed_flops = sum.executed_flops;
   statistics->leaf_calls = sum.leaf_calls;
+  statistics->halo_bytes = sum.halo_bytes;
   statistics->copy_bytes = sum.copy_bytes;
   statistics->transcendental = sum.transcendental;
   statistics->strip_bytes = sum.strip_bytes;

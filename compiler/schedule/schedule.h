@@ -77,6 +77,7 @@ struct NestStatistics {
   double b_panel_bytes = 0;         // packed panel re-read by it
   double a_reads = 1, b_reads = 1;  // times each whole operand is streamed
   double copy_bytes = 0;            // padding, packing at run time
+  double halo_bytes = 0;  // that a thread reads of what another's part of the rows holds, on either side
   double parallel_pieces = 1;       // independent pieces of the parallel loop, a narrow last one a fraction
   double input_parts = 1, constant_parts = 1;   // in which they read inputs and constants; 1: each piece reads all
   double vector_fraction = 1;       // share of lanes that do useful work

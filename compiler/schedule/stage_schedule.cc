@@ -209,8 +209,22 @@ BlockLoops SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage
   return loops;
 }
 
+// Whether a window slides along the axis: neighbours read the same elements.
+bool SlidesAlong(const StageLoops& stage, const Axis& axis) {
+  bool slides = false;
+  ForEachLoad(stage, [&](const Scalar& load) {
+    for (const LoadIndex& index : load.indices) {
+      const DimExpr* expr = std::get_if<DimExpr>(&index);
+      slides = slides || (expr != nullptr && expr->Mentions(axis.variable) &&
+                          std::any_of(stage.reduce.begin(), stage.reduce.end(),
+                                      [&](const Axis& tap) { return expr->Mentions(tap.variable); }));
+    }
+  });
+  return slides;
+}
+
 // Sorts the output axes by their stride in the first stored tensor, outermost first; the lane axis goes last.
-void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
+void OrderAxes(const std::vector<NestTensor>& tensors, const SymbolRef& blocks, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
   const Store& store = stage->stores.front();
   const std::optional<DimExpr> offset = OffsetOf(tensors[store.tensor], store.indices, nullptr);
@@ -226,6 +240,14 @@ void OrderAxes(const std::vector<NestTensor>& tensors, StageLoops* stage) {
     order.emplace_back(i == stage->lane_axis ? -1 : reach / steps, i);
   }
   std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  // A window finds what it shares with the row before in the nearest cache if blocks of channels are outside.
+  const auto is_blocks = [&](const auto& entry) {
+    return blocks != nullptr && stage->axes[entry.second].variable == blocks;
+  };
+  for (auto at = std::find_if(order.begin(), order.end(), is_blocks);
+       at != order.begin() && at != order.end() && SlidesAlong(*stage, stage->axes[(at - 1)->second]); --at) {
+    std::swap(*at, *(at - 1));
+  }
   std::vector<Axis> axes;
   int lane_axis = stage->lane_axis;
   for (const auto& [stride, i] : order) {
@@ -312,10 +334,30 @@ bool IsLoopOverBlocks(const StageLoops& stage, const Axis& axis) {
   });
 }
 
+// Of the load that reads most beyond a part of the rows.
+StageKernel::Halo HaloOf(const StageLoops& stage, const Axis& part, const Axis& row) {
+  std::map<SymbolRef, DimExpr> taps;  // the last ones
+  for (const Axis& tap : stage.reduce) taps.emplace(tap.variable, DimExpr(Extent(tap) - 1));
+  StageKernel::Halo halo;
+  ForEachLoad(stage, [&](const Scalar& load) {
+    for (size_t dim = 0; dim < load.indices.size(); ++dim) {
+      const DimExpr* index = std::get_if<DimExpr>(&load.indices[dim]);
+      if (index == nullptr || !index->Mentions(part.variable)) continue;
+      std::map<SymbolRef, DimExpr> first;
+      for (const Axis& tap : stage.reduce) first.emplace(tap.variable, DimExpr(0));
+      const int64_t window =
+                        (index->Substitute(taps) - index->Substitute(first)).AsConstant().value_or(0) + 1,
+                    step = index->AffineCoefficient(row.variable).value_or(window);
+      if (window - step > halo.rows) halo = {load.tensor, dim, window - step};
+    }
+  });
+  return halo;
+}
+
 // Where channels lie in blocks, threads share out the rows behind them, as they do in convolutions: each then
 // finds in its own cache what it computed before. Parts of equal height become the first axis, the blocks the
 // second; too few rows stay inside.
-void CutRows(int threads, StageLoops* stage) {
+StageKernel::Halo CutRows(int threads, StageLoops* stage) {
   const int outputs = static_cast<int>(stage->axes.size());
   int blocks = 0;
   while (blocks < outputs && Extent(stage->axes[blocks]) == 1) ++blocks;
@@ -323,12 +365,12 @@ void CutRows(int threads, StageLoops* stage) {
   const auto inside = [&](int axis) {
     return axis >= outputs || axis == stage->lane_axis || axis == stage->tile_axis;
   };
-  if (inside(blocks) || inside(rows) || !IsLoopOverBlocks(*stage, stage->axes[blocks])) return;
+  if (inside(blocks) || inside(rows) || !IsLoopOverBlocks(*stage, stage->axes[blocks])) return {};
   const Axis whole = stage->axes[rows];
   int64_t parts = threads;
   while (parts < Extent(whole) && Extent(whole) % parts != 0) ++parts;
   const int64_t height = Extent(whole) / parts;
-  if (height < kLeastRows) return;
+  if (height < kLeastRows) return {};
   const Axis part{MakeSymbol(whole.variable->name + "_part", 0, parts - 1), DimExpr(parts)};
   const Axis row{MakeSymbol(whole.variable->name, 0, height - 1), DimExpr(height)};
   SubstituteInto({{whole.variable, DimExpr(height) * DimExpr(part.variable) + DimExpr(row.variable)}}, stage);
@@ -336,6 +378,7 @@ void CutRows(int threads, StageLoops* stage) {
   stage->axes.insert(stage->axes.begin() + blocks, part);
   if (stage->lane_axis > rows) ++stage->lane_axis;
   if (stage->tile_axis > rows) ++stage->tile_axis;
+  return HaloOf(*stage, part, row);
 }
 
 }  // namespace
@@ -365,7 +408,7 @@ std::vector<std::pair<ProgramTensorId, Layout>> PackingsForLanes(const std::vect
 void ArrangeLoops(const std::vector<NestTensor>& tensors, const Target& target, const StageChoice& choice,
                   StageLoops* stage) {
   const BlockLoops loops = SplitBlocks(tensors, stage);
-  OrderAxes(tensors, stage);
+  OrderAxes(tensors, loops.blocks, stage);
   ChooseTile(tensors, target, choice, loops, stage);
 }
 
@@ -383,7 +426,7 @@ void ScheduleStage(const std::vector<NestTensor>& tensors, const Target& target,
 
 StageKernel KernelOf(StageLoops stage, int threads) {
   StageKernel kernel;
-  if (threads > 1) CutRows(threads, &stage);
+  if (threads > 1) kernel.halo = CutRows(threads, &stage);
   const int free_axes = static_cast<int>(stage.axes.size());
   int64_t points = 1;
   int taken = 0;
@@ -471,6 +514,7 @@ StageKernel RowBlocksOf(StageLoops stage, int image, int row, int64_t rows, cons
                         const Target& target, const StageChoice& choice) {
   StageKernel kernel;
   const Axis all = stage.axes[row];
+  kernel.halo = HaloOf(stage, all, all);
   kernel.outer = {stage.axes[image], all};
   if (rows > 1) {
     const int64_t blocks = Extent(all) / rows;

@@ -16,9 +16,9 @@ struct TapBand {
 
 // A convolution adds nothing by taps that lie outside of its image: with padding near the image's ends, with
 // dilations as large as the image nearly everywhere. Cuts the last two of the output axes `m` into bands that
-// read by the same taps, and these into tiles of at most `most_points`: rows of a narrow band together, pieces
-// of a wide one's rows. `indices` are the image's, in terms of `m` and the reduction loops, and may leave its
-// `dims`. nullopt: an output reads nothing at all, or the image is large.
+// read by the same taps, and these into tiles of at most `most_points`: rows of a narrow band together,
+// pieces of a wide one's rows. `indices` are the image's, in terms of `m` and the reduction loops, and may
+// leave its `dims`. nullopt: an output reads nothing at all, or the image is large.
 std::optional<std::vector<TapBand>> CutIntoBands(const std::vector<Axis>& m, const std::vector<Axis>& loops,
                                                  const std::vector<DimExpr>& indices,
                                                  const std::vector<DimExpr>& dims, int64_t most_points);

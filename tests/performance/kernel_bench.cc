@@ -3,11 +3,12 @@
 // percent of the multiply-add peak; what moves as much as it computes in percent of the roofline (peak, or
 // reads from the cache level that holds all operands), beside memcpy of as many bytes in all.
 //
-//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER [THREADS [TRACES]]]]]]    TARGET: x86-64-v3, x86-64-v4, host, all
-//   (what runs here)
+//   kernel_bench [TARGET [FILTER [ROUNDS [FOLDER [THREADS [TRACES]]]]]]    TARGET: x86-64-v3, x86-64-v4,
+//   host, all (what runs here)
 //
 // FILTER is a part of the subjects' names. FOLDER, if not empty, receives the objects of the default and the
-// best schedule. TRACES names a file of schedules, a line each, that are measured and listed instead of the grid.
+// best schedule. TRACES names a file of schedules, a line each, that are measured and listed instead of the
+// grid.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -341,7 +342,8 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
     if (options.traces.empty()) PrintOthers(*entrants, best, percent);
     for (const Entrant& entrant : *entrants) {
       if (options.traces.empty()) break;
-      std::printf("%46s %5.1f %%  %9.1f us  %s\n", "", percent(entrant), entrant.best * 1e6, entrant.trace.ToString().c_str());
+      std::printf("%46s %5.1f %%  %9.1f us  %s\n", "", percent(entrant), entrant.best * 1e6,
+                  entrant.trace.ToString().c_str());
     }
   } else {
     const double read = ReadProbe(static_cast<uint64_t>(bytes)).Gbps(static_cast<uint64_t>(bytes), 0.005);

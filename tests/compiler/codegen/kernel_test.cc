@@ -49,7 +49,7 @@ absl::StatusOr<TestTask> MakeTask(const OpRow& op, const OpCase& sample, const T
     Tensor& tensor = test.task.graph.tensor({t});
     const int block = tensor.producer.index < 0 ? in : out;
     if (block > 1 && tensor.constant == nullptr && tensor.type.rank() == 4)
-      tensor.layout = Layout::Blocked(4, 1, block);
+      tensor.layout = ImageLayout(block, threads);
   }
   test.task.target = target;
   test.task.threads = threads;
@@ -165,7 +165,7 @@ TEST_P(KernelTest, CopiesBetweenLayoutsAgreeWithTheInterpreter) {
         ASSERT_TRUE(test.ok());
         Graph& graph = test->task.graph;
         const TensorId blocked = to_blocks ? graph.outputs()[0] : graph.inputs()[0];
-        graph.tensor(blocked).layout = Layout::Blocked(4, 1, target->vector_width());
+        graph.tensor(blocked).layout = ImageLayout(target->vector_width(), threads);
         CheckTask(*test, to_blocks ? "to blocks" : "from blocks", &compiled, &rejected);
       }
     }
@@ -240,7 +240,7 @@ TEST_P(KernelTest, ShuffledBlocksAgreeWithTheInterpreter) {
                               {"steps", std::vector<DimExpr>{1, 1, 1, 1}}};
       graph.SetOutputs(*graph.AddNode("slice", {shuffled}, second, "right"));
       for (const TensorId id : {graph.inputs()[0], graph.inputs()[1], graph.outputs()[0]}) {
-        graph.tensor(id).layout = Layout::Blocked(4, 1, target->vector_width());
+        graph.tensor(id).layout = ImageLayout(target->vector_width(), threads);
       }
       CheckTask(*test, "shuffle", &compiled, &rejected);
       const auto program = LowerTask(test->task);

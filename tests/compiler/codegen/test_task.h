@@ -23,6 +23,11 @@ inline HostTensor GenerateReals(const std::vector<int64_t>& dims, uint64_t numbe
   return tensor;
 }
 
+// Of an image in blocks of channels; several threads have its rows outermost, as order_rows gives them.
+inline Layout ImageLayout(int64_t block, int threads) {
+  return threads > 1 ? Layout::BlockedRows(block) : Layout::Blocked(4, 1, block);
+}
+
 struct TestTask {
   Task task;
   std::vector<HostTensor> inputs, constants;
@@ -49,7 +54,7 @@ struct TestTask {
   void SetBlockedLayouts(const Target& target) {
     for (int t = 0; t < task.graph.tensor_count(); ++t) {
       Tensor& tensor = task.graph.tensor({t});
-      if (tensor.constant == nullptr) tensor.layout = Layout::Blocked(4, 1, target.vector_width());
+      if (tensor.constant == nullptr) tensor.layout = ImageLayout(target.vector_width(), task.threads);
     }
   }
 

@@ -434,8 +434,8 @@ TestTask MakeTask(const Case& c, const Target& target) {
   for (int t = 0; t < graph.tensor_count(); ++t) {
     Tensor& tensor = graph.tensor({t});
     if (tensor.constant == nullptr)
-      tensor.layout = Layout::Blocked(
-          4, 1, std::max(4, target.vector_width() / (t == x.index ? c.in_parts : c.out_parts)));
+      tensor.layout = ImageLayout(
+          std::max(4, target.vector_width() / (t == x.index ? c.in_parts : c.out_parts)), c.threads);
   }
   if (c.plain_input) graph.tensor(x).layout = Layout::Plain(4);
   made.task.target = target;

@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "compiler/graph_passes/fuse_into_tasks.h"
+#include "compiler/graph_passes/memory_views.h"
 #include "compiler/task/evaluate.h"
 #include "gtest/gtest.h"
 #include "tests/compiler/graph_passes/small_networks.h"
@@ -175,6 +177,45 @@ TEST(PassTableTest, BlocksAreMostlyFull) {
   }
   EXPECT_EQ(layouts[13], "aBcd16b");
   EXPECT_TRUE(After("squeeze_excite", kV4).ToString().find("aBcd16b") != std::string::npos);
+}
+
+// For several threads rows lie outermost where an image is small and no view of memory needs it otherwise. No
+// task is added by that.
+TEST(PassTableTest, ThreadsHaveRowsOutermost) {
+  int ordered = 0, kept = 0;
+  for (const SmallNetwork& network : SmallNetworks()) {
+    size_t views = 0;
+    std::vector<Layout> before;
+    Graph graph = network.graph;
+    const absl::Status status =
+        RunPasses(graph, {.target = kV4, .threads = 2}, [&](const GraphPass& pass, const Graph& after) {
+          if (pass.name == "order_rows") {
+            EXPECT_EQ(MemoryViews(after).aliases().size(), views) << network.name;
+            ASSERT_EQ(static_cast<size_t>(after.tensor_count()), before.size()) << network.name;
+            for (int i = 0; i < after.tensor_count(); ++i) {
+              const Layout &was = before[static_cast<size_t>(i)], &is = after.tensor({i}).layout;
+              if (is == was) {
+                kept += was.IsPlain() ? 0 : 1;
+              } else {
+                EXPECT_EQ(is, Layout::BlockedRows(was.BlockOf(1))) << network.name;
+                ++ordered;
+              }
+            }
+          }
+          views = MemoryViews(after).aliases().size();
+          before.clear();
+          for (int i = 0; i < after.tensor_count(); ++i) before.push_back(after.tensor({i}).layout);
+        });
+    ASSERT_TRUE(status.ok()) << status;
+    Graph alone = network.graph;
+    ASSERT_TRUE(RunPasses(alone, {kV4}).ok());
+    const auto one = FuseIntoTasks(std::move(alone), kV4, 1, AlgorithmPolicy::kFast),
+               two = FuseIntoTasks(graph, kV4, 2, AlgorithmPolicy::kFast);
+    ASSERT_TRUE(one.ok() && two.ok());
+    EXPECT_EQ(one->calls.size(), two->calls.size()) << network.name;
+  }
+  EXPECT_GT(ordered, 0);
+  EXPECT_GT(kept, 0);
 }
 
 TEST(PassTableTest, InterfaceStaysPlain) {

@@ -111,6 +111,12 @@ TEST(LayoutTest, BlockedActivationsAreVectors) {
   EXPECT_EQ(offset.AffineCoefficient(lane), 1);
   EXPECT_EQ(offset.AffineCoefficient(w), 16);
   EXPECT_EQ(offset.AffineCoefficient(block), 16 * 49);
+  const Layout rows = Layout::BlockedRows(16);
+  EXPECT_EQ(rows.ToString(), "acBd16b");
+  const DimExpr in_row = rows.Offset({1, 64, 7, 7}, {0, DimExpr(16) * block + lane, w, 0});
+  EXPECT_EQ(in_row.AffineCoefficient(lane), 1);
+  EXPECT_EQ(in_row.AffineCoefficient(block), 16 * 7);
+  EXPECT_EQ(in_row.AffineCoefficient(w), 64 * 7);
 }
 
 TEST(LayoutTest, BadTextIsRefused) {

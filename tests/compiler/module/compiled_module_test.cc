@@ -143,7 +143,9 @@ TEST(CompiledModuleTest, ConvolutionsAgreeWithPlainLoops) {
       continue;
     }
     for (const int threads : {1, 2}) {
-      for (const Layout& between : {Layout::Plain(4), Layout::Blocked(4, 1, 8), Layout::Blocked(4, 1, target->vector_width())}) {
+      for (const Layout& between :
+           {Layout::Plain(4), Layout::Blocked(4, 1, 8), Layout::Blocked(4, 1, target->vector_width()),
+            Layout::BlockedRows(target->vector_width())}) {
         SCOPED_TRACE(std::string(name) + " " + between.ToString());
         const ThreeConvs model(*target, threads, between);
         ASSERT_EQ(model.tasks.size(), 3u);
