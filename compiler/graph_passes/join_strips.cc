@@ -11,8 +11,7 @@ namespace {
 
 constexpr size_t kMostJoined = 4;     // groups: more share little, and their schedules are many
 constexpr double kDoubt = 1.03;       // chains priced nearer to their tasks' sum than this won and lost when measured
-constexpr double kLevelShare =
-    0.75;  // of the second-level cache: smaller images stay in a single thread's anyway
+constexpr double kLevelShare = 0.75;  // of the second-level cache: smaller images stay in one thread's anyway
 
 class StripJoiner {
  public:
@@ -98,10 +97,8 @@ class StripJoiner {
     if (!shape || tensor.layout.BlockOf(1) != graph_.tensor(ResultOf(reader)).layout.BlockOf(1)) return -1;
     int64_t bytes = DTypeBytes(tensor.type.dtype);
     for (const int64_t extent : *shape) bytes *= extent;
-    return threads_ > 1 ||
-                   static_cast<double>(bytes) > kLevelShare * static_cast<double>(target_.row->l2_bytes)
-               ? reader
-               : -1;
+    const double near = kLevelShare * static_cast<double>(target_.row->l2_bytes);
+    return threads_ > 1 || static_cast<double>(bytes) > near ? reader : -1;
   }
 
   std::vector<int> NodesOf(const std::vector<int>& chain, size_t begin, size_t end) const {

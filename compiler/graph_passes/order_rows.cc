@@ -12,9 +12,8 @@ namespace hone {
 namespace {
 
 constexpr int kChannels = 1, kRows = 2, kColumns = 3;
-constexpr int64_t kMostBlockBytes =
-    32 << 10;                      // of an image's block: parts of larger ones are long pieces anyhow
-constexpr int64_t kLeastRows = 2;  // of a thread
+constexpr int64_t kMostBlockBytes = 32 << 10;  // of an image: parts of larger ones are long pieces anyhow
+constexpr int64_t kLeastRows = 2;              // of a thread
 
 bool IsSmallImage(const Tensor& tensor, int threads) {
   const std::vector<DimExpr>& shape = tensor.type.shape;

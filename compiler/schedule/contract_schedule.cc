@@ -311,9 +311,9 @@ class ContractScheduler {
     const int64_t inner = Points({kernel_.k.begin() + 1, kernel_.k.end()});
     const int64_t per_pass = choice_.k_steps / inner, whole = Extent(kernel_.k.front());
     if (per_pass < 1 || per_pass >= whole) return false;
+    // No tile may skip a pass.
     for (const RowPattern& pattern : kernel_.patterns) {
-      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole})
-        return false;  // it may skip a pass
+      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole}) return false;
     }
     const ProgramTensorId partial = stage_.stores.front().tensor;
     if (tensors_[partial].dtype != DType::kF32) return false;

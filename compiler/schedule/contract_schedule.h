@@ -12,8 +12,7 @@ namespace hone {
 enum class RowTiles : uint8_t {
   kAffine,  // of one image row, or of several that follow each other at one distance in every access
   kTable,   // across image rows
-  kBands,   // of one band that reads by the same taps: operand a is indexed beyond its ends, which adds
-            // nothing
+  kBands,   // of one band that reads by the same taps; the others lie beyond operand a's ends and add nothing
   kApart,   // of one image row, also where several would do, and blocks are image rows (no text: strips' own)
 };
 

@@ -336,17 +336,18 @@ bool IsLoopOverBlocks(const StageLoops& stage, const Axis& axis) {
 
 // Of the load that reads most beyond a part of the rows.
 StageKernel::Halo HaloOf(const StageLoops& stage, const Axis& part, const Axis& row) {
-  std::map<SymbolRef, DimExpr> taps;  // the last ones
-  for (const Axis& tap : stage.reduce) taps.emplace(tap.variable, DimExpr(Extent(tap) - 1));
+  std::map<SymbolRef, DimExpr> first, last;  // taps
+  for (const Axis& tap : stage.reduce) {
+    first.emplace(tap.variable, DimExpr(0));
+    last.emplace(tap.variable, DimExpr(Extent(tap) - 1));
+  }
   StageKernel::Halo halo;
   ForEachLoad(stage, [&](const Scalar& load) {
     for (size_t dim = 0; dim < load.indices.size(); ++dim) {
       const DimExpr* index = std::get_if<DimExpr>(&load.indices[dim]);
       if (index == nullptr || !index->Mentions(part.variable)) continue;
-      std::map<SymbolRef, DimExpr> first;
-      for (const Axis& tap : stage.reduce) first.emplace(tap.variable, DimExpr(0));
-      const int64_t window =
-                        (index->Substitute(taps) - index->Substitute(first)).AsConstant().value_or(0) + 1,
+      const DimExpr reach = index->Substitute(last) - index->Substitute(first);
+      const int64_t window = reach.AsConstant().value_or(0) + 1,
                     step = index->AffineCoefficient(row.variable).value_or(window);
       if (window - step > halo.rows) halo = {load.tensor, dim, window - step};
     }

@@ -129,6 +129,9 @@ TEST_P(BandTest, CountsTheTapsInsideAndCopiesNothing) {
       std::get<Scheduled>(Schedule(made.task, program, TraceOf(kCases[0], target))).statistics;
   EXPECT_NEAR(statistics.executed_flops, statistics.flops * 18 * 18 / (42 * 42), 1);
   EXPECT_EQ(statistics.copy_bytes, 0);
+  const TestTask edges = MakeTask(kCases[1], target);   // bands of one pixel
+  const auto waits = Schedule(edges.task, LowerTask(edges.task).value(), TraceOf(kCases[1], target));
+  EXPECT_GT(std::get<Scheduled>(waits).statistics.waiting_flops, 0);
   EXPECT_FALSE(BandTraces(made.task, program).empty());
   for (const Case& c : kCases) {
     SCOPED_TRACE(c.name);

@@ -278,6 +278,8 @@ TEST_P(KernelTest, RowsOfBlocksAreSharedOut) {
       if (axis.variable->name.ends_with("_part")) parts = axis.extent.Constant();
     }
     EXPECT_EQ(parts, image.parts) << image.rows;
+    // One row of either neighbour.
+    EXPECT_EQ(std::get<Scheduled>(scheduled).statistics.halo_bytes, parts > 0 ? 2 * channels * 9 * 4 : 0);
   }
 }
 
