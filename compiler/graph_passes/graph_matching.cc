@@ -103,6 +103,22 @@ bool IsPointwise(const Graph& graph, const Node& node) {
          std::all_of(pads.begin(), pads.end(), [](int64_t pad) { return pad == 0; });
 }
 
+std::vector<TensorId> PointByPoint(const Graph& graph, const Node& node) {
+  std::vector<TensorId> tensors = {node.outputs[0]};
+  for (const TensorId id : node.inputs) {
+    if (graph.tensor(id).type.shape == graph.tensor(node.outputs[0]).type.shape) tensors.push_back(id);
+  }
+  return tensors;
+}
+
+void Spread(const Graph& graph, const std::function<bool(const Node&)>& visit) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (int i = 0; i < graph.node_count(); ++i) changed = visit(graph.node({i})) || changed;
+    for (int i = graph.node_count() - 1; i >= 0; --i) changed = visit(graph.node({i})) || changed;
+  }
+}
+
 std::optional<int> CutDimension(const Graph& graph, const Node& node) {
   const std::vector<DimExpr>& from = graph.tensor(node.inputs[0]).type.shape;
   const std::vector<DimExpr>& to = graph.tensor(node.outputs[0]).type.shape;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,12 @@ int ConstantOperand(const Graph& graph, const Node& node);
 bool IsDenseConvolution(const Graph& graph, const Node& node);
 // ... of one tap and without padding.
 bool IsPointwise(const Graph& graph, const Node& node);
+
+// What an elementwise node works on point by point: its result, and the operands of the same shape.
+std::vector<TensorId> PointByPoint(const Graph& graph, const Node& node);
+
+// Visits the nodes forwards and backwards until nothing changes.
+void Spread(const Graph& graph, const std::function<bool(const Node&)>& visit);
 
 // The one dimension that a slice with steps of one cuts (nullopt for others, and if it takes all).
 std::optional<int> CutDimension(const Graph& graph, const Node& slice);

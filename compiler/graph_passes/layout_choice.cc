@@ -1,7 +1,6 @@
 #include "compiler/graph_passes/layout_choice.h"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 
 #include "compiler/graph_passes/graph_matching.h"
@@ -32,12 +31,9 @@ bool MovesWithinImage(const Node& node) {
 // What is an image if one of them is: through elementwise operators, concatenation of channels and what moves
 // pixels or channels.
 std::vector<TensorId> Companions(const Graph& graph, const Node& node) {
+  if (node.op->op_class == OpClass::kElementwise) return PointByPoint(graph, node);
   std::vector<TensorId> linked = {node.outputs[0]};
-  if (node.op->op_class == OpClass::kElementwise) {
-    for (const TensorId id : node.inputs) {
-      if (graph.tensor(id).type.shape == graph.tensor(node.outputs[0]).type.shape) linked.push_back(id);
-    }
-  } else if (IsChannelConcat(graph, node) || MovesWithinImage(node)) {
+  if (IsChannelConcat(graph, node) || MovesWithinImage(node)) {
     linked.insert(linked.end(), node.inputs.begin(), node.inputs.end());
   }
   return linked;
@@ -48,15 +44,6 @@ bool MayBeImage(const Tensor& tensor) {
   const std::vector<DimExpr>& shape = tensor.type.shape;
   return shape.size() == 4 && tensor.type.dtype == DType::kF32 && tensor.constant == nullptr &&
          shape[kChannelDim].IsConstant() && !(shape[2] == DimExpr(1) && shape[3] == DimExpr(1));
-}
-
-// Visits the nodes forwards and backwards until nothing changes.
-void Spread(const Graph& graph, const std::function<bool(const Node&)>& visit) {
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (int i = 0; i < graph.node_count(); ++i) changed = visit(graph.node({i})) || changed;
-    for (int i = graph.node_count() - 1; i >= 0; --i) changed = visit(graph.node({i})) || changed;
-  }
 }
 
 std::vector<bool> FindImages(const Graph& graph) {

@@ -5,6 +5,7 @@
 // one piece.
 #include <algorithm>
 
+#include "compiler/graph_passes/graph_matching.h"
 #include "compiler/graph_passes/memory_views.h"
 #include "compiler/graph_passes/pass_table.h"
 
@@ -30,23 +31,15 @@ std::vector<bool> FindViewed(const Graph& graph) {
   std::vector<bool> viewed(static_cast<size_t>(graph.tensor_count()));
   const MemoryViews views(graph);
   for (const ViewAlias& alias : views.aliases()) viewed[alias.view.index] = viewed[alias.of.index] = true;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (int i = 0; i < graph.node_count(); ++i) {
-      const Node& node = graph.node({i});
-      if (node.op->op_class != OpClass::kElementwise) continue;
-      std::vector<TensorId> linked = {node.outputs[0]};
-      for (const TensorId id : node.inputs) {
-        if (graph.tensor(id).type.shape == graph.tensor(node.outputs[0]).type.shape) linked.push_back(id);
-      }
-      const auto is_viewed = [&](TensorId id) { return static_cast<bool>(viewed[id.index]); };
-      if (std::none_of(linked.begin(), linked.end(), is_viewed) ||
-          std::all_of(linked.begin(), linked.end(), is_viewed))
-        continue;
-      for (const TensorId id : linked) viewed[id.index] = true;
-      changed = true;
-    }
-  }
+  Spread(graph, [&](const Node& node) {
+    if (node.op->op_class != OpClass::kElementwise) return false;
+    const std::vector<TensorId> together = PointByPoint(graph, node);
+    const auto is_viewed = [&](TensorId id) { return static_cast<bool>(viewed[id.index]); };
+    const auto count = std::count_if(together.begin(), together.end(), is_viewed);
+    if (count == 0 || count == std::ssize(together)) return false;
+    for (const TensorId id : together) viewed[id.index] = true;
+    return true;
+  });
   return viewed;
 }
 

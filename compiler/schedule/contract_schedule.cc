@@ -311,10 +311,11 @@ class ContractScheduler {
     const int64_t inner = Points({kernel_.k.begin() + 1, kernel_.k.end()});
     const int64_t per_pass = choice_.k_steps / inner, whole = Extent(kernel_.k.front());
     if (per_pass < 1 || per_pass >= whole) return false;
-    // No tile may skip a pass.
-    for (const RowPattern& pattern : kernel_.patterns) {
-      if (kernel_.SkipsTaps() && pattern.taps.front() != LoopRange{0, whole}) return false;
-    }
+    const auto skips_passes = [&](const RowPattern& pattern) {
+      return pattern.taps.front() != LoopRange{0, whole};
+    };
+    if (kernel_.SkipsTaps() && std::any_of(kernel_.patterns.begin(), kernel_.patterns.end(), skips_passes))
+      return false;
     const ProgramTensorId partial = stage_.stores.front().tensor;
     if (tensors_[partial].dtype != DType::kF32) return false;
     bool reads_partial = false;

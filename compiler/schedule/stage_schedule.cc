@@ -209,7 +209,7 @@ BlockLoops SplitBlocks(const std::vector<NestTensor>& tensors, StageLoops* stage
   return loops;
 }
 
-// Whether a window slides along the axis: neighbours read the same elements.
+// Whether a window slides along the axis: an index moves with both it and a tap.
 bool SlidesAlong(const StageLoops& stage, const Axis& axis) {
   bool slides = false;
   ForEachLoad(stage, [&](const Scalar& load) {

@@ -339,11 +339,13 @@ absl::Status RunSubject(const Subject& subject, bool contract, const CpuProbe& p
     std::printf("%-20s %-10s peak %6.1f GF  default %5.1f %%  best %5.1f %%  %9.1f us  %s\n", subject.name,
                 target.ToString().c_str(), limits.gflops, percent(first), percent(best), best.best * 1e6,
                 best.trace.ToString().c_str());
-    if (options.traces.empty()) PrintOthers(*entrants, best, percent);
-    for (const Entrant& entrant : *entrants) {
-      if (options.traces.empty()) break;
-      std::printf("%46s %5.1f %%  %9.1f us  %s\n", "", percent(entrant), entrant.best * 1e6,
-                  entrant.trace.ToString().c_str());
+    if (options.traces.empty()) {
+      PrintOthers(*entrants, best, percent);
+    } else {
+      for (const Entrant& entrant : *entrants) {
+        std::printf("%46s %5.1f %%  %9.1f us  %s\n", "", percent(entrant), entrant.best * 1e6,
+                    entrant.trace.ToString().c_str());
+      }
     }
   } else {
     const double read = ReadProbe(static_cast<uint64_t>(bytes)).Gbps(static_cast<uint64_t>(bytes), 0.005);
@@ -375,6 +377,10 @@ int Main(int argc, char** argv) {
         return 1;
       }
       options.traces.push_back(*trace);
+    }
+    if (options.traces.empty()) {
+      std::fprintf(stderr, "%s: no schedules there\n", argv[6]);
+      return 1;
     }
   }
   const auto lock = HostLock::Acquire(HostLock::Mode::kExclusive);

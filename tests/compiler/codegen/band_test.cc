@@ -93,10 +93,10 @@ TestTask MakeTask(const Case& c, const Target& target) {
   TensorId y = graph.AddNode("conv2d", {x, made.AddConstant("w", c.w)}, attrs, "conv").value()[0];
   y = made.AddEpilogue(y, {1, c.w[0], 1, 1});
   graph.SetOutputs({y});
-  made.task.threads = c.threads;
-  made.SetBlockedLayouts(target);
-  if (c.row_major) graph.tensor(x).layout = Layout::Plain(4);
   made.task.target = target;
+  made.task.threads = c.threads;
+  made.SetBlockedLayouts();
+  if (c.row_major) graph.tensor(x).layout = Layout::Plain(4);
   return made;
 }
 

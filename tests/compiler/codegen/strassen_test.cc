@@ -64,9 +64,9 @@ TestTask MakeTask(const Case& c, const Target& target) {
     y = made.AddEpilogue(y, bias);
   }
   graph.SetOutputs({y});
-  made.task.threads = c.threads;
-  if (c.blocked) made.SetBlockedLayouts(target);
   made.task.target = target;
+  made.task.threads = c.threads;
+  if (c.blocked) made.SetBlockedLayouts();
   return made;
 }
 

@@ -101,10 +101,10 @@ TestTask MakeTask(const Case& c, const Target& target) {
   if (c.residual)
     y = graph.AddNode("add", {y, made.AddInput("residual", shape(y))}, {}, "residual").value()[0];
   graph.SetOutputs({y});
-  made.task.threads = c.threads;
-  made.SetBlockedLayouts(target);
-  if (c.row_major) graph.tensor(graph.inputs()[0]).layout = Layout::Plain(4);
   made.task.target = target;
+  made.task.threads = c.threads;
+  made.SetBlockedLayouts();
+  if (c.row_major) graph.tensor(graph.inputs()[0]).layout = Layout::Plain(4);
   return made;
 }
 

@@ -51,10 +51,10 @@ struct TestTask {
     return graph.AddNode("relu", {y}, {}, "relu").value()[0];
   }
   // All images in blocks of the target's vector width.
-  void SetBlockedLayouts(const Target& target) {
+  void SetBlockedLayouts() {
     for (int t = 0; t < task.graph.tensor_count(); ++t) {
       Tensor& tensor = task.graph.tensor({t});
-      if (tensor.constant == nullptr) tensor.layout = ImageLayout(target.vector_width(), task.threads);
+      if (tensor.constant == nullptr) tensor.layout = ImageLayout(task.target.vector_width(), task.threads);
     }
   }
 
