@@ -9,6 +9,7 @@ namespace {
 
 using Decision = SearchSpace::Decision;
 
+constexpr const char* kTransformed = "transformed";  // Winograd's kernels, ahead; the text leaves it out
 constexpr size_t kFewValues = 4;   // a neighbour may take any of them
 
 std::vector<std::string> Numbers(const std::vector<int64_t>& values) {
@@ -76,6 +77,7 @@ std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) 
     for (const int64_t m : WinogradSizes(anchor)) algorithms.push_back(absl::StrCat("winograd m=", m));
     decisions.push_back({"algorithm", std::move(algorithms)});
     decisions.push_back({"tiles", Numbers({2, 4, 6, 9, 12, 16, 20, 28, 40, 49})});
+    decisions.push_back({"kernels", {kTransformed, "given"}});
   }
   if (anchor.strassen() && task.policy == AlgorithmPolicy::kFast) decisions.push_back({"algorithm", {"direct", "strassen levels=1", "strassen levels=2"}});
   // Padding as a copy of its own (0), or of what a strip of the result reads.
@@ -231,11 +233,15 @@ Trace SearchSpace::TraceOf(const Point& point) const {
   std::string rest, algorithm = Value(point, "algorithm");
   if (algorithm.empty()) algorithm = "direct";
   const bool winograd = algorithm.starts_with("winograd"), strassen = algorithm.starts_with("strassen");
-  if (winograd) absl::StrAppend(&algorithm, " tiles=", Value(point, "tiles"));
+  if (winograd) {
+    absl::StrAppend(&algorithm, " tiles=", Value(point, "tiles"));
+    if (const std::string kernels = Value(point, "kernels"); kernels != kTransformed)
+      absl::StrAppend(&algorithm, " kernels=", kernels);
+  }
   for (size_t d = 0; d < decisions_.size(); ++d) {
     const std::string& name = decisions_[d].name;
     const std::string& value = decisions_[d].values[point[d]];
-    if (name == "algorithm" || name == "tiles") continue;
+    if (name == "algorithm" || name == "tiles" || name == "kernels") continue;
     if (name == "strip") {
       if (value != "0" && !winograd) absl::StrAppend(&rest, "; strip ", value);
       continue;
@@ -289,6 +295,7 @@ SearchSpace::Point SearchSpace::PointOf(const Trace& trace) const {
     if (const Primitive* primitive = trace.Find(decision.name)) value = primitive->operands.back();
     if (decision.name == "algorithm") value = AlgorithmOf(trace);
     if (decision.name == "tiles") value = absl::StrCat(trace.Find("algorithm")->IntOption("tiles", 0));
+    if (decision.name == "kernels") value = trace.Find("algorithm")->Option("kernels").value_or(kTransformed);
     if (value.empty() && (decision.name == "split" || decision.name == "strip")) value = "0";
     if (value.empty() && decision.name == "block") value = decision.values.front();
     const auto found = std::find(decision.values.begin(), decision.values.end(), value);

@@ -31,7 +31,7 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
     }
   };
   if (anchor.kind == AnchorKind::kContract) consider(StripTraces(task, anchor), 1);
-  consider(SharedTraces(task, program), kSharingDoubt);
+  consider(DirectTraces(task, program), task.threads > 1 ? kSharingDoubt : 1);
   consider(BandTraces(task, program), 1);
   consider(WinogradTraces(task, program), kAlgorithmDoubt);
   consider(StrassenTraces(task, program), kStrassenDoubt);

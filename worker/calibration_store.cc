@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "worker/device_detection.h"
 #include "worker/result_store.h"
@@ -47,10 +46,14 @@ Calibration BestOf(const Calibration& a, const Calibration& b) {
   return best;
 }
 
-absl::Status KeepBestCalibration(const std::string& path, Device* device) {
+std::optional<Calibration> StoredCalibration(const std::string& path, const Device& device) {
   const absl::StatusOr<std::string> text = ReadWholeFile(path);
-  const auto before = text.ok() ? CalibrationOf(*device, *text) : std::nullopt;
-  if (before) device->calibration = BestOf(device->calibration, *before);
+  return text.ok() ? CalibrationOf(device, *text) : std::nullopt;
+}
+
+absl::Status KeepBestCalibration(const std::string& path, Device* device) {
+  if (const auto before = StoredCalibration(path, *device))
+    device->calibration = BestOf(device->calibration, *before);
   std::error_code error;  // shows when the file is written
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   return WriteFileDurably(path, DeviceToJson(*device) + "\n");

@@ -73,7 +73,9 @@ class ContractEmitter {
     for (const auto& [begin, end] : ranges) {
       const int64_t chunk = kernel_.k_chunk > 0 ? kernel_.k_chunk : end - begin;
       for (int64_t k = begin; k < end; k += chunk) {
-        pass_ = {.k_begin = k, .k_count = std::min(chunk, end - k), .first_pass = k == ranges.front().begin,
+        pass_ = {.k_begin = k,
+                 .k_count = std::min(chunk, end - k),
+                 .first_pass = !panels_.adds && k == ranges.front().begin,
                  .last_pass = k + chunk >= ranges.back().end};
         Sweep(panels, blocks);
       }
@@ -120,7 +122,7 @@ class ContractEmitter {
     arguments.insert(arguments.end(), coordinates.begin(), coordinates.end());
     arguments.push_back(panel);
     arguments.push_back(turn);
-    if (kernel_.around != nullptr) arguments.push_back(e_.Index(DimExpr(kernel_.around)));
+    for (const SymbolRef& variable : kernel_.around) arguments.push_back(e_.Index(DimExpr(variable)));
     CallPattern(number, panel, arguments);
   }
 
@@ -185,8 +187,9 @@ class ContractEmitter {
   }
 
   llvm::Function* Leaf(int pattern, int64_t width) {
-    const std::string name = absl::StrCat(prefix_, "_leaf_", pattern, "_", width, "_", pass_.k_begin, "_", pass_.k_count,
-                                           pass_.last_pass ? "_last" : "");
+    const std::string name =
+        absl::StrCat(prefix_, "_leaf_", pattern, "_", width, "_", pass_.k_begin, "_", pass_.k_count,
+                     pass_.first_pass ? "" : "_adds", pass_.last_pass ? "_last" : "");
     llvm::Module* module = ir_.GetInsertBlock()->getModule();
     if (llvm::Function* known = module->getFunction(name)) return known;
     ContractLeaf leaf = pass_;

@@ -12,6 +12,7 @@ namespace hone {
 struct PanelRange {
   llvm::Value* begin = nullptr;
   llvm::Value* end = nullptr;
+  bool adds = false;  // to what is stored already
 };
 void EmitContractKernel(const ContractKernel& kernel, const Target& target, const std::string& prefix,
                         llvm::Value* begin, llvm::Value* end, Emitter* emitter, llvm::Value* scratch,

@@ -69,7 +69,7 @@ class LeafEmitter {
     panel_ = MakeSymbol("panel", 0, panels - 1);
     e_.Bind(panel_, function->getArg(argument++));
     turn_ = function->getArg(argument++);
-    if (kernel_.around != nullptr) e_.Bind(kernel_.around, function->getArg(argument));
+    for (const SymbolRef& variable : kernel_.around) e_.Bind(variable, function->getArg(argument++));
   }
 
   void BindAxis(const Axis& axis, llvm::Value* value) {
@@ -226,14 +226,28 @@ class LeafEmitter {
 
   // Where this use of the panel at `b` begins to ask.
   llvm::Value* FirstPrefetch(llvm::Value* b) {
-    llvm::Value* bytes = e_.ir().CreateAdd(e_.ir().CreateMul(turn_, e_.I64(kernel_.prefetch.slice)), e_.I64(kernel_.prefetch.distance));
+    const ContractKernel::Prefetch& prefetch = kernel_.prefetch;
+    llvm::Value* use = turn_;
+    if (prefetch.from >= 0) {
+      DimExpr point(0);
+      for (const Axis& axis : kernel_.batch) point = point * axis.extent + DimExpr(axis.variable);
+      use = e_.ir().CreateAdd(
+          e_.Index(e_.Rewritten(point * DimExpr(static_cast<int64_t>(kernel_.tiles.size())))), turn_);
+      std::vector<DimExpr> indices = prefetch.indices;
+      for (DimExpr& index : indices)
+        index = index.Substitute({{kernel_.n.variable, DimExpr(panel_width()) * DimExpr(panel_)}});
+      b = e_.ir().CreateGEP(e_.ir().getFloatTy(), e_.Base(prefetch.from),
+                            e_.Index(e_.nest().tensors[prefetch.from].Offset(std::move(indices))));
+    }
+    llvm::Value* bytes =
+        e_.ir().CreateAdd(e_.ir().CreateMul(use, e_.I64(prefetch.slice)), e_.I64(prefetch.distance));
     return e_.ir().CreateGEP(e_.ir().getInt8Ty(), b, bytes);
   }
 
   llvm::Value* Prefetch(llvm::Value* next) {
-    const auto& [touches, stride, distance, slice] = kernel_.prefetch;
-    for (int64_t touch = 0; touch < touches; ++touch) PrefetchAt(next, touch * stride, slice > 0 ? kSecondLevel : kAllLevels);
-    return e_.ir().CreateConstGEP1_64(e_.ir().getInt8Ty(), next, static_cast<uint64_t>(touches * stride));
+    const ContractKernel::Prefetch& p = kernel_.prefetch;
+    for (int64_t touch = 0; touch < p.touches; ++touch) PrefetchAt(next, touch * p.stride, kSecondLevel);
+    return e_.ir().CreateConstGEP1_64(e_.ir().getInt8Ty(), next, static_cast<uint64_t>(p.touches * p.stride));
   }
 
   // The block of channels at hand, of the rows of the tile that comes next. Once: panels inside find it there.
@@ -331,7 +345,7 @@ class LeafEmitter {
 
 llvm::Function* EmitContractLeaf(const ContractKernel& kernel, const LoopNest& nest, const Target& target,
                                  const ContractLeaf& leaf, const std::string& name, llvm::Module* module) {
-  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2 + (kernel.around != nullptr ? 1 : 0);
+  const size_t coordinates = kernel.batch.size() + kernel.m.size() + 2 + kernel.around.size();
   llvm::Function* function = AddKernelFunction(name, coordinates, target, module);
   function->addFnAttr(llvm::Attribute::NoInline);
   function->addFnAttr(kLeafAttribute);

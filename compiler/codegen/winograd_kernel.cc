@@ -40,9 +40,9 @@ class WinogradEmitter {
         });
       });
       if (kernel_.contracts.size() == 1) {
-        Contract(0, panels);
+        Products(0, panels);
       } else {
-        If(is_larger, [&] { Contract(0, panels); }, [&] { Contract(1, panels); });
+        If(is_larger, [&] { Products(0, panels); }, [&] { Products(1, panels); });
       }
       EachChannelBlock(Extent(kernel_.out_channel), kernel_.lanes, panels, [&](llvm::Value* channels) {
         Each(e_.I64(0), count, [&](llvm::Value* tile) { TransformOutput(channels, first, tile); });
@@ -338,6 +338,71 @@ class WinogradEmitter {
                        Step(edge, (int64_t{r} * columns().points + c) * kernel_.input_lanes), DType::kF32);
       }
     }
+  }
+
+  void Products(size_t number, const PanelRange& panels) {
+    if (kernel_.given < 0) return Contract(number, panels);
+    llvm::Value* begin = panels.begin == nullptr ? e_.I64(0) : panels.begin;
+    llvm::Value* end = panels.begin == nullptr ? e_.I64(PanelsOf(kernel_.contracts.front())) : panels.end;
+    Each(begin, end, [&](llvm::Value* panel) {
+      const auto pass = [&](llvm::Value* i, bool adds) {
+        TransformKernels(panel, i);
+        e_.Bind(kernel_.pass.variable, i);
+        Contract(number, {panel, ir_.CreateAdd(panel, e_.I64(1)), adds});
+      };
+      pass(e_.I64(0), false);
+      e_.Loop(Extent(kernel_.pass) - 1, {}, [&](llvm::Value* i, const Values&) {
+        pass(ir_.CreateAdd(i, e_.I64(1)), true);
+        return Values();
+      });
+    });
+  }
+
+  // Those of a panel, for the channels of a pass.
+  void TransformKernels(llvm::Value* panel, llvm::Value* pass) {
+    const ContractKernel& products = kernel_.contracts.front();
+    const int lanes = products.lanes;
+    const int64_t width = int64_t{products.panel_vectors} * lanes,
+                  channels = Extent(kernel_.channel) / Extent(kernel_.pass);
+    const int64_t taps = int64_t{rows().taps} * columns().taps;
+    const NestTensor& kept = e_.nest().tensors[kernel_.kernels];
+    const int64_t plane =
+        kept.layout.Elements(kept.dims).Constant() / (int64_t{rows().points} * columns().points);
+    if (kernel_.Groups() > 1) {
+      llvm::Value* group = e_.Index(DimExpr(kernel_.group.variable));
+      panel = ir_.CreateAdd(ir_.CreateMul(group, e_.I64(PanelsOf(products))), panel);
+    }
+    llvm::Value* first = ir_.CreateAdd(ir_.CreateMul(panel, e_.I64(Extent(kernel_.channel))),
+                                       ir_.CreateMul(pass, e_.I64(channels)));
+    const auto transform = [&](llvm::Value* from, llvm::Value* to) {
+      EmitGridTransform(
+          {rows().kernel, columns().kernel,
+           [&](int r, int c) {
+             return e_.LoadVector(Step(from, (int64_t{r} * columns().taps + c) * width), DType::kF32);
+           },
+           [&](int r, const std::function<Values()>& values) {
+             const Values line = values();
+             for (int c = 0; c < static_cast<int>(line.size()); ++c) {
+               const int64_t point = int64_t{r / rows().Phases()} * columns().points + c / columns().Phases();
+               const int64_t phase =
+                   int64_t{r % rows().Phases()} * columns().Phases() + c % columns().Phases();
+               e_.StoreVector(line[static_cast<size_t>(c)],
+                              Step(to, point * plane + phase * channels * width), DType::kF32);
+             }
+           }},
+          &e_);
+    };
+    WithVectorsOf(lanes, [&] {
+      Each(e_.I64(0), e_.I64(channels), [&](llvm::Value* channel) {
+        Each(e_.I64(0), e_.I64(products.panel_vectors), [&](llvm::Value* vector) {
+          llvm::Value* lane = ir_.CreateMul(vector, e_.I64(lanes));
+          llvm::Value* from = ir_.CreateMul(ir_.CreateAdd(first, channel), e_.I64(taps * width));
+          llvm::Value* to = ir_.CreateMul(channel, e_.I64(width));
+          transform(Element(e_.Base(kernel_.given), ir_.CreateAdd(from, lane)),
+                    Element(e_.Base(kernel_.kernels), ir_.CreateAdd(to, lane)));
+        });
+      });
+    });
   }
 
   void Contract(size_t number, const PanelRange& panels) {

@@ -64,7 +64,10 @@ std::variant<Decisions, Rejection> ReadDecisions(const Trace& trace, const Targe
   if (strassen && kind != "contract") return Rejection::kWrongLeaf;
   if (winograd) {
     if (kind != "contract") return Rejection::kWrongLeaf;
-    decisions.winograd = WinogradChoice{static_cast<int>(algorithm->IntOption("m", 0)), algorithm->IntOption("tiles", 16)};
+    const std::string_view kernels = algorithm->Option("kernels").value_or("transformed");
+    if (kernels != "given" && kernels != "transformed") return Rejection::kUnknownAlgorithm;
+    decisions.winograd = WinogradChoice{static_cast<int>(algorithm->IntOption("m", 0)),
+                                        algorithm->IntOption("tiles", 16), kernels == "given"};
   }
   if (kind == "generic") return decisions;
   if (kind == "contract") {

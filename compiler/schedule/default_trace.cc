@@ -140,6 +140,10 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
   if (!anchor.ok() || !anchor->winograd() || task.policy == AlgorithmPolicy::kExact) return traces;
+  // Where they are larger than what lies near, kernels may be transformed only when they are used.
+  std::vector<const char*> kernels = {""};
+  if (anchor->n * anchor->k * DTypeBytes(DType::kF32) > task.target.row->l2_bytes / 2)
+    kernels.push_back(" kernels=given");
   for (const int64_t m : WinogradSizes(*anchor)) {
     int64_t all = 1;
     for (int d = 0; d < 2; ++d) all *= (anchor->tiled[d] + m - 1) / m * anchor->dilation[d];
@@ -147,19 +151,23 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
     for (const int64_t tiles : kWinogradTiles) blocks.insert(std::min(tiles, all));
     for (const int64_t tiles : blocks) {
       for (const ContractChoice& choice : ProductChoices(*anchor, tiles, task.target, task.threads)) {
-        AddTrace(task, program, absl::StrCat("algorithm winograd m=", m, " tiles=", tiles), choice, &traces);
+        for (const char* option : kernels) {
+          AddTrace(task, program, absl::StrCat("algorithm winograd m=", m, " tiles=", tiles, option), choice,
+                   &traces);
+        }
       }
     }
   }
   return traces;
 }
 
-std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program) {
+std::vector<Trace> DirectTraces(const Task& task, const TensorProgram& program) {
   std::vector<Trace> traces;
   const absl::StatusOr<Anchor> anchor = FindAnchor(program);
-  if (task.threads == 1 || !anchor.ok() || anchor->kind != AnchorKind::kContract) return traces;
+  if (!anchor.ok() || anchor->kind != AnchorKind::kContract) return traces;
   Anchor narrow = *anchor;
   const bool crosses = anchor->row > 1 && anchor->row <= kShortRows;
+  if (task.threads == 1 && !crosses) return traces;
   if (crosses) narrow.row = 1;
   for (const int64_t vectors : {1, 2, 3}) {
     narrow.n = std::min(anchor->n, vectors * task.target.vector_width());

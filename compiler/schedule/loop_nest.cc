@@ -76,9 +76,12 @@ std::string KernelText(const WinogradKernel& kernel) {
                     dim.stride > 1 ? absl::StrCat(" stride ", dim.stride) : "",
                     dim.dilation > 1 ? absl::StrCat(" dilation ", dim.dilation) : "");
   }
-  absl::StrAppend(&text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved",
-                  kernel.Groups() == 1 ? "" : absl::StrCat(" groups ", kernel.Groups()), " blocks ",
-                  kernel.blocks, " parts ", kernel.parts, " chunks ", kernel.chunks, "\n");
+  absl::StrAppend(
+      &text, " t", kernel.source, kernel.interleaved < 0 ? "" : " interleaved",
+      kernel.Groups() == 1 ? "" : absl::StrCat(" groups ", kernel.Groups()), " blocks ", kernel.blocks,
+      " parts ", kernel.parts,
+      kernel.given < 0 ? "" : absl::StrCat(" kernels given passes ", kernel.pass.extent.ToString()),
+      " chunks ", kernel.chunks, "\n");
   for (const ContractKernel& contract : kernel.contracts) absl::StrAppend(&text, "  ", KernelText(contract));
   return text;
 }

@@ -133,10 +133,14 @@ struct ContractKernel {
   int panel_vectors = 2;            // nv; the last panel may use fewer
   HeldSide hold = HeldSide::kB;
   int unroll = 1;                   // of the innermost loop
-  // Operand b is asked for ahead of its use: with each round of unrolled steps `touches` addresses, `stride` bytes apart, that
-  // begin `distance` bytes behind the panel and `slice` more for every row tile that has used it. 0: left to the hardware.
+  // Operand b is asked for ahead of its use: with each round of unrolled steps `touches` addresses, `stride`
+  // bytes apart, that begin `distance` bytes behind the panel and `slice` more for every row tile that has
+  // used it. 0: left to the hardware. `from` is given: another tensor's element is meant instead of the
+  // panel, and all points of the batch are uses.
   struct Prefetch {
     int64_t touches = 0, stride = 0, distance = 0, slice = 0;
+    ProgramTensorId from = -1;
+    std::vector<DimExpr> indices;  // of `from`, in terms of n and of `around`
   } prefetch;
   bool prefetch_rows = false;       // of operand a: the next tile's are asked for, block of channels by block of channels
   bool fence = false;               // keep loads of unrolled steps apart
@@ -151,7 +155,7 @@ struct ContractKernel {
   bool parallel_m = true, parallel_n = false;
   int chunks = 1;
   std::vector<Store> stores;        // the first one holds partial sums between passes
-  SymbolRef around;                 // the variable of a loop around, if an operand is found in terms of it
+  std::vector<SymbolRef> around;    // the variables of loops around in terms of which operands are found
 
   bool SkipsTaps() const { return !patterns.front().taps.empty(); }
 };
@@ -169,6 +173,7 @@ struct WinogradDim {
                        // stride * First() + p - before; zero outside
   int64_t source_extent = 1;
   LinearProgram input, output;      // of every phase; of their sum
+  LinearProgram kernel;             // taps -> point * Phases() + phase
 
   int Phases() const { return std::min(stride, taps); }
   int64_t Step() const { return int64_t{stride} * dilation; }
@@ -196,6 +201,11 @@ struct WinogradKernel {
   // [row of tiles, row, (column, channel)]. Phases along the columns then lie beside the channels. -1: read from the source.
   ProgramTensorId interleaved = -1;
   ProgramTensorId source = -1, transformed = -1, products = -1, edge = -1;   // edge: a tile over the border
+  // Where memory gives the kernels' taps only, `given` [panel, channel, tap, tap, lane]: those of a panel and
+  // a pass over the channels are transformed to `kernels` [point, point, (phase, phase, channel), lane],
+  // used, and forgotten. -1: transformed ahead.
+  ProgramTensorId given = -1, kernels = -1;
+  Axis pass;                              // of extent 1 where they are transformed ahead
   int64_t blocks = 1;                     // near-equal pieces of all images' tiles, for each group
   int64_t parts = 1;                      // near-equal pieces of the products' panels; each transforms its blocks' input
   std::vector<ContractKernel> contracts;  // of the larger blocks, and of those with a tile less, if there are any

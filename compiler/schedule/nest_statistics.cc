@@ -229,7 +229,8 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
   const double before = statistics->flops;
   NestStatistics block = *statistics;
   Add(kernel.contracts.front(), nest, target, &block);
-  const double blocks = tiles / static_cast<double>(Points(kernel.contracts.front().m));
+  const double passes = static_cast<double>(Extent(kernel.pass));
+  const double blocks = passes * tiles / static_cast<double>(Points(kernel.contracts.front().m));
   const double used = static_cast<double>(rows.Products() * columns.Products()) / (points * phases);
   block.executed_flops = statistics->executed_flops + (block.executed_flops - statistics->executed_flops) * blocks * used;
   block.leaf_calls = statistics->leaf_calls + (block.leaf_calls - statistics->leaf_calls) * blocks;
@@ -251,6 +252,15 @@ void Add(const WinogradKernel& kernel, const LoopNest& nest, const Target& targe
       2 * tiles *
       (in_lanes * parts * input_sums + filled(Extent(kernel.out_channel), kernel.lanes) * output_sums);
   statistics->transform_bytes += 4 * tiles * points * 2 * (in * phases * parts + out);
+  if (kernel.given >= 0) {  // for every block of tiles again
+    const double kernels = static_cast<double>(kernel.Units()) / parts * in *
+                           filled(Extent(kernel.out_channel), kernel.contracts.front().lanes);
+    const double kernel_sums =
+        rows.kernel.operations() * static_cast<double>(columns.taps) +
+        columns.kernel.operations() * points / columns.points * static_cast<double>(rows.Phases());
+    statistics->transform_flops += 2 * kernels * kernel_sums;
+    statistics->copy_bytes += 4 * kernels * points * phases;
+  }
   statistics->transform_footprint = static_cast<double>(kernel.chunk_bytes);
   if (kernel.interleaved >= 0) {   // for every block again
     const NestTensor& strip = nest.tensors[static_cast<size_t>(kernel.interleaved)];

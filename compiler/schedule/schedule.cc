@@ -230,7 +230,11 @@ class NestBuilder {
         ScheduleWinograd(stage, view, *decisions_.winograd, decisions_.contract, task_.target, task_.threads, &nest_.tensors);
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     WinogradPlan& plan = std::get<WinogradPlan>(planned);
-    TransformConstant(view.contract.b, plan.packed, std::move(plan.transforms));
+    if (plan.transforms.empty()) {
+      SetConstantLayout(view.contract.b, plan.packed);
+    } else {
+      TransformConstant(view.contract.b, plan.packed, std::move(plan.transforms));
+    }
     nest_.kernels.push_back(std::move(plan.kernel));
     return std::nullopt;
   }

@@ -110,9 +110,10 @@ std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program);
 std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program);
 // The same of Strassen's, with one level: two gain more or lose, by what only a measurement tells.
 std::vector<Trace> StrassenTraces(const Task& task, const TensorProgram& program);
-// Sound direct schedules of matmul-like tasks for several threads, which share out rows or panels, the panels
-// of one to three vectors; which of them pays, a cost model must tell. None for one thread.
-std::vector<Trace> SharedTraces(const Task& task, const TensorProgram& program);
+// Sound direct schedules of matmul-like tasks beside the default one, with panels of one to three vectors:
+// several threads share out rows or panels, tiles go across the rows of small images. Which of them pays, a
+// cost model must tell. None for one thread where rows are long.
+std::vector<Trace> DirectTraces(const Task& task, const TensorProgram& program);
 // Sound schedules of a task of several stages, or of one and its padding: strips of any height, the leaves that each stage
 // would have alone. None where `anchor.rows` is 0.
 std::vector<Trace> StripTraces(const Task& task, const Anchor& anchor);

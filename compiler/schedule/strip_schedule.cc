@@ -163,7 +163,7 @@ class StripScheduler {
     if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
     ContractPlan& plan = std::get<ContractPlan>(planned);
     Pack(plan.kernel.b, plan.b_layout);
-    if (padded) plan.kernel.around = kernel().strip;
+    if (padded) plan.kernel.around = {kernel().strip};
     kernel().parts.push_back({std::move(plan.kernel), RowCount(s), RowCount(s), rows_[s].begin, rows_[s].end});
     return std::nullopt;
   }

@@ -57,8 +57,9 @@ absl::StatusOr<Primitive> ParsePrimitive(const std::string& text) {
 const std::vector<PrimitiveRow>& PrimitiveTable() {
   static const std::vector<PrimitiveRow> table = {
       {"trace", 1, 1, "", "version of the grammar"},
-      {"algorithm", 1, 1, "m tiles levels",
-       "direct, strassen: levels, or winograd: m outputs per tile and dimension, tiles per block"},
+      {"algorithm", 1, 1, "m tiles kernels levels",
+       "direct, strassen: levels, or winograd: m outputs per tile and dimension, tiles per block, "
+       "kernels=given: transformed at each run"},
       {"leaf", 1, 1, "mr nv vw hold ku rows tile unroll", "kind and key of the innermost body"},
       {"strip", 1, 1, "",
        "strip N: stages take turns, N rows of the result at a time; a leaf for each stage, but for padding, "

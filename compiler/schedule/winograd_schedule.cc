@@ -13,6 +13,7 @@ constexpr int kMaxOutputs = 8;
 constexpr int64_t kMostInterleaved = 8;   // channels
 constexpr int64_t kLine = 16;             // elements of a cache line
 constexpr int64_t kVectorBytes = 64;
+constexpr int64_t kKernelsShare = 4;  // of the second-level cache, for the kernels of a pass
 constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
 
 }  // namespace
@@ -47,6 +48,7 @@ class WinogradScheduler {
     SetAxes();
     if (!SetSource()) return Rejection::kNotLowered;
     CutBlocks();
+    if (const auto rejection = CutPasses()) return *rejection;
     AddTemporaries();
     if (const auto rejection = AddContracts()) return *rejection;
     kernel().stores = stage_.stores;
@@ -59,6 +61,7 @@ class WinogradScheduler {
   int64_t Channels() const { return Extent(stage_.reduce[view_.channel]); }
   int64_t PhaseChannels() const { return Channels() * plan_.kernel.Phases(); }
   int64_t OutChannels() const { return Extent(stage_.axes[view_.out_channel]); }
+  int64_t PanelWidth() const { return int64_t{contract_.nv} * contract_.lanes; }
 
   void SetAxes() {
     kernel().image = stage_.axes[view_.image];
@@ -83,7 +86,12 @@ class WinogradScheduler {
       const CookToom transform = MakeCookToom(dim.outputs, longest);
       dim.input = LinearProgram::Of(transform.input);
       dim.output = LinearProgram::Of(transform.output);
-      plan_.transforms.push_back({2 + d, PhasedKernel(transform.kernel, dim.taps, dim.stride)});
+      Matrix phased = PhasedKernel(transform.kernel, dim.taps, dim.stride);
+      if (choice_.given) {
+        dim.kernel = LinearProgram::Of(phased);
+      } else {
+        plan_.transforms.push_back({2 + d, std::move(phased)});
+      }
     }
   }
 
@@ -156,8 +164,9 @@ class WinogradScheduler {
   void CutBlocks() {
     const int64_t tiles = kernel().Tiles();
     int64_t blocks = (tiles + choice_.tiles - 1) / choice_.tiles;
-    const int64_t panel = int64_t{contract_.nv} * contract_.lanes;
-    if (!contract_.parallel_m) kernel().parts = std::min<int64_t>(threads_, (OutChannels() + panel - 1) / panel);
+    if (!contract_.parallel_m) {
+      kernel().parts = std::min<int64_t>(threads_, (OutChannels() + PanelWidth() - 1) / PanelWidth());
+    }
     if (kernel().parts == 1) {
       while (blocks < tiles && blocks * kernel().Groups() % threads_ != 0) ++blocks;
     }
@@ -167,14 +176,40 @@ class WinogradScheduler {
     kernel().chunks = static_cast<int>(std::min<int64_t>(kernel().Units(), threads_));
   }
 
+  // Equal parts of the channels, whose transformed kernels stay near.
+  std::optional<Rejection> CutPasses() {
+    kernel().pass = Axis{MakeSymbol("pass", 0, 1), DimExpr(1)};
+    if (!choice_.given) return std::nullopt;
+    if (kernel().Groups() > 1 && OutChannels() % PanelWidth() != 0) return Rejection::kBadTile;
+    const int64_t bytes = PanelWidth() * DTypeBytes(DType::kF32) * kernel().Phases() *
+                          kernel().dims[0].points * kernel().dims[1].points;  // of a channel
+    const int64_t most = std::max<int64_t>(1, target_.row->l2_bytes / kKernelsShare / bytes);
+    const int64_t wanted = contract_.k_steps > 0 ? contract_.k_steps : most;
+    if (contract_.k_steps >= Channels()) return Rejection::kBadTile;
+    int64_t passes = (Channels() + wanted - 1) / wanted;
+    while (Channels() % passes != 0) ++passes;
+    if (passes == Channels()) passes = 1;  // no sums of one term
+    kernel().pass = Axis{MakeSymbol("pass", 0, std::max<int64_t>(1, passes - 1)), DimExpr(passes)};
+    kernel().given = view_.contract.b;
+    return std::nullopt;
+  }
+  int64_t PassChannels() const { return Channels() / Extent(plan_.kernel.pass); }
+
+  // At the end of the chunk's scratch.
+  void Place(NestTensor* tensor) {
+    const int64_t bytes = tensor->layout.Elements(tensor->dims).Constant() * DTypeBytes(DType::kF32);
+    tensor->place = NestTensor::Place::kChunk;
+    tensor->offset = kernel().chunk_bytes;
+    tensor->bytes = (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+    kernel().chunk_bytes += tensor->bytes;
+  }
+
   ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding, int64_t more_rows = 0) {
-    NestTensor tensor{.place = NestTensor::Place::kChunk, .offset = kernel().chunk_bytes, .dims = std::move(dims)};
+    NestTensor tensor{.dims = std::move(dims)};
     const int last = static_cast<int>(tensor.dims.size()) - 1;
     tensor.layout = Layout::Plain(last + 1).WithHalo(last, {0, padding});
     if (more_rows > 0) tensor.layout = tensor.layout.WithHalo(last - 1, {0, more_rows});
-    const int64_t elements = tensor.layout.Elements(tensor.dims).Constant();
-    tensor.bytes = (elements * DTypeBytes(DType::kF32) + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-    kernel().chunk_bytes += tensor.bytes;
+    Place(&tensor);
     tensors_.push_back(std::move(tensor));
     return static_cast<ProgramTensorId>(tensors_.size()) - 1;
   }
@@ -200,14 +235,19 @@ class WinogradScheduler {
                                   DimExpr(kernel().input_lanes)},
                                  0);
     NestTensor packed = tensors_[view_.contract.b];
-    packed.dims[1] = DimExpr(PhaseChannels());
+    if (choice_.given) {
+      packed.packable = false;
+      packed.rolled = {0};
+      packed.dims[0] = DimExpr(PanelWidth());
+    }
+    packed.dims[1] = DimExpr(kernel().Phases() * PassChannels());
     packed.dims[2] = rows;
     packed.dims[3] = columns;
     tensors_.push_back(std::move(packed));
     packed_ = static_cast<ProgramTensorId>(tensors_.size()) - 1;
   }
 
-  // The products of a block with so many tiles, as a stage.
+  // The products of a block with so many tiles, as a stage; those of a pass.
   StageLoops ProductStage(int64_t tiles) const {
     const auto axis = [](const char* name, int64_t extent) {
       return Axis{MakeSymbol(name, 0, std::max<int64_t>(1, extent - 1)), DimExpr(extent)};
@@ -215,12 +255,22 @@ class WinogradScheduler {
     StageLoops stage{.name = "products", .combine = Combine::kSum, .dtype = DType::kF32};
     stage.axes = {axis(kPointNames[0], plan_.kernel.dims[0].points), axis(kPointNames[1], plan_.kernel.dims[1].points),
                   axis("tile", tiles), axis("oc", OutChannels())};
-    stage.reduce = {axis("ic", PhaseChannels())};
     const auto at = [&](size_t i) { return DimExpr(stage.axes[i].variable); };
-    const DimExpr channel(stage.reduce[0].variable);
-    stage.body = {Binary(
-        BinaryOp::kMul, Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
-        Load(packed_, DType::kF32, {InGroup(stage.axes[3].variable, OutChannels()), channel, at(0), at(1)}))};
+    DimExpr channel, kernel_channel, out_channel = at(3);  // of the images; of the kernels
+    if (choice_.given) {
+      stage.reduce = {axis("phase", plan_.kernel.Phases()), axis("ic", PassChannels())};
+      const DimExpr phase(stage.reduce[0].variable), inside(stage.reduce[1].variable);
+      channel = DimExpr(Channels()) * phase + DimExpr(PassChannels()) * DimExpr(plan_.kernel.pass.variable) +
+                inside;
+      kernel_channel = DimExpr(PassChannels()) * phase + inside;
+    } else {
+      stage.reduce = {axis("ic", PhaseChannels())};
+      channel = kernel_channel = DimExpr(stage.reduce[0].variable);
+      out_channel = InGroup(stage.axes[3].variable, OutChannels());
+    }
+    stage.body = {Binary(BinaryOp::kMul,
+                         Load(plan_.kernel.transformed, DType::kF32, {at(0), at(1), at(2), channel}),
+                         Load(packed_, DType::kF32, {out_channel, kernel_channel, at(0), at(1)}))};
     stage.stores = {{plan_.kernel.products, {at(0), at(1), at(2), at(3)}, Parameter(0, DType::kF32)}};
     return stage;
   }
@@ -236,16 +286,54 @@ class WinogradScheduler {
       choice.mr = static_cast<int>(std::min<int64_t>(choice.mr, size));
       choice.rows = RowTiles::kAffine;
       choice.parallel_n = choice.parallel_m = false;
+      if (choice_.given) choice.k_steps = 0;
       std::variant<ContractPlan, Rejection> planned = ScheduleContract(stage, *view, choice, target_, 1, tensors_);
       if (std::holds_alternative<Rejection>(planned)) return std::get<Rejection>(planned);
       ContractPlan& plan = std::get<ContractPlan>(planned);
       plan_.packed = plan.b_layout;
       SkipShortPhases(&plan.kernel);
-      if (kernel().Groups() > 1) plan.kernel.around = kernel().group.variable;
+      if (kernel().Groups() > 1) plan.kernel.around = {kernel().group.variable};
+      if (choice_.given) {
+        plan.kernel.around.push_back(kernel().pass.variable);
+        plan.kernel.prefetch = PrefetchOfTaps(plan.kernel);
+      }
       kernel().contracts.push_back(std::move(plan.kernel));
     }
+    if (choice_.given) return KeepKernels();
     tensors_[packed_].layout = plan_.packed;
     if (kernel().Phases() > 1 && !SplitPackedPhases()) return Rejection::kTooLarge;
+    return std::nullopt;
+  }
+
+  // The products of a pass share the asking for the taps of the next one, which lie behind its own.
+  ContractKernel::Prefetch PrefetchOfTaps(const ContractKernel& products) const {
+    const WinogradKernel& kernel = plan_.kernel;
+    const int64_t taps = int64_t{kernel.dims[0].taps} * kernel.dims[1].taps;
+    const int64_t bytes = PassChannels() * taps * PanelWidth() * DTypeBytes(DType::kF32);
+    const int64_t inner = Extent(products.k.back());
+    const int64_t rounds = Points(products.k) / inner * ((inner + products.unroll - 1) / products.unroll);
+    const int64_t uses = Points(products.batch) * static_cast<int64_t>(products.tiles.size());
+    const int64_t each = (bytes + uses * rounds - 1) / (uses * rounds);
+    ContractKernel::Prefetch prefetch{.touches = (each + kVectorBytes - 1) / kVectorBytes,
+                                      .stride = std::min(each, kVectorBytes),
+                                      .distance = bytes};
+    prefetch.slice = rounds * prefetch.touches * prefetch.stride;
+    prefetch.from = kernel.given;
+    prefetch.indices = {InGroup(products.n.variable, OutChannels()),
+                        DimExpr(PassChannels()) * DimExpr(kernel.pass.variable), DimExpr(0), DimExpr(0)};
+    return prefetch;
+  }
+
+  // The transformed kernels of a pass, with planes that are no power of two apart; the constant as panels of
+  // taps.
+  std::optional<Rejection> KeepKernels() {
+    kernel().kernels = packed_;
+    NestTensor& kept = tensors_[packed_];
+    kept.layout = plan_.packed.WithHalo(1, {0, 1});
+    Place(&kept);
+    const absl::StatusOr<Layout> panels = Layout::Parse(absl::StrCat("Abcd", PanelWidth(), "a"));
+    if (!panels.ok()) return Rejection::kTooLarge;
+    plan_.packed = *panels;
     return std::nullopt;
   }
 
@@ -260,8 +348,7 @@ class WinogradScheduler {
     dim('d', kernel().dims[1].Phases());
     outer += 'A';
     dim('b', Channels());
-    const absl::StatusOr<Layout> layout =
-        Layout::Parse(absl::StrCat(outer, blocks, int64_t{contract_.nv} * contract_.lanes, "a"));
+    const absl::StatusOr<Layout> layout = Layout::Parse(absl::StrCat(outer, blocks, PanelWidth(), "a"));
     if (layout.ok()) plan_.packed = *layout;
     return layout.ok();
   }
@@ -277,8 +364,9 @@ class WinogradScheduler {
         if ((last >> axis & 1) != 0) count[d] = dims[d].LongPhases();
       }
       std::vector<LoopRange> ranges;
+      const int64_t steps = choice_.given ? 1 : Channels();  // of the outermost loop per phase
       for (int64_t row = 0; row < count[0]; ++row) {
-        const int64_t begin = row * dims[1].Phases() * Channels(), end = begin + count[1] * Channels();
+        const int64_t begin = row * dims[1].Phases() * steps, end = begin + count[1] * steps;
         if (!ranges.empty() && ranges.back().end == begin) {
           ranges.back().end = end;
         } else {

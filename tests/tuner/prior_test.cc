@@ -45,14 +45,18 @@ TEST(PriorTest, ThreadsReadWholeWhatIsNotSharedOut) {
   EXPECT_NEAR(seconds(1, 1, 2), one, one * 0.01);
 }
 
-TEST(SharedTracesTest, AreSchedulesThatShareOutRowsOrPanels) {
+TEST(DirectTracesTest, AreSchedulesThatShareOutRowsOrPanels) {
   const Target target = FindTarget("x86-64-v4").value();
-  Task task = ConvTask(960, 160, 7, 1, target);
-  EXPECT_TRUE(SharedTraces(task, LowerTask(task).value()).empty());
+  Task task = ConvTask(960, 160, 28, 1, target);
+  EXPECT_TRUE(DirectTraces(task, LowerTask(task).value()).empty());
+  task = ConvTask(960, 160, 7, 1, target);
+  const std::vector<Trace> alone = DirectTraces(task, LowerTask(task).value());
+  EXPECT_FALSE(alone.empty());
+  for (const Trace& trace : alone) EXPECT_EQ(trace.Find("leaf")->Option("rows"), "table") << trace.ToString();
   task.threads = 2;
   const TensorProgram program = LowerTask(task).value();
   std::set<double> constant_parts;
-  for (const Trace& trace : SharedTraces(task, program)) {
+  for (const Trace& trace : DirectTraces(task, program)) {
     const auto scheduled = Schedule(task, program, trace);
     ASSERT_TRUE(std::holds_alternative<Scheduled>(scheduled)) << trace.ToString();
     constant_parts.insert(std::get<Scheduled>(scheduled).statistics.constant_parts);

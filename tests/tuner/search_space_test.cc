@@ -151,6 +151,38 @@ TEST(PriorTest, SeesWhatWinogradSaves) {
   EXPECT_GT(of_phases, four);
 }
 
+// Kernels that are transformed when they are used cost sums, and a quarter of the reading.
+TEST(PriorTest, SeesWhatGivenKernelsSave) {
+  const Task task = ConvTask(512, 512, 7, 3, *FindTarget("x86-64-v4"));
+  const TensorProgram program = *LowerTask(task);
+  const auto prior = [&](double dram_gbps, const std::string& kernels) {
+    Device device;
+    device.l2_bytes = 1 << 20;
+    device.calibration = {.fma_gflops = {{"x86-64-v4", 220}},
+                          .l1_read_gbps = 250,
+                          .l2_read_gbps = 180,
+                          .dram_read_gbps = dram_gbps};
+    const auto scheduled = Schedule(
+        task, program,
+        *Trace::Parse("trace 1; algorithm winograd m=4 tiles=4" + kernels +
+                      "; leaf contract mr=4 nv=2 vw=16 hold=b ku=4 rows=affine; order n,m; parallel m"));
+    const NestStatistics& statistics = std::get<Scheduled>(scheduled).statistics;
+    EXPECT_EQ(statistics.constant_bytes, 4.0 * 512 * 512 * (kernels.empty() ? 36 : 9));
+    return PriorSeconds(statistics, Roofline::Of(device, task.target), 1);
+  };
+  EXPECT_LT(prior(5, " kernels=given"), prior(5, "") / 2);
+  EXPECT_GT(prior(100, " kernels=given"), prior(100, ""));
+}
+
+TEST(ZeroTrialTest, TilesGoAcrossTheRowsOfSmallImages) {
+  const Target target = FindTarget("x86-64-v4").value();
+  const auto rows = [](const TaskSearch& search) {
+    return search.default_trace().Find("leaf")->Option("rows");
+  };
+  EXPECT_EQ(rows(SearchOf(ConvTask(2048, 512, 7, 1, target))), "table");
+  EXPECT_EQ(rows(SearchOf(ConvTask(256, 64, 56, 1, target))), "affine");
+}
+
 TEST(ZeroTrialTest, WinogradWhereThePriorSeesAClearGain) {
   const Target target = FindTarget("x86-64-v4").value();
   const auto algorithm = [](const TaskSearch& search) { return search.default_trace().Find("algorithm")->operands[0]; };

@@ -40,6 +40,10 @@ TEST_F(CalibrationStoreTest, KeepsEachFiguresBest) {
   EXPECT_EQ(device.calibration.fma_gflops,
             (std::map<std::string, double>{{"x86-64-v3", 40}, {"x86-64-v4", 7}}));
   EXPECT_EQ(device.calibration.l3_held_bytes, uint64_t{64} << 20);
+  ASSERT_TRUE(StoredCalibration(path_, device).has_value());
+  EXPECT_EQ(StoredCalibration(path_, device)->fma_gflops, device.calibration.fma_gflops);
+  device.device_class += "/other";
+  EXPECT_FALSE(StoredCalibration(path_, device).has_value());
 }
 
 TEST(BestOfTest, WhatWasNeverCalibratedCountsForNothing) {

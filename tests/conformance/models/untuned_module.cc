@@ -86,7 +86,11 @@ absl::StatusOr<Roofline> RooflineFor(const Request& request, const Graph& graph)
   Device device;
   if (!request.calibration.empty()) {
     device = DetectDevice();
-    if (absl::Status status = KeepBestCalibration(request.calibration, &device); !status.ok()) return status;
+    const std::optional<Calibration> stored = StoredCalibration(request.calibration, device);
+    if (!stored)
+      return absl::FailedPreconditionError(
+          absl::StrCat(request.calibration, " keeps nothing of this device, ", device.device_class));
+    device.calibration = *stored;
   }
   Roofline roofline = Roofline::Of(device, request.options.target);
   for (int t = 0; t < graph.tensor_count() && !request.calibration.empty(); ++t) {
