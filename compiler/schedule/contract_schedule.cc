@@ -14,7 +14,6 @@ namespace {
 constexpr size_t kMaxPatterns = 24;  // each is a body of its own
 constexpr int64_t kChunksPerThread = 4;
 constexpr int kMaxUnroll = 8;
-constexpr int64_t kLineBytes = 64;
 constexpr const char* kRowTiles[] = {"affine", "table", "bands"};
 constexpr int64_t kLeastSteps = 256;          // of a pass: shorter ones load and store their sums too often
 constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too short a stream for the hardware to run ahead
@@ -360,13 +359,11 @@ class ContractScheduler {
     const int64_t step_bytes = int64_t{choice_.nv} * choice_.lanes * 4, panel_bytes = Points(k) * step_bytes;
     const int64_t uses = kernel_.tiles_per_block;
     const bool early = uses > 1 && steps * step_bytes <= MostPanelBytes(target_);
-    const int64_t bytes = early ? (steps * step_bytes + uses * rounds - 1) / (uses * rounds) : kernel_.unroll * step_bytes;
-    ContractKernel::Prefetch prefetch;
-    prefetch.touches = (bytes + kLineBytes - 1) / kLineBytes;
-    prefetch.stride = std::min(bytes, kLineBytes);
-    prefetch.distance = early ? panel_bytes : kPrefetchBytes;
-    prefetch.slice = early ? rounds * prefetch.touches * prefetch.stride : 0;
-    return prefetch;
+    using Prefetch = ContractKernel::Prefetch;
+    if (early) return Prefetch::Shared(steps * step_bytes, uses, rounds, panel_bytes);
+    Prefetch ahead = Prefetch::Shared(kernel_.unroll * step_bytes, 1, 1, kPrefetchBytes);
+    ahead.slice = 0;
+    return ahead;
   }
 
   // What begins behind other channels of operand b, a group for one, must begin a panel.

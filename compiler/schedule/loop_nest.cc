@@ -7,6 +7,8 @@
 namespace hone {
 namespace {
 
+constexpr int64_t kLineBytes = 64;
+
 std::string AxesText(const std::vector<Axis>& axes) {
   std::string text = "[";
   for (const Axis& axis : axes) {
@@ -101,6 +103,28 @@ std::string KernelText(const StripKernel& kernel) {
 DimExpr NestTensor::Offset(std::vector<DimExpr> index) const {
   for (const int d : rolled) index[d] = Mod(index[d], dims[d]);
   return layout.Offset(dims, index);
+}
+
+int64_t NestTensor::StorageBytes() const {
+  const int64_t size = layout.Elements(dims).Constant() * DTypeBytes(dtype);
+  return (size + kLineBytes - 1) / kLineBytes * kLineBytes;
+}
+
+void NestTensor::PlaceInChunk(int64_t* chunk_bytes) {
+  place = Place::kChunk;
+  offset = *chunk_bytes;
+  bytes = StorageBytes();
+  *chunk_bytes += bytes;
+}
+
+ContractKernel::Prefetch ContractKernel::Prefetch::Shared(int64_t bytes, int64_t uses, int64_t rounds,
+                                                          int64_t distance) {
+  const int64_t each = (bytes + uses * rounds - 1) / (uses * rounds);
+  Prefetch prefetch{.touches = (each + kLineBytes - 1) / kLineBytes,
+                    .stride = std::min(each, kLineBytes),
+                    .distance = distance};
+  prefetch.slice = rounds * prefetch.touches * prefetch.stride;
+  return prefetch;
 }
 
 std::optional<int64_t> LaneStride(const DimExpr& offset, const SymbolRef& lane) {

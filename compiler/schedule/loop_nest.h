@@ -38,6 +38,8 @@ struct NestTensor {
 
   // Element offset of logical coordinates.
   DimExpr Offset(std::vector<DimExpr> index) const;
+  int64_t StorageBytes() const;             // of these extents in this layout, rounded up to 64
+  void PlaceInChunk(int64_t* chunk_bytes);  // at the end of its scratch, which grows
 };
 
 // tensor[indices] = value, over the axes of the kernel; Parameter(i) is component i of what the kernel reduced.
@@ -141,6 +143,9 @@ struct ContractKernel {
     int64_t touches = 0, stride = 0, distance = 0, slice = 0;
     ProgramTensorId from = -1;
     std::vector<DimExpr> indices;  // of `from`, in terms of n and of `around`
+
+    // `uses` of so many rounds share the asking for `bytes`.
+    static Prefetch Shared(int64_t bytes, int64_t uses, int64_t rounds, int64_t distance);
   } prefetch;
   bool prefetch_rows = false;       // of operand a: the next tile's are asked for, block of channels by block of channels
   bool fence = false;               // keep loads of unrolled steps apart

@@ -15,13 +15,7 @@
 namespace hone {
 namespace {
 
-constexpr int64_t kAlignment = 64;
 constexpr int64_t kMaxScratchBytes = int64_t{1} << 34;
-
-int64_t BytesOf(const NestTensor& tensor) {
-  const int64_t elements = tensor.layout.Elements(tensor.dims).Constant();
-  return (elements * DTypeBytes(tensor.dtype) + kAlignment - 1) / kAlignment * kAlignment;
-}
 
 // Row-major images run in vectors along their rows, where padding must lie in memory.
 bool ReadsBlocks(const Graph& graph) {
@@ -190,9 +184,7 @@ class NestBuilder {
         RowKernelOf(fused_, begin, end, outer, rows, nest_.tensors, task_.target, choice, task_.threads);
     for (NestTensor& tensor : nest_.tensors) {
       if (tensor.place != NestTensor::Place::kChunk || tensor.bytes > 0) continue;
-      tensor.bytes = BytesOf(tensor);
-      tensor.offset = kernel.chunk_bytes;
-      kernel.chunk_bytes += tensor.bytes;
+      tensor.PlaceInChunk(&kernel.chunk_bytes);
     }
     nest_.kernels.push_back(std::move(kernel));
   }
@@ -305,7 +297,7 @@ class NestBuilder {
   bool PlaceScratch() {
     for (NestTensor& tensor : nest_.tensors) {
       if (tensor.place == NestTensor::Place::kChunk) continue;
-      tensor.bytes = BytesOf(tensor);
+      tensor.bytes = tensor.StorageBytes();
       if (tensor.place != NestTensor::Place::kScratch) continue;
       tensor.offset = nest_.scratch_bytes;
       nest_.scratch_bytes += tensor.bytes;

@@ -9,7 +9,6 @@ namespace hone {
 namespace {
 
 constexpr int kMaxLevels = 2;
-constexpr int64_t kLineBytes = 64;
 constexpr int64_t kRowPadding = 16;   // elements: rows of the temporaries do not share cache sets
 
 enum Operand { kA11, kA12, kA22, kS1, kS2, kS3, kS4 };
@@ -208,14 +207,8 @@ class StrassenScheduler {
 
   ProgramTensorId AddTemporary(std::vector<DimExpr> dims, Layout layout) {
     if (layout.IsPlain()) layout = layout.WithHalo(layout.rank() - 1, {0, kRowPadding});
-    StripKernel& kernel = r_.plan.kernel;
-    const int64_t bytes = layout.Elements(dims).Constant() * DTypeBytes(DType::kF32);
-    tensors_.push_back({.place = NestTensor::Place::kChunk,
-                        .offset = kernel.chunk_bytes,
-                        .dims = std::move(dims),
-                        .layout = std::move(layout),
-                        .bytes = (bytes + kLineBytes - 1) / kLineBytes * kLineBytes});
-    kernel.chunk_bytes += tensors_.back().bytes;
+    tensors_.push_back({.dims = std::move(dims), .layout = std::move(layout)});
+    tensors_.back().PlaceInChunk(&r_.plan.kernel.chunk_bytes);
     return static_cast<ProgramTensorId>(tensors_.size()) - 1;
   }
 

@@ -9,7 +9,6 @@ namespace {
 constexpr int kImage = 0, kChannel = 1, kRow = 2, kColumn = 3, kRank = 4;
 // A chunk computes the rows again that its first strip shares with the chunk before.
 constexpr int64_t kChunksPerThread = 2;
-constexpr int64_t kVectorBytes = 64;
 
 bool HasIndex(const ScalarRef& scalar) {
   if (scalar->kind == Scalar::Kind::kIndex) return true;
@@ -118,7 +117,6 @@ class StripScheduler {
     int64_t most = 1;
     for (const Interval& rows : rows_[s].of) most = std::max(most, rows.upper - rows.lower);
     NestTensor& ring = tensors_[fused_.stages[s].stores[0].tensor];
-    ring.place = NestTensor::Place::kChunk;
     ring.rolled = {kImage};
     ProgramTensorId like =
         fused_.stages.back().stores[0].tensor;  // a row-major input goes no further than its padding
@@ -130,10 +128,7 @@ class StripScheduler {
     ring.layout = tensors_[like].layout.WithoutHalo();
     ring.dims[kImage] = DimExpr(1);
     ring.dims[kRow] = DimExpr(most);
-    ring.offset = kernel().chunk_bytes;
-    const int64_t bytes = ring.layout.Elements(ring.dims).Constant() * DTypeBytes(ring.dtype);
-    ring.bytes = (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-    kernel().chunk_bytes += ring.bytes;
+    ring.PlaceInChunk(&kernel().chunk_bytes);
   }
 
   // The row of a strip's copy of what stage s pads.

@@ -12,7 +12,6 @@ constexpr int64_t kMaxTaps = 7;
 constexpr int kMaxOutputs = 8;
 constexpr int64_t kMostInterleaved = 8;   // channels
 constexpr int64_t kLine = 16;             // elements of a cache line
-constexpr int64_t kVectorBytes = 64;
 constexpr int64_t kKernelsShare = 4;  // of the second-level cache, for the kernels of a pass
 constexpr const char* kPointNames[] = {"point_row", "point_column"};   // batch axes of the products
 
@@ -195,21 +194,12 @@ class WinogradScheduler {
   }
   int64_t PassChannels() const { return Channels() / Extent(plan_.kernel.pass); }
 
-  // At the end of the chunk's scratch.
-  void Place(NestTensor* tensor) {
-    const int64_t bytes = tensor->layout.Elements(tensor->dims).Constant() * DTypeBytes(DType::kF32);
-    tensor->place = NestTensor::Place::kChunk;
-    tensor->offset = kernel().chunk_bytes;
-    tensor->bytes = (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-    kernel().chunk_bytes += tensor->bytes;
-  }
-
   ProgramTensorId AddTemporary(std::vector<DimExpr> dims, int64_t padding, int64_t more_rows = 0) {
     NestTensor tensor{.dims = std::move(dims)};
     const int last = static_cast<int>(tensor.dims.size()) - 1;
     tensor.layout = Layout::Plain(last + 1).WithHalo(last, {0, padding});
     if (more_rows > 0) tensor.layout = tensor.layout.WithHalo(last - 1, {0, more_rows});
-    Place(&tensor);
+    tensor.PlaceInChunk(&kernel().chunk_bytes);
     tensors_.push_back(std::move(tensor));
     return static_cast<ProgramTensorId>(tensors_.size()) - 1;
   }
@@ -313,11 +303,7 @@ class WinogradScheduler {
     const int64_t inner = Extent(products.k.back());
     const int64_t rounds = Points(products.k) / inner * ((inner + products.unroll - 1) / products.unroll);
     const int64_t uses = Points(products.batch) * static_cast<int64_t>(products.tiles.size());
-    const int64_t each = (bytes + uses * rounds - 1) / (uses * rounds);
-    ContractKernel::Prefetch prefetch{.touches = (each + kVectorBytes - 1) / kVectorBytes,
-                                      .stride = std::min(each, kVectorBytes),
-                                      .distance = bytes};
-    prefetch.slice = rounds * prefetch.touches * prefetch.stride;
+    ContractKernel::Prefetch prefetch = ContractKernel::Prefetch::Shared(bytes, uses, rounds, bytes);
     prefetch.from = kernel.given;
     prefetch.indices = {InGroup(products.n.variable, OutChannels()),
                         DimExpr(PassChannels()) * DimExpr(kernel.pass.variable), DimExpr(0), DimExpr(0)};
@@ -330,7 +316,7 @@ class WinogradScheduler {
     kernel().kernels = packed_;
     NestTensor& kept = tensors_[packed_];
     kept.layout = plan_.packed.WithHalo(1, {0, 1});
-    Place(&kept);
+    kept.PlaceInChunk(&kernel().chunk_bytes);
     const absl::StatusOr<Layout> panels = Layout::Parse(absl::StrCat("Abcd", PanelWidth(), "a"));
     if (!panels.ok()) return Rejection::kTooLarge;
     plan_.packed = *panels;
