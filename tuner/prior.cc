@@ -9,12 +9,19 @@ namespace {
 constexpr double kCallSeconds = 15e-9;           // entering a leaf: coordinates, addresses, first loads
 constexpr double kLevelShare = 0.75;             // of a cache that one operand may take
 constexpr double kSustained = 0.97;              // of the peak, in the best leaf
+constexpr double kLoadPorts = 0.93;              // the part of their cycles that they sustain
 constexpr double kScatteredCycles = 1.2;         // per piece of a vector that is not contiguous
 constexpr double kAliasedCycles = 8;             // ... whose neighbours have evicted each other
 constexpr double kTransferRate =
     0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
+constexpr double kUnhidden = 0.2;        // of the lesser of computing and memory
+constexpr double kUnhiddenMemory = 0.4;  // ... more, of constants that come from beyond the caches
+constexpr double kWaitingPanel =
+    1.0 / 16;  // of the second-level cache: longer ones do not wait there for all of their uses
 constexpr double kSumCost = 2;      // sums are half as fast as multiply-adds
 constexpr double kFilledTwice = 2;  // temporaries share their cache with as much that passes through
+constexpr double kWrittenBack =
+    4;  // ... evicted are fetched to be written and written back, at half the rate
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
 double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
@@ -23,7 +30,7 @@ double Known(double measured, double fallback) { return measured > 0 ? measured 
 double Slowdown(const NestStatistics& s, const Roofline& r) {
   if (s.fmas_per_step == 0) return 1;
   const double compute = static_cast<double>(s.fmas_per_step) / r.fma_per_cycle;
-  const double loads = static_cast<double>(s.loads_per_step) / r.loads_per_cycle;
+  const double loads = static_cast<double>(s.loads_per_step) / (kLoadPorts * r.loads_per_cycle);
   const double latency = s.accumulators > 0 ? r.fma_latency * static_cast<double>(s.fmas_per_step) / s.accumulators : 0;
   return std::max({compute, loads, latency}) / compute;
 }
@@ -40,13 +47,23 @@ Shares SharesOf(const NestStatistics& s, int threads) {
   return {1 / of_inputs, 1 / of_constants, 1.0 / threads};
 }
 
+double FootprintBytes(const NestStatistics& s) { return s.input_bytes + s.constant_bytes + s.output_bytes; }
+
+// From the cache that holds the whole model's, of which some grow like this task's and some not at all.
+double ConstantGbps(const NestStatistics& s, const Roofline& r) {
+  return r.BandwidthFor(std::max(FootprintBytes(s), std::sqrt(s.constant_growth) * r.model_constant_bytes));
+}
+
+double ConstantSeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
+  return s.constant_bytes * shares.constants / (ConstantGbps(s, r) * 1e9);
+}
+
 // Every tensor once, from where the rest of the model has left it: activations in the cache that holds them
-// all, constants in the one that holds the whole model's, if all of them grow alike.
+// all.
 double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
-  const double bytes = s.input_bytes + s.constant_bytes + s.output_bytes;
-  return (s.input_bytes * shares.inputs + s.output_bytes * shares.outputs) / (r.BandwidthFor(bytes) * 1e9) +
-         s.constant_bytes * shares.constants /
-             (r.BandwidthFor(std::max(bytes, s.constant_growth * r.model_constant_bytes)) * 1e9);
+  return (s.input_bytes * shares.inputs + s.output_bytes * shares.outputs) /
+             (r.BandwidthFor(FootprintBytes(s)) * 1e9) +
+         ConstantSeconds(s, r, shares);
 }
 
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
@@ -70,29 +87,46 @@ double TransferSeconds(const NestStatistics& s, const Roofline& r, int threads) 
   return bytes / (r.l3_gbps * 1e9);
 }
 
+// Of the sums and temporaries of algorithms that multiply less.
+double TransformSeconds(const NestStatistics& s, const Roofline& r) {
+  const double temporaries = std::max(kFilledTwice * s.transform_footprint, r.l2_bytes / 2);
+  const double evicted = std::max(0.0, 1 - r.l2_bytes / std::max(s.transform_footprint, 1.0));
+  return kSumCost * s.transform_flops / (r.gflops * 1e9 * kSustained) +
+         s.transform_bytes / (r.BandwidthFor(temporaries) * 1e9) +
+         kWrittenBack * evicted * s.transform_bytes / (r.l3_gbps * 1e9);
+}
+
 // With so much time for memory beyond what a task needs that is measured alone.
 double EstimateSeconds(const NestStatistics& s, const Roofline& r, int threads, double transfer) {
-  const double peak = r.gflops * 1e9 * kSustained;
   const double pieces = std::max(1.0, s.parallel_pieces);
   const double share = std::ceil(pieces / threads) / pieces;  // of the work, of the busiest thread
   const double compute = share * ComputeSeconds(s, r);
   const auto seconds = [&](double bytes, double footprint) {
     return bytes / (r.BandwidthFor(footprint) * 1e9);
   };
-  // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
-  const double once = CompulsorySeconds(s, r, SharesOf(s, threads));
+  const Shares shares = SharesOf(s, threads);
+  const double once = CompulsorySeconds(s, r, shares), constants = ConstantSeconds(s, r, shares);
+  const double beyond = 1 - ConstantGbps(s, r) / r.l3_gbps;
+  const double evicted =
+      1 - kWaitingPanel * r.l2_bytes / std::max(s.b_panel_bytes, 1.0);  // of a panel, before its uses
+  double waiting =
+      std::max({0.0, kUnhiddenMemory * beyond, evicted - kUnhidden}) * std::min(compute, constants);
   double memory = once;
   if (s.leaf_calls > 0) {
-    const double again = seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) +
-                         seconds(s.a_reads * s.input_bytes, s.a_panel_bytes) +
-                         seconds((s.b_reads - 1) * s.constant_bytes, s.constant_bytes);
-    memory = std::max(memory, share * again + once);
+    // The panel is read for every row tile, the block's rows for every panel; each from where it fits.
+    const double reread = std::max(0.0, share * s.b_reads - shares.constants) * s.constant_bytes;
+    const double again = share * (seconds(s.leaf_calls * s.b_panel_bytes, s.b_panel_bytes) +
+                                  seconds(s.a_reads * s.input_bytes, s.a_panel_bytes)) +
+                         seconds(reread, s.constant_bytes);
+    memory = std::max(memory, again + once);
+    // Beside temporaries, constants have left the second-level cache before the next block of tiles reads
+    // them.
+    const double left = seconds(reread, s.constant_bytes + kFilledTwice * s.transform_footprint);
+    waiting += std::max(0.0, left - reread / (r.l2_gbps * 1e9));
   }
   memory += share * seconds(s.strip_bytes, s.strip_footprint) + transfer;
-  const double temporaries = std::max(kFilledTwice * s.transform_footprint, r.l2_bytes / 2);
-  const double transforms = kSumCost * s.transform_flops / peak + seconds(s.transform_bytes, temporaries);
-  const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + transforms);
-  const double total = std::max(compute, memory) + 0.2 * std::min(compute, memory) + copies;
+  const double copies = share * (2 * s.copy_bytes / (r.l2_gbps * 1e9) + TransformSeconds(s, r));
+  const double total = std::max(compute, memory) + kUnhidden * std::min(compute, memory) + waiting + copies;
   return total + (threads > 1 ? r.fork_join_seconds : 0) + 1e-7;
 }
 

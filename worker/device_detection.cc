@@ -132,10 +132,12 @@ Calibration Calibrate(const Device& device) {
   if (l3 > 0) {
     const uint64_t within = std::clamp(l3 / 2, 2 * l2, 4 * l2);
     calibration.l3_read_gbps = memory.Gbps(within, 0.05);
-    // A cache shared with strangers holds less of ours than its size: as much as is read in less than twice the time.
+    // A cache shared with strangers holds less of ours than its size: as much as is read in a time that is
+    // nearer to the cache's than to memory's.
+    const double between = 2 / (1 / calibration.l3_read_gbps + 1 / calibration.dram_read_gbps);
     calibration.l3_held_bytes = within;
     for (uint64_t bytes = 2 * within; bytes <= std::min(l3, beyond); bytes *= 2) {
-      if (2 * memory.Gbps(bytes, 0.02) < calibration.l3_read_gbps) break;
+      if (memory.GbpsBetweenArithmetic(bytes, 0.05) < between) break;
       calibration.l3_held_bytes = bytes;
     }
   }

@@ -20,6 +20,8 @@ constexpr int64_t kPrefetchBytes = 16384;     // what one row tile reads is too 
 
 // A panel waits in the second-level cache for its uses beside the next one, which is under way, and operand a.
 int64_t MostPanelBytes(const Target& target) { return target.row->l2_bytes / 3; }
+// What is asked for there goes first when room is needed: the sooner it is used the better.
+int64_t BestPanelBytes(const Target& target) { return target.row->l2_bytes / 8; }
 
 // How an element offset moves along each m axis; nullopt: not by a constant stride.
 using RowStrides = std::vector<std::optional<int64_t>>;
@@ -543,15 +545,18 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   const int64_t tiles = (anchor.m + choice.mr - 1) / choice.mr,
                 panels = (vectors + choice.nv - 1) / choice.nv;
   int64_t passes = 1;
-  while (tiles > 1 && anchor.k / passes * choice.nv * choice.lanes * 4 > MostPanelBytes(target)) passes *= 2;
+  const int64_t floats = DTypeBytes(DType::kF32), step_bytes = choice.nv * choice.lanes * floats;
+  const bool leaves_l2 = anchor.n * anchor.k * floats > target.row->l2_bytes / 2;
+  const int64_t most = leaves_l2 ? BestPanelBytes(target) : MostPanelBytes(target);
+  while (tiles > 1 && anchor.k / passes * step_bytes > most) passes *= 2;
   if (passes > 1) choice.k_steps = (anchor.k + passes - 1) / passes;
   const int64_t inputs = anchor.m / (anchor.taps[0] * anchor.taps[1]) * anchor.k,
                 outputs = anchor.m * anchor.n;
   if (threads == 1) {
     // Operand b is read once where it leaves the second-level cache and a pass's part of a stays there.
-    const int64_t l2 = target.row->l2_bytes / DTypeBytes(DType::kF32), most = l2 * 2 / 3;
-    while (inputs / passes > most && anchor.k / passes >= 2 * kLeastSteps) passes *= 2;
-    if (tiles > choice.tiles_per_block && anchor.n * anchor.k > l2 && inputs / passes <= most) {
+    const int64_t l2 = target.row->l2_bytes / floats, most_inputs = l2 * 2 / 3;
+    while (inputs / passes > most_inputs && anchor.k / passes >= 2 * kLeastSteps) passes *= 2;
+    if (tiles > choice.tiles_per_block && anchor.n * anchor.k > l2 && inputs / passes <= most_inputs) {
       choice.panels_outer = true;
       choice.tiles_per_block = 0;
       choice.k_steps = passes > 1 ? (anchor.k + passes - 1) / passes : 0;
@@ -560,8 +565,7 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
   }
   // Threads that share out rows each read operand b whole; those that share out panels read all rows, and
   // leave for the next task in two caches what it reads together.
-  const bool near =
-      inputs * DTypeBytes(DType::kF32) <= target.row->l2_bytes;  // to be read again for every panel
+  const bool near = inputs * floats <= target.row->l2_bytes;  // to be read again for every panel
   if (near && inputs + outputs < anchor.n * anchor.k && panels >= kChunksPerThread * threads) {
     choice.parallel_m = false;
     choice.parallel_n = choice.panels_outer = true;

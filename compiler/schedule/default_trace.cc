@@ -190,16 +190,18 @@ std::vector<Trace> BandTraces(const Task& task, const TensorProgram& program) {
   flat.row = 1;
   ContractChoice choice = DefaultContractChoice(flat, task.target, task.threads);
   choice.rows = RowTiles::kBands;
-  AddTrace(task, program, "algorithm direct", choice, &traces);
-  choice.k_steps = 0;
-  AddTrace(task, program, "algorithm direct", choice, &traces);
-  choice.panels_outer = true;
-  choice.tiles_per_block = 0;
-  AddTrace(task, program, "algorithm direct", choice, &traces);
-  if (task.threads == 1) return traces;
-  choice.parallel_n = true;
-  choice.parallel_m = false;
-  AddTrace(task, program, "algorithm direct", choice, &traces);
+  for (const int64_t steps : std::set<int64_t>{choice.k_steps, 0}) {
+    choice.k_steps = steps;
+    AddTrace(task, program, "algorithm direct", choice, &traces);
+    ContractChoice outer = choice;
+    outer.panels_outer = true;
+    outer.tiles_per_block = 0;
+    AddTrace(task, program, "algorithm direct", outer, &traces);
+    if (task.threads == 1) continue;
+    outer.parallel_n = true;
+    outer.parallel_m = false;
+    AddTrace(task, program, "algorithm direct", outer, &traces);
+  }
   return traces;
 }
 

@@ -45,6 +45,48 @@ TEST(PriorTest, ThreadsReadWholeWhatIsNotSharedOut) {
   EXPECT_NEAR(seconds(1, 1, 2), one, one * 0.01);
 }
 
+// 8 MB of constants of a small model, and of one that has left the third-level cache.
+TEST(PriorTest, WhatComesFromMemoryIsLessHidden) {
+  NestStatistics s{.flops = 2e8, .executed_flops = 2e8, .constant_bytes = 8e6};
+  const auto added = [&](double model_bytes) {
+    Roofline machine = SomeMachine();
+    machine.model_constant_bytes = model_bytes;
+    const double constants = s.constant_bytes / (machine.BandwidthFor(std::max(s.constant_bytes, model_bytes)) * 1e9);
+    return (PriorSeconds(s, machine, 1) - 2e8 / 97e9) / constants;   // the part of reading that is waited for
+  };
+  EXPECT_NEAR(added(0), 0.2, 0.01);
+  EXPECT_NEAR(added(1e9), 0.52, 0.02);
+}
+
+TEST(PriorTest, ALongPanelIsEvictedBeforeItsUses) {
+  NestStatistics s{.flops = 2e8, .executed_flops = 2e8, .constant_bytes = 8e6, .leaf_calls = 1};
+  const auto seconds = [&](double panel_bytes) {
+    s.b_panel_bytes = panel_bytes;
+    return PriorSeconds(s, SomeMachine(), 1);
+  };
+  EXPECT_NEAR(seconds(1 << 16), seconds(1 << 12), 1e-6);
+  EXPECT_GT(seconds(1 << 19), seconds(1 << 16) + 5e-5);
+}
+
+// Each of two blocks of tiles reads all constants again, unless the other thread has it.
+TEST(PriorTest, BlocksReadConstantsAgain) {
+  NestStatistics s{.flops = 2e8, .executed_flops = 2e8, .constant_bytes = 4e6, .leaf_calls = 1, .b_reads = 2,
+                   .parallel_pieces = 2, .transform_footprint = 1e6};
+  const double alone = PriorSeconds(s, SomeMachine(), 1), shared = PriorSeconds(s, SomeMachine(), 2);
+  s.b_reads = 1;
+  EXPECT_GT(alone, PriorSeconds(s, SomeMachine(), 1) + 5e-5);
+  EXPECT_EQ(shared, PriorSeconds(s, SomeMachine(), 2));
+}
+
+TEST(PriorTest, TemporariesStayInTheSecondLevelCache) {
+  NestStatistics s{.flops = 2e8, .executed_flops = 2e8, .transform_bytes = 4e6};
+  const auto seconds = [&](double footprint) {
+    s.transform_footprint = footprint;
+    return PriorSeconds(s, SomeMachine(), 1);
+  };
+  EXPECT_GT(seconds(3 << 20), seconds(1 << 20) + 2e-4);   // two thirds of 4 MB, four times, at 50 GB/s
+}
+
 TEST(DirectTracesTest, AreSchedulesThatShareOutRowsOrPanels) {
   const Target target = FindTarget("x86-64-v4").value();
   Task task = ConvTask(960, 160, 28, 1, target);
@@ -74,6 +116,21 @@ TEST(PriorTest, InAModelRowsLieWithTheThreadThatComputedThem) {
   EXPECT_EQ(added(1, 1), 0);
   EXPECT_NEAR(added(1, 2), 1.8e-5, 1e-9);  // half of the inputs at 12.5 GB/s, a quarter of the outputs at 50
   EXPECT_GT(added(1, 4), added(1, 2));
+}
+
+// Panels that come from beyond the second-level cache are cut into passes, short enough to wait there for their uses.
+TEST(DefaultTraceTest, PanelsFromAfarAreShort) {
+  const Target target = FindTarget("x86-64-v4").value();
+  const auto panel_bytes = [&](int64_t channels, int64_t size) {
+    const Task task = ConvTask(channels, channels, size, 3, target);
+    const TensorProgram program = LowerTask(task).value();
+    const auto scheduled = Schedule(task, program, DefaultTrace(task, program));
+    return std::get<Scheduled>(scheduled).statistics.b_panel_bytes;
+  };
+  const auto l2 = static_cast<double>(target.row->l2_bytes);
+  EXPECT_LE(panel_bytes(512, 7), l2 / 8);
+  EXPECT_LE(panel_bytes(256, 14), l2 / 8);
+  EXPECT_EQ(panel_bytes(112, 28), 9 * 112 * 32 * 4);   // all of them lie near
 }
 
 // Five panels of two vectors are no two equal parts.

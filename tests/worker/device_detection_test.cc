@@ -38,5 +38,14 @@ TEST(DeviceDetection, KnowsThisMachine) {
   EXPECT_GT(json["calibration"]["fma_gflops"][device.target], 0.5);
 }
 
+TEST(ReadProbeTest, ReadsOneCacheAndPieceByPiece) {
+  const ReadProbe probe(3 << 20);
+  for (const double gbps : {probe.Gbps(3 << 20, 0.01), probe.GbpsBetweenArithmetic(3 << 20, 0.01),
+                            probe.GbpsBetweenArithmetic(5 << 19, 0.01)}) {   // the last piece is half a MiB
+    EXPECT_GT(gbps, 0.5);
+    EXPECT_LT(gbps, 10000);   // faster than any cache: nothing was read
+  }
+}
+
 }  // namespace
 }  // namespace hone

@@ -1,11 +1,11 @@
-// untuned_module MODEL.onnx OUT_DIR [target=T] [threads=N] [calibration=FILE] [rule] [join] [reference] [exact]
-// [INPUT=1,3,224,224 ...]
+// untuned_module MODEL.onnx OUT_DIR [target=T] [threads=N] [calibration=FILE] [rule] [join] [reference]
+// [exact] [trace=T] [INPUT=1,3,224,224 ...]
 //
 // The module that a job without trials makes, without server: what the models' conformance runs. For one
 // thread and a nominal device, unless `threads` and the file of this machine's calibration (hone-worker's
 // calibration.json) are given. `rule`: with layouts by rule; `join`: tasks that can be computed over strips
-// together are, whatever that costs; `reference`: of reference traces; `exact`: without algorithms that change
-// rounding.
+// together are, whatever that costs; `reference`: of reference traces; `exact`: without algorithms that
+// change rounding; `trace`: this schedule for all tasks that it is legal for, to see it inside a model.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -37,6 +37,7 @@ class EqualCosts : public TaskCosts {
 struct Request {
   std::string model, out;
   std::string calibration;  // file
+  std::optional<Trace> trace;
   bool reference = false, rule = false, join = false;
   CompileOptions options;
 };
@@ -45,7 +46,7 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
   if (argc < 3)
     return absl::InvalidArgumentError(
         "usage: untuned_module MODEL OUT_DIR [target=T] [threads=N] [calibration=FILE] [rule] [join] "
-        "[reference] [exact] [INPUT=dims ...]");
+        "[reference] [exact] [trace=T] [INPUT=dims ...]");
   Request request{.model = argv[1], .out = argv[2]};
   std::string target = "host";
   for (int i = 3; i < argc; ++i) {
@@ -60,6 +61,10 @@ absl::StatusOr<Request> ParseArguments(int argc, char** argv) {
       request.options.policy = AlgorithmPolicy::kExact;
     } else if (parts[0] == "target") {
       target = parts.back();
+    } else if (parts[0] == "trace") {
+      absl::StatusOr<Trace> trace = Trace::Parse(parts.back());
+      if (!trace.ok()) return trace.status();
+      request.trace = *std::move(trace);
     } else if (parts[0] == "calibration") {
       request.calibration = parts.back();
     } else if (parts[0] == "threads") {
@@ -127,8 +132,10 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
     if (!program.ok()) return program.status();
     const absl::StatusOr<Anchor> anchor = FindAnchor(*program);
     if (!anchor.ok()) return anchor.status();
-    const Trace trace =
+    Trace trace =
         request.reference ? ReferenceTrace() : PickZeroTrial(task, *program, *anchor, *roofline).trace;
+    if (request.trace && std::holds_alternative<Scheduled>(Schedule(task, *program, *request.trace)))
+      trace = *request.trace;
     absl::StatusOr<CompiledTask> compiled =
         CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
     if (!compiled.ok()) return compiled.status();
