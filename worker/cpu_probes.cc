@@ -126,10 +126,11 @@ double ReadProbe::Gbps(uint64_t bytes, double seconds) const {
 double ReadProbe::GbpsBetweenArithmetic(uint64_t bytes, double seconds) const {
   if (!memory_) return 0;
   constexpr uint64_t kPiece = uint64_t{1} << 20;
+  bytes = std::max<uint64_t>(bytes / 1024 * 1024, 1024);
   const CpuProbe& probe = BestCpuProbe();
   double best = 0;
-  // The first pass finds what others have left in the caches.
-  for (const Stopwatch whole; whole.Seconds() < seconds || best == 0;) {
+  int passes = 0;  // the first one finds what others have left in the caches
+  for (const Stopwatch whole; whole.Seconds() < seconds || passes < 2; ++passes) {
     double reading = 0;
     for (uint64_t at = 0; at < bytes; at += kPiece) {
       const Stopwatch watch;
