@@ -16,12 +16,10 @@ constexpr double kTransferRate =
     0.25;  // of the third-level cache's: tiles' rows, line by line from another core's
 constexpr double kUnhidden = 0.2;        // of the lesser of computing and memory
 constexpr double kUnhiddenMemory = 0.4;  // ... more, of constants that come from beyond the caches
-constexpr double kWaitingPanel =
-    1.0 / 16;  // of the second-level cache: longer ones do not wait there for all of their uses
+constexpr double kWaitingPanel = 1.0 / 16;  // of the second-level cache: what is longer leaves it before its uses
 constexpr double kSumCost = 2;      // sums are half as fast as multiply-adds
 constexpr double kFilledTwice = 2;  // temporaries share their cache with as much that passes through
-constexpr double kWrittenBack =
-    4;  // ... evicted are fetched to be written and written back, at half the rate
+constexpr double kWrittenBack = 4;  // ... evicted: fetched to be written, and written back, at half the rate
 constexpr double kGflopsPerGbps = 0.5;           // guesses where nothing was measured
 
 double Known(double measured, double fallback) { return measured > 0 ? measured : fallback; }
@@ -58,12 +56,10 @@ double ConstantSeconds(const NestStatistics& s, const Roofline& r, const Shares&
   return s.constant_bytes * shares.constants / (ConstantGbps(s, r) * 1e9);
 }
 
-// Every tensor once, from where the rest of the model has left it: activations in the cache that holds them
-// all.
-double CompulsorySeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
-  return (s.input_bytes * shares.inputs + s.output_bytes * shares.outputs) /
-             (r.BandwidthFor(FootprintBytes(s)) * 1e9) +
-         ConstantSeconds(s, r, shares);
+// From the cache that holds all of the task's tensors, where the rest of the model has left them.
+double ActivationSeconds(const NestStatistics& s, const Roofline& r, const Shares& shares) {
+  const double bytes = s.input_bytes * shares.inputs + s.output_bytes * shares.outputs;
+  return bytes / (r.BandwidthFor(FootprintBytes(s)) * 1e9);
 }
 
 double ComputeSeconds(const NestStatistics& s, const Roofline& r) {
@@ -105,7 +101,8 @@ double EstimateSeconds(const NestStatistics& s, const Roofline& r, int threads, 
     return bytes / (r.BandwidthFor(footprint) * 1e9);
   };
   const Shares shares = SharesOf(s, threads);
-  const double once = CompulsorySeconds(s, r, shares), constants = ConstantSeconds(s, r, shares);
+  const double constants = ConstantSeconds(s, r, shares);
+  const double once = ActivationSeconds(s, r, shares) + constants;   // every tensor
   const double beyond = 1 - ConstantGbps(s, r) / r.l3_gbps;
   const double evicted =
       1 - kWaitingPanel * r.l2_bytes / std::max(s.b_panel_bytes, 1.0);  // of a panel, before its uses
@@ -119,8 +116,7 @@ double EstimateSeconds(const NestStatistics& s, const Roofline& r, int threads, 
                                   seconds(s.a_reads * s.input_bytes, s.a_panel_bytes)) +
                          seconds(reread, s.constant_bytes);
     memory = std::max(memory, again + once);
-    // Beside temporaries, constants have left the second-level cache before the next block of tiles reads
-    // them.
+    // Beside temporaries, constants leave the second-level cache before the next block of tiles.
     const double left = seconds(reread, s.constant_bytes + kFilledTwice * s.transform_footprint);
     waiting += std::max(0.0, left - reread / (r.l2_gbps * 1e9));
   }
@@ -174,7 +170,7 @@ double ModelSeconds(const NestStatistics& s, const Roofline& r, int threads) {
 
 double FloorSeconds(const NestStatistics& s, const Roofline& r, int threads, double saving) {
   const double compute = s.flops / saving / (r.gflops * 1e9);
-  return std::max(compute, CompulsorySeconds(s, r, {})) / threads;
+  return std::max(compute, ActivationSeconds(s, r, {}) + ConstantSeconds(s, r, {})) / threads;
 }
 
 }  // namespace hone

@@ -10,7 +10,7 @@ namespace {
 using Decision = SearchSpace::Decision;
 
 constexpr const char* kTransformed = "transformed";  // Winograd's kernels, ahead; the text leaves it out
-constexpr int64_t kLeastSteps = 64;                  // of a pass over a reduction
+constexpr int64_t kShortestPass = 64;                // steps of a reduction
 constexpr size_t kFewValues = 4;   // a neighbour may take any of them
 
 std::vector<std::string> Numbers(const std::vector<int64_t>& values) {
@@ -71,7 +71,7 @@ std::vector<std::string> Heights(const Anchor& anchor) {
 // Matmul-like tasks, dense convolutions among them.
 std::vector<Decision> ContractDecisions(const Task& task, const Anchor& anchor) {
   std::vector<int64_t> splits = {0};
-  for (int64_t passes = 2; anchor.k / passes >= kLeastSteps; passes *= 2)
+  for (int64_t passes = 2; anchor.k / passes >= kShortestPass; passes *= 2)
     splits.push_back((anchor.k + passes - 1) / passes);
   std::vector<Decision> decisions;
   if (anchor.winograd() && task.policy == AlgorithmPolicy::kFast) {

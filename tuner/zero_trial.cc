@@ -19,16 +19,18 @@ ZeroTrial PickZeroTrial(const Task& task, const TensorProgram& program, const An
     const Scheduled* legal = std::get_if<Scheduled>(&scheduled);
     return legal == nullptr ? HUGE_VAL : ModelSeconds(legal->statistics, roofline, task.threads);
   };
-  ZeroTrial best{.trace = DefaultTrace(task, program)};
+  const Trace by_default = DefaultTrace(task, program);
+  const auto shared_alike = [&](const Trace& trace) {
+    const Primitive *own = trace.Find("parallel"), *other = by_default.Find("parallel");
+    return task.threads == 1 || (own != nullptr && other != nullptr && *own == *other);
+  };
+  ZeroTrial best{.trace = by_default};
   const double direct = best.seconds = seconds(best.trace);
   double least = direct;
-  const Primitive* shared = best.trace.Find("parallel");
-  const std::vector<std::string> sharing = shared == nullptr ? std::vector<std::string>() : shared->operands;
   const auto consider = [&](std::vector<Trace> traces, double doubt, double sharing_doubt = 1) {
     for (Trace& trace : traces) {
-      const Primitive* parallel = trace.Find("parallel");
-      const bool alike = task.threads == 1 || (parallel != nullptr && parallel->operands == sharing);
-      const double predicted = seconds(trace), doubted = predicted * doubt * (alike ? 1 : sharing_doubt);
+      const double predicted = seconds(trace);
+      const double doubted = predicted * doubt * (shared_alike(trace) ? 1 : sharing_doubt);
       if (predicted >= least || doubted >= direct) continue;
       least = predicted;
       best = {std::move(trace), doubted};

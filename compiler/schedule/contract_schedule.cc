@@ -50,7 +50,7 @@ class ContractScheduler {
     if (!b_layout) return Rejection::kNotLowered;
     const NestTensor &a = tensors_[kernel_.a], &b = tensors_[kernel_.b];
     const auto leaves_l2 = [&](const NestTensor& tensor, const Layout& layout) {
-      return layout.Elements(tensor.dims).Constant() * DTypeBytes(tensor.dtype) > target_.row->l2_bytes / 2;
+      return LeavesL2(layout.Elements(tensor.dims).Constant() * DTypeBytes(tensor.dtype), target_);
     };
     if (leaves_l2(b, *b_layout)) kernel_.prefetch = PrefetchOfPanels();
     // A tile's lines of one block of channels lie together, those of the next block far away: no stream for the hardware.
@@ -516,6 +516,8 @@ Trace ContractTrace(const ContractChoice& choice) {
   return *Trace::Parse(text);
 }
 
+bool LeavesL2(int64_t bytes, const Target& target) { return bytes > target.row->l2_bytes / 2; }
+
 ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target, int threads) {
   ContractChoice choice;
   choice.lanes = target.vector_width();
@@ -546,8 +548,7 @@ ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target,
                 panels = (vectors + choice.nv - 1) / choice.nv;
   int64_t passes = 1;
   const int64_t floats = DTypeBytes(DType::kF32), step_bytes = choice.nv * choice.lanes * floats;
-  const bool leaves_l2 = anchor.n * anchor.k * floats > target.row->l2_bytes / 2;
-  const int64_t most = leaves_l2 ? BestPanelBytes(target) : MostPanelBytes(target);
+  const int64_t most = LeavesL2(anchor.n * anchor.k * floats, target) ? BestPanelBytes(target) : MostPanelBytes(target);
   while (tiles > 1 && anchor.k / passes * step_bytes > most) passes *= 2;
   if (passes > 1) choice.k_steps = (anchor.k + passes - 1) / passes;
   const int64_t inputs = anchor.m / (anchor.taps[0] * anchor.taps[1]) * anchor.k,

@@ -49,6 +49,9 @@ std::variant<ContractPlan, Rejection> ScheduleContract(const StageLoops& stage, 
                                                        const ContractChoice& choice, const Target& target, int threads,
                                                        const std::vector<NestTensor>& tensors);
 
+// Whether so much does not stay in the second-level cache beside what is computed with it.
+bool LeavesL2(int64_t bytes, const Target& target);
+
 // A sound choice without search.
 ContractChoice DefaultContractChoice(const Anchor& anchor, const Target& target, int threads);
 

@@ -62,7 +62,7 @@ std::optional<Trace> DefaultStrips(const Task& task, const TensorProgram& progra
   for (Trace& trace : StripTraces(task, anchor)) {   // lowest first
     const auto scheduled = Schedule(task, program, trace);
     if (!std::holds_alternative<Scheduled>(scheduled)) continue;
-    if (best && ChunkBytes(std::get<Scheduled>(scheduled)) > task.target.row->l2_bytes / 2) break;
+    if (best && LeavesL2(ChunkBytes(std::get<Scheduled>(scheduled)), task.target)) break;
     best = std::move(trace);
   }
   return best;
@@ -142,7 +142,7 @@ std::vector<Trace> WinogradTraces(const Task& task, const TensorProgram& program
   if (!anchor.ok() || !anchor->winograd() || task.policy == AlgorithmPolicy::kExact) return traces;
   // Where they are larger than what lies near, kernels may be transformed only when they are used.
   std::vector<const char*> kernels = {""};
-  if (anchor->n * anchor->k * DTypeBytes(DType::kF32) > task.target.row->l2_bytes / 2)
+  if (LeavesL2(anchor->n * anchor->k * DTypeBytes(DType::kF32), task.target))
     kernels.push_back(" kernels=given");
   for (const int64_t m : WinogradSizes(*anchor)) {
     int64_t all = 1;

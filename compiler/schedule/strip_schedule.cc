@@ -150,7 +150,7 @@ class StripScheduler {
     if (leaf->rows != RowTiles::kAffine || leaf->k_steps > 0) return Rejection::kNotLowered;
     // Every row reads all weights again.
     const int64_t weights = Points(stage.reduce) * Extent(stage.axes[view.n]) * DTypeBytes(stage.dtype);
-    if (padded && weights > target_.row->l2_bytes / 2) return Rejection::kNotLowered;
+    if (padded && LeavesL2(weights, target_)) return Rejection::kNotLowered;
     ContractChoice rows = *leaf;
     rows.rows = RowTiles::kApart;
     rows.panels_outer = Extent(stage.axes[kColumn]) <= Extent(stage.axes[view.n]);   // the smaller operand stays near

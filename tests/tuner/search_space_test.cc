@@ -180,6 +180,7 @@ TEST(PriorTest, SeesWhatGivenKernelsSave) {
     EXPECT_EQ(statistics.constant_bytes, 4.0 * 512 * 512 * (kernels.empty() ? 36 : 9));
     return PriorSeconds(statistics, Roofline::Of(device, task.target), 1);
   };
+  EXPECT_LT(prior(2, " kernels=given"), prior(2, "") / 2);
   EXPECT_LT(prior(5, " kernels=given"), prior(5, "") * 0.7);
   EXPECT_GT(prior(100, " kernels=given"), prior(100, ""));
 }
