@@ -127,6 +127,7 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
                         .target = request.options.target,
                         .threads = request.options.threads};
   std::vector<CompiledTask> tasks;
+  int given = 0;
   for (const Task& task : cut->tasks) {
     const absl::StatusOr<TensorProgram> program = LowerTask(task);
     if (!program.ok()) return program.status();
@@ -134,14 +135,18 @@ absl::StatusOr<ModuleFiles> Build(const Request& request) {
     if (!anchor.ok()) return anchor.status();
     Trace trace =
         request.reference ? ReferenceTrace() : PickZeroTrial(task, *program, *anchor, *roofline).trace;
-    if (request.trace && std::holds_alternative<Scheduled>(Schedule(task, *program, *request.trace)))
+    if (request.trace && std::holds_alternative<Scheduled>(Schedule(task, *program, *request.trace))) {
       trace = *request.trace;
+      ++given;
+    }
     absl::StatusOr<CompiledTask> compiled =
         CompileTask(task, trace, absl::StrCat("hone_task_", tasks.size()));
     if (!compiled.ok()) return compiled.status();
     tasks.push_back(*std::move(compiled));
     options.traces.push_back(trace.ToString());
   }
+  if (request.trace && given == 0)
+    return absl::InvalidArgumentError(absl::StrCat("legal for no task: ", request.trace->ToString()));
   return BuildModule(*cut, tasks, options);
 }
 
